@@ -1,0 +1,1 @@
+"""The platform's configuration: YAML files and their typed loader."""

@@ -1,0 +1,253 @@
+"""Read and check `config/*.yaml`. The only place that knows the files' names and the environment variables that override them."""
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import yaml
+
+DAY_S = 86_400
+
+
+class ConfigError(ValueError):
+    """A configuration file is missing, unreadable or does not say what it should; the message names file and field."""
+
+
+class Tenant(msgspec.Struct, frozen=True):
+    """Currency of a tenant: amounts are stored as integers of `10 ** -minor_units`."""
+
+    currency: str
+    minor_units: int = 2
+
+
+class Kafka(msgspec.Struct, frozen=True):
+    bootstrap: str
+
+
+class Redis(msgspec.Struct, frozen=True):
+    url: str
+
+
+class ClickHouse(msgspec.Struct, frozen=True):
+    host: str
+    tcp_port: int
+    http_port: int
+    database: str
+
+
+class Flink(msgspec.Struct, frozen=True):
+    rest: str
+
+
+class Limits(msgspec.Struct, frozen=True):
+    event_bytes: int
+    order_bytes: int
+    message_id_chars: int
+    nesting: int
+    max_future_s: int
+    lateness_s: int
+    dedupe_s: int
+
+
+class Platform(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`platform.yaml`: tenants, servers, limits."""
+
+    default_tenant: str
+    tenants: dict[str, Tenant]
+    kafka: Kafka
+    redis: Redis
+    clickhouse: ClickHouse
+    flink: Flink
+    limits: Limits
+
+
+class Topic(msgspec.Struct, frozen=True):
+    """One topic: partitions, replication and broker settings; `raw` topics are sources of job `profiles`."""
+
+    raw: bool = False
+    partitions: int = 0
+    replication: int = 0
+    config: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class TopicDefaults(msgspec.Struct, frozen=True):
+    partitions: int
+    replication: int
+
+
+class Topics(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`topics.yaml`."""
+
+    defaults: TopicDefaults
+    topics: dict[str, Topic]
+
+    def raw(self) -> list[str]:
+        """Names of the raw topics, in the order of the file."""
+        return [name for name, topic in self.topics.items() if topic.raw]
+
+    def partitions(self, name: str) -> int:
+        """Number of partitions a topic is created with."""
+        return self.topics[name].partitions or self.defaults.partitions
+
+    def replication(self, name: str) -> int:
+        """Replication factor a topic is created with."""
+        return self.topics[name].replication or self.defaults.replication
+
+
+class Namespace(msgspec.Struct, frozen=True):
+    """A kind of identifier; the order in the file is the order of strength."""
+
+    name: str
+    pii: bool = False
+    normalise: str = ""
+
+
+class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`identity.yaml`."""
+
+    namespaces: list[Namespace]
+    blocked_values: list[str]
+    strip_float_suffix: list[str]
+    pii_fields: list[str]
+
+
+class Series(msgspec.Struct, frozen=True):
+    """Where a series gets its entries from: event names, call types, or the order ledger (`orders`, `refunds`)."""
+
+    events: list[str] = []
+    types: list[str] = []
+    ledger: str = ""
+
+
+class Feature(msgspec.Struct, frozen=True):
+    """A windowed feature: a measure of a series, or the difference of two features; `minus` subtracts the first window from a longer one."""
+
+    name: str
+    windows: list[str]
+    series: str = ""
+    measure: str = ""
+    difference: list[str] = []
+    minus: dict[str, str] = {}
+
+
+class Features(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`features.yaml`."""
+
+    windows: dict[str, int]
+    tile_hop_min: dict[str, int]
+    exact_entries: int
+    session_gap_s: int
+    refresh_s: int
+    series: dict[str, Series]
+    features: list[Feature]
+
+
+class CutPoints(msgspec.Struct, frozen=True):
+    """Four ascending cut points for each of R (days), F (orders) and M (major units), with the version that scores name."""
+
+    version: int
+    recency: list[float]
+    frequency: list[float]
+    monetary: list[float]
+
+
+class Rfm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`rfm.yaml`."""
+
+    recency: str
+    frequency: str
+    monetary: str
+    quantiles: list[float]
+    tolerance: float
+    initial: CutPoints
+
+
+class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A named condition of `tags.yaml` or `segments.yaml`."""
+
+    name: str
+    when: str
+    says: str = ""
+
+
+class Definitions(msgspec.Struct, frozen=True):
+    """Everything that says what a profile holds; travels with a job's submission."""
+
+    features: Features
+    rfm: Rfm
+    segments: list[Rule]
+    tags: list[Rule]
+
+
+def folder() -> Path:
+    """The folder the configuration is read from: `CDP_CONFIG_DIR`, else the one this file lies in."""
+    return Path(os.environ.get("CDP_CONFIG_DIR") or Path(__file__).parent)
+
+
+T = TypeVar("T")
+
+
+def read(name: str, kind: type[T]) -> T:
+    """Read one file into its type.
+
+    Args:
+        name: file name without the folder, e.g. `topics.yaml`.
+        kind: the type it must have.
+
+    Raises:
+        ConfigError: the file is missing, is not YAML, or has the wrong shape.
+    """
+    path = folder() / name
+    try:
+        loaded: Any = yaml.safe_load(path.read_text())
+        return msgspec.convert(loaded, kind)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); set CDP_CONFIG_DIR to the folder that holds it") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not YAML: {error}") from error
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+@cache
+def platform() -> Platform:
+    """`platform.yaml` with the environment's overrides."""
+    loaded = read("platform.yaml", Platform)
+    if loaded.default_tenant not in loaded.tenants:
+        raise ConfigError(f"{folder() / 'platform.yaml'}: default_tenant `{loaded.default_tenant}` is not among tenants")
+    env = os.environ
+    house = loaded.clickhouse
+    return msgspec.structs.replace(
+        loaded,
+        kafka=Kafka(env.get("CDP_KAFKA", loaded.kafka.bootstrap)),
+        redis=Redis(env.get("CDP_REDIS", loaded.redis.url)),
+        flink=Flink(env.get("CDP_FLINK", loaded.flink.rest)),
+        clickhouse=ClickHouse(
+            env.get("CDP_CLICKHOUSE_HOST", house.host),
+            int(env.get("CDP_CLICKHOUSE_TCP", house.tcp_port)),
+            int(env.get("CDP_CLICKHOUSE_HTTP", house.http_port)),
+            env.get("CDP_CLICKHOUSE_DATABASE", house.database),
+        ),
+    )
+
+
+def topics() -> Topics:
+    """`topics.yaml`."""
+    return read("topics.yaml", Topics)
+
+
+def identity() -> Identity:
+    """`identity.yaml`."""
+    return read("identity.yaml", Identity)
+
+
+def definitions() -> Definitions:
+    """Features, RFM, segments and tags, read together; names are checked where rules are compiled."""
+    return Definitions(
+        features=read("features.yaml", Features),
+        rfm=read("rfm.yaml", Rfm),
+        segments=read("segments.yaml", list[Rule]),
+        tags=read("tags.yaml", list[Rule]),
+    )

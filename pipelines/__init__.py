@@ -1,0 +1,1 @@
+"""One package per stage: ingest, identity, features, audiences, history."""

@@ -1,0 +1,1 @@
+"""Event contracts: Avro schemas of the clean topics, the codec, rejection codes."""
