@@ -1,0 +1,98 @@
+"""A patch: what a profile's writer tells the store after a change, and how several of them become one."""
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+
+class Patch(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """One new version of one profile.
+
+    Attributes:
+        tenant: owner.
+        profile_id: profile.
+        incarnation: of the writer, see `writer.next_incarnation`.
+        version: of the profile within the writer's state; grows by one with each change.
+        base_version: version this one was made from, 0 when the whole profile is to be written.
+        at: moment (ms, log time) the values are true for.
+        features: JSON object with *all* fields, also those that did not change: the store may ask for the whole profile.
+        changed: names of the fields that differ from `base_version`, at least; a name that is not in `features` was removed.
+        nodes: `(namespace, value, epoch)` of identifiers that have come to this profile; empty when none has.
+        merged_into: profile that took this one over; such a profile holds nothing else.
+    """
+
+    tenant: str
+    profile_id: str
+    incarnation: int
+    version: int
+    base_version: int
+    at: int
+    features: bytes
+    changed: list[str] = []
+    nodes: list[tuple[str, str, int]] = []
+    merged_into: str = ""
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        """Versions compare by this."""
+        return self.incarnation, self.version
+
+    @property
+    def whole(self) -> bool:
+        """Is the profile to be written as a whole?"""
+        return not self.base_version or bool(self.merged_into)
+
+
+_ENCODER: Final = msgspec.msgpack.Encoder()
+_DECODER: Final = msgspec.msgpack.Decoder(Patch)
+
+
+def encode(patch: Patch) -> bytes:
+    """Pack a patch for the way between two operators."""
+    return _ENCODER.encode(patch)
+
+
+def decode(data: bytes) -> Patch:
+    """Unpack what `encode` made.
+
+    Raises:
+        msgspec.ValidationError: not a patch.
+    """
+    return _DECODER.decode(data)
+
+
+def coalesce(patches: Iterable[Patch]) -> list[Patch]:
+    """Keep one patch per profile that has the effect of all of them, one after the other.
+
+    Args:
+        patches: in order of arrival; a repeated or overtaken version is harmless.
+
+    Returns:
+        The newest patch of each profile, in order of first arrival: built on the oldest base with the union of the changed fields, or whole
+        when one of them is whole or the chain of bases has a gap. An identifier goes with its greatest epoch.
+    """
+    newest: dict[tuple[str, str], Patch] = {}
+    for patch in patches:
+        key = (patch.tenant, patch.profile_id)
+        before = newest.get(key)
+        newest[key] = patch if before is None else _join(before, patch)
+    return list(newest.values())
+
+
+def _join(one: Patch, other: Patch) -> Patch:
+    older, newer = (one, other) if one.rank < other.rank else (other, one)
+    nodes = _nodes(older.nodes, newer.nodes) if older.nodes or newer.nodes else []
+    chained = newer.incarnation == older.incarnation and newer.base_version == older.version
+    if newer.rank == older.rank or (not newer.whole and not older.whole and chained):
+        base, changed = min(older.base_version, newer.base_version), [*dict.fromkeys(older.changed + newer.changed)]
+    else:
+        base, changed = 0, []
+    return msgspec.structs.replace(newer, base_version=base, changed=changed, nodes=nodes)
+
+
+def _nodes(older: list[tuple[str, str, int]], newer: list[tuple[str, str, int]]) -> list[tuple[str, str, int]]:
+    epochs: dict[tuple[str, str], int] = {}
+    for namespace, value, epoch in older + newer:
+        epochs[namespace, value] = max(epoch, epochs.get((namespace, value), epoch))
+    return [(namespace, value, epoch) for (namespace, value), epoch in epochs.items()]

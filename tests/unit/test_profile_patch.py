@@ -1,0 +1,132 @@
+"""A batch of patches may be joined before it is sent: the store must end up the same as with one write after the other."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import orjson
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from profile_store import layout
+from profile_store.patch import Patch, coalesce, decode, encode
+from profile_store.writer import _profile_command
+
+FIELDS = ["a", "b", "c", "d"]
+Key = tuple[str, str]
+
+
+@dataclass
+class Held:
+    """A profile's hash in the model."""
+
+    rank: tuple[int, int] = (-1, -1)
+    merged: bool = False
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+def arguments(patch: Patch, base: int) -> tuple[int, dict[str, Any]]:
+    """Base and fields of the command the writer makes of a patch."""
+    command = _profile_command(patch, base)
+    names, values = command[7::2], command[8::2]
+    stored = {str(name): value for name, value in zip(names, values, strict=True)}
+    return int(command[6]), {name: orjson.loads(value) for name, value in stored.items() if name not in (layout.VERSION, layout.AT)}
+
+
+def apply(store: dict[Key, Held], patch: Patch) -> None:
+    """What writer.lua and the writer do with one patch, healing included."""
+    held = store.setdefault((patch.tenant, patch.profile_id), Held())
+    base, fields = arguments(patch, patch.base_version)
+    if patch.rank <= held.rank:
+        return
+    if base and (held.rank != (patch.incarnation, base) or held.merged):
+        base, fields = arguments(patch, 0)
+    held.fields = {**held.fields, **fields} if base else fields
+    held.rank, held.merged = patch.rank, layout.MERGED_INTO in fields
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[Patch]:
+    """All versions one or two profiles ever had, by one or two writers, each patch truthful about what it changed."""
+    patches = []
+    for profile in draw(st.sampled_from([["p"], ["p", "q"]])):
+        before: dict[str, int] = {}
+        version = 0
+        for incarnation in draw(st.sampled_from([[3], [3, 4]])):
+            for step in range(draw(st.integers(1, 5))):
+                version += 1
+                now = draw(st.dictionaries(st.sampled_from(FIELDS), st.integers(0, 2)))
+                merged = draw(st.sampled_from(["", "", "", "q"]))
+                whole = step == 0 or draw(st.booleans())
+                differing = [name for name in FIELDS if before.get(name) != now.get(name)]
+                nodes = draw(st.lists(st.tuples(st.just("user_id"), st.sampled_from("12"), st.integers(0, 3)), max_size=2))
+                patches.append(
+                    Patch("t", profile, incarnation, version, 0 if whole else version - 1, version, orjson.dumps(now), differing, nodes, merged)
+                )
+                before = now
+    return patches
+
+
+@settings(max_examples=400)
+@given(histories(), st.data())
+def test_a_joined_batch_leaves_the_store_as_one_write_after_the_other_does(history: list[Patch], data: st.DataObject) -> None:
+    arrivals = data.draw(st.lists(st.sampled_from(history), max_size=12))
+    if data.draw(st.booleans()):
+        arrivals = history[data.draw(st.integers(0, len(history))) :]
+    before = data.draw(st.lists(st.sampled_from(history), max_size=3))
+    one_by_one: dict[Key, Held] = {}
+    joined: dict[Key, Held] = {}
+    for patch in before:
+        apply(one_by_one, patch)
+        apply(joined, patch)
+    for patch in arrivals:
+        apply(one_by_one, patch)
+    for patch in coalesce(arrivals):
+        apply(joined, patch)
+    assert joined == one_by_one
+
+
+@given(histories())
+def test_a_joined_batch_names_each_profile_once_with_its_newest_version_and_each_identifier_with_its_newest_epoch(history: list[Patch]) -> None:
+    joined = coalesce(history)
+    assert sorted(patch.profile_id for patch in joined) == sorted({patch.profile_id for patch in history})
+    for patch in joined:
+        mine = [other for other in history if other.profile_id == patch.profile_id]
+        assert patch.rank == max(other.rank for other in mine)
+        epochs: dict[tuple[str, str], int] = {}
+        for other in mine:
+            for namespace, value, epoch in other.nodes:
+                epochs[namespace, value] = max(epoch, epochs.get((namespace, value), -1))
+        assert set(patch.nodes) == {(*key, epoch) for key, epoch in epochs.items()}
+
+
+def test_a_continuous_chain_stays_partial() -> None:
+    chain = [Patch("t", "p", 1, v, v - 1, v, b'{"a":1,"b":2}', [name]) for v, name in ((5, "a"), (6, "b"), (7, "a"))]
+    [joined] = coalesce(chain)
+    assert (joined.version, joined.base_version, joined.changed) == (7, 4, ["a", "b"])
+
+
+def test_a_gap_in_the_chain_makes_the_write_whole() -> None:
+    [joined] = coalesce([Patch("t", "p", 1, v, v - 1, v, b"{}", ["a"]) for v in (5, 7)])
+    assert joined.whole
+
+
+@given(histories())
+def test_patches_survive_packing(history: list[Patch]) -> None:
+    assert [decode(encode(patch)) for patch in history] == [
+        msgspec.structs.replace(patch, nodes=[tuple(node) for node in patch.nodes]) for patch in history
+    ]
+
+
+@given(st.tuples(st.integers(0, 2**40), st.integers(0, 2**40)), st.tuples(st.integers(0, 2**40), st.integers(0, 2**40)))
+def test_versions_compare_by_incarnation_then_number(one: tuple[int, int], other: tuple[int, int]) -> None:
+    texts = [layout.version(*one), layout.version(*other)]
+    assert layout.parse_version(texts[0]) == one
+    assert (layout.parse_version(texts[0]) < layout.parse_version(texts[1])) == (one < other)
+
+
+def test_keys_are_read_back_as_they_were_made() -> None:
+    assert layout.profile_key("demo", "ab12") == "cdp:{ab12}:demo"
+    assert layout.parse_profile_key("cdp:{ab12}:demo") == ("demo", "ab12")
+    assert layout.parse_profile_key("cdp:id:demo:user_id:1") is None
+    assert layout.parse_node_value(layout.node_value(3, "ab12").encode()) == (3, "ab12")
