@@ -110,7 +110,8 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     namespaces: list[Namespace]
     blocked_values: list[str]
     strip_float_suffix: list[str]
-    pii_fields: list[str]
+    pii_traits: list[str]
+    pii_properties: list[str]
 
 
 class Series(msgspec.Struct, frozen=True):

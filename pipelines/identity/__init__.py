@@ -1,1 +1,1 @@
-""""""
+"""Who an event belongs to: nodes, links, aliases."""

@@ -1,1 +1,1 @@
-""""""
+"""From raw bytes to validated events."""

@@ -1,0 +1,151 @@
+"""Scores, segments and tags of a profile: what holds now, and the moment at which time alone will change it."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from config.loader import CutPoints, Definitions
+from pipelines.audiences.expressions import Expression
+from pipelines.features.plan import published_fields
+
+DAY_MS: Final = 86_400_000
+# Fields that move with the clock itself. All are linear in it.
+CLOCK_FIELDS: Final = frozenset({"recency_days", "current_interval_days", "recency_ratio"})
+PLAIN_FIELDS: Final = (
+    "first_seen_at",
+    "last_seen_at",
+    "first_order_at",
+    "last_order_at",
+    "average_basket",
+    "mean_interpurchase_days",
+    "current_interval_days",
+    "recency_days",
+    "recency_ratio",
+    "top_products",
+    "sessions",
+    "channels",
+    "unmatched_refunds",
+    "late_events",
+)
+SCORES: Final = ("r_score", "f_score", "m_score")
+_CLOCK_BASES: Final = frozenset({"last_order_at", "mean_interpurchase_days"})
+
+
+class Verdict(msgspec.Struct, array_like=True):
+    """What the rules say of a profile.
+
+    Attributes:
+        scores: R, F, M from 1 to 5; 0 without orders.
+        segment: name of the first segment that holds.
+        tags: names of the tags that hold.
+        version: of the cut points used.
+    """
+
+    scores: tuple[int, int, int]
+    segment: str
+    tags: list[str]
+    version: int
+
+
+def clock_fields(last_order_at: int | None, mean_interpurchase_days: float | None, now: int) -> dict[str, float | None]:
+    """The fields that move with the clock, at `now` (ms)."""
+    if last_order_at is None:
+        return {"current_interval_days": None, "recency_days": None, "recency_ratio": None}
+    days = (now - last_order_at) / DAY_MS
+    return {"current_interval_days": days, "recency_days": days, "recency_ratio": days / mean_interpurchase_days if mean_interpurchase_days else None}
+
+
+class RuleBook:
+    """The compiled rules of one set of definitions.
+
+    Args:
+        definitions: the configuration.
+
+    Attributes:
+        reads: every published field that a score, segment or tag depends on.
+
+    Raises:
+        ExpressionError: a rule is wrong; the message names file and rule.
+    """
+
+    def __init__(self, definitions: Definitions) -> None:
+        rfm = definitions.rfm
+        base = {field.name for field in published_fields(definitions.features)} | set(PLAIN_FIELDS)
+        known = base | set(SCORES) | {"rfm_segment"}
+        self._raw = (rfm.recency, rfm.frequency, rfm.monetary)
+        self._segments = [(rule.name, Expression(rule.when, known, f"config/segments.yaml: {rule.name}")) for rule in definitions.segments]
+        self._tags = [(rule.name, Expression(rule.when, known, f"config/tags.yaml: {rule.name}")) for rule in definitions.tags]
+        rules = [expression for _, expression in self._segments + self._tags]
+        self.reads: frozenset[str] = frozenset(self._raw).union(*(rule.names for rule in rules))
+        self._timed = [comparison for rule in rules for comparison in rule.comparisons if comparison.names & CLOCK_FIELDS]
+        # What the next flip by time depends on: where the clock fields start from, and whatever they are compared with.
+        self._flip_reads = _CLOCK_BASES.union(*(comparison.names for comparison in self._timed)) - CLOCK_FIELDS
+
+    @property
+    def tag_names(self) -> list[str]:
+        """All tags, in the order of the file."""
+        return [name for name, _ in self._tags]
+
+    def tag(self, name: str) -> Expression | None:
+        """The rule of a tag."""
+        return dict(self._tags).get(name)
+
+    def concerns(self, changed: Mapping[str, Any]) -> bool:
+        """Whether a change of these fields can change a verdict."""
+        return not self.reads.isdisjoint(changed)
+
+    def moves_flip(self, changed: Mapping[str, Any]) -> bool:
+        """Whether a change of these fields can move the next flip by time."""
+        return not self._flip_reads.isdisjoint(changed)
+
+    def judge(self, fields: Mapping[str, Any], cuts: CutPoints) -> Verdict:
+        """Scores, segment and tags for a profile's fields."""
+        recency, frequency, monetary = (fields.get(name) for name in self._raw)
+        scores = (0, 0, 0)
+        if fields.get("orders_lifetime"):
+            scores = (
+                0 if recency is None else 5 - _above(recency, cuts.recency),
+                1 + _above(frequency or 0, cuts.frequency),
+                1 + _above(monetary or 0, cuts.monetary),
+            )
+        view = {**fields, "r_score": scores[0], "f_score": scores[1], "m_score": scores[2]}
+        segment = next((name for name, rule in self._segments if rule.holds(view)), "")
+        view["rfm_segment"] = segment
+        return Verdict(scores, segment, [name for name, rule in self._tags if rule.holds(view)], cuts.version)
+
+    def next_flip(self, fields: Mapping[str, Any], cuts: CutPoints, now: int) -> int | None:
+        """The first moment after `now` (ms) at which a comparison with a clock field or a recency cut point turns by time alone."""
+        last = fields.get("last_order_at")
+        if last is None:
+            return None
+        mean = fields.get("mean_interpurchase_days")
+        candidates = [_first_after(last, cut, now) for cut in cuts.recency if self._raw[0] == "recency_days"]
+        for comparison in self._timed:
+
+            def at(moment: int) -> dict[str, Any]:
+                return {**fields, **clock_fields(last, mean, moment)}
+
+            here, later = comparison.difference(at(now)), comparison.difference(at(now + DAY_MS))
+            if here is None or later is None or here == later:
+                continue
+            crossing = now - here * DAY_MS / (later - here)
+            if not now - 2 < crossing < now + 100 * 366 * DAY_MS:
+                continue
+            truth = comparison.holds(at(now))
+            start = math.floor(crossing) - 2
+            candidates.append(next((t for t in range(max(start, now + 1), start + 6) if comparison.holds(at(t)) != truth), None))
+        return min((moment for moment in candidates if moment is not None), default=None)
+
+
+def _above(value: float, cuts: list[float]) -> int:
+    return sum(value > cut for cut in cuts)
+
+
+def _first_after(last: int, cut: float, now: int) -> int | None:
+    """The first moment at which the days since `last` exceed a cut point, if that is still to come."""
+    moment = last + math.floor(cut * DAY_MS)
+    while (moment - last) / DAY_MS <= cut:
+        moment += 1
+    return moment if moment > now else None

@@ -1,0 +1,341 @@
+"""A profile: the combined values of its nodes, the verdict of the rules, and when to publish. Pure: time comes in with the messages."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+import orjson
+
+from config.loader import CutPoints, Definitions
+from pipelines.audiences.rules import RuleBook, Verdict, clock_fields
+from pipelines.features.combine import Fields, combine
+from pipelines.features.plan import published_fields
+from pipelines.identity.nodes import split
+from pipelines.wire import Join, Leave, Roster, Update, Value
+from profile_store.patch import Patch
+
+FORMAT: Final = 1
+_LEDGER_VALUES: Final = frozenset({"orders.count.lifetime", "orders.amount.lifetime", "first_order_at", "last_order_at", "top_products", "unmatched_refunds"})
+
+
+class Part(msgspec.Struct, array_like=True):
+    """What one node has told: its counter, the epoch of its membership, its values."""
+
+    seq: int
+    epoch: int
+    values: dict[str, Value]
+
+
+class ProfileState(msgspec.Struct, array_like=True):
+    """What is persisted of a profile.
+
+    Attributes:
+        format: version of this encoding; new fields go to the end with a default.
+        nodes: node key -> its part.
+        version: of the last published change.
+        clock: newest log time seen or timer fired, ms.
+        timer: earliest event-time timer outstanding, 0 if none.
+        publish_by: moment by which unpublished changes must be published, 0 if there are none.
+        flip_at: moment at which time alone turns a rule, 0 if never.
+        verdict: what the rules said last.
+        published_tags: tags that the last published change showed.
+        roster: nodes that must be present before the profile may publish; None without a resolver's word.
+        roster_epoch: epoch of that word.
+    """
+
+    format: int
+    tenant: str
+    nodes: dict[str, Part] = {}
+    version: int = 0
+    clock: int = 0
+    timer: int = 0
+    publish_by: int = 0
+    flip_at: int = 0
+    verdict: Verdict | None = None
+    published_tags: list[str] = []
+    roster: list[str] | None = None
+    roster_epoch: int = 0
+
+
+class Live:
+    """A decoded profile.
+
+    Attributes:
+        profile_id: its id.
+        state: the persisted part.
+        values: combined node values.
+        fields: fields as last computed; None until they are (first touch).
+        changed: names of fields that differ from what is published.
+        published: whether this process has published the profile whole, so that changed fields suffice.
+    """
+
+    __slots__ = ("changed", "fields", "profile_id", "published", "state", "values")
+
+    def __init__(self, profile_id: str, state: ProfileState) -> None:
+        self.profile_id = profile_id
+        self.state = state
+        self.values: dict[str, Value] = {}
+        self.fields: dict[str, Any] | None = None
+        self.changed: dict[str, None] = {}
+        self.published = False
+
+
+class Change(msgspec.Struct):
+    """A published change: the record for Kafka and the patch for the store."""
+
+    record: dict[str, Any]
+    patch: Patch
+
+
+_decode_state = msgspec.msgpack.Decoder(ProfileState).decode
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class ProfileLogic:
+    """The rules by which a profile changes.
+
+    Args:
+        definitions: features, scores, segments, tags as of submission.
+        rules: the same, compiled.
+        scale: minor units in a major one, by tenant.
+        incarnation: of this writer; grows with every start.
+    """
+
+    def __init__(self, definitions: Definitions, rules: RuleBook, scale: dict[str, int], incarnation: int) -> None:
+        published = published_fields(definitions.features)
+        self._fields = {tenant: Fields(published, units) for tenant, units in scale.items()}
+        self._rules = rules
+        self._initial_cuts = definitions.rfm.initial
+        self._cuts: dict[str, CutPoints] = {}
+        self._incarnation = incarnation
+        self._refresh_ms = definitions.features.refresh_s * 1000
+
+    def set_cut_points(self, tenant: str, cuts: CutPoints) -> bool:
+        """Use other cut points from now on; an older version is ignored.
+
+        Returns:
+            Whether they were taken.
+        """
+        if cuts.version <= self.cut_points(tenant).version:
+            return False
+        self._cuts[tenant] = cuts
+        return True
+
+    def cut_points(self, tenant: str) -> CutPoints:
+        """The cut points in force."""
+        return self._cuts.get(tenant, self._initial_cuts)
+
+    def load(self, profile_id: str, tenant: str, blob: bytes | None) -> Live:
+        """Decode a profile, or begin it."""
+        return Live(profile_id, ProfileState(FORMAT, tenant) if blob is None else _decode_state(blob))
+
+    def dump(self, live: Live) -> bytes:
+        """Encode a profile's state."""
+        return _encode(live.state)
+
+    def update(self, live: Live, update: Update, epoch: int | None = None) -> Change | None:
+        """Take what a node tells.
+
+        Args:
+            live: the profile.
+            update: the node's values.
+            epoch: of the membership, when the node joins.
+        """
+        state = live.state
+        part = state.nodes.get(update.node)
+        if part is None:
+            part = state.nodes[update.node] = Part(update.seq, epoch or 0, update.values)
+            live.fields, live.published = None, False
+        else:
+            part.seq = update.seq
+            part.values.update(update.values)
+            if epoch is not None:
+                part.epoch = epoch
+                live.published = False
+        state.clock = max(state.clock, update.now)
+        self._recompute(live, update.values)
+        if update.message_id:
+            return self._publish(live, "event", update.message_id)
+        due = update.changed_at + self._refresh_ms
+        state.publish_by = min(state.publish_by or due, due)
+        return self._publish_if_due(live, "identity" if epoch is not None else "time", force=epoch is not None)
+
+    def join(self, live: Live, join: Join) -> Change | None:
+        """A node comes in."""
+        return self.update(live, join.update, join.epoch)
+
+    def leave(self, live: Live, leave: Leave) -> Change | None:
+        """A node goes; the last one leaves a forwarding address."""
+        state = live.state
+        part = state.nodes.get(leave.node)
+        if part is None or part.epoch >= leave.epoch:
+            return None
+        del state.nodes[leave.node]
+        state.clock = max(state.clock, leave.now)
+        live.fields, live.published = None, False
+        if not state.nodes:
+            return self._forward(live, leave.to_profile)
+        self._recompute(live, {})
+        return self._publish_if_due(live, "identity", force=True)
+
+    def roster(self, live: Live, roster: Roster) -> Change | None:
+        """The resolver says which nodes make up the profile."""
+        state = live.state
+        if roster.epoch <= state.roster_epoch:
+            return None
+        state.roster, state.roster_epoch = roster.nodes, roster.epoch
+        if not state.nodes:
+            return None
+        self._recompute(live, {})
+        return self._publish_if_due(live, "identity", force=True)
+
+    def poke(self, live: Live, now: int) -> Change | None:
+        """Look again because a definition changed."""
+        return self._look_again(live, now, "definitions")
+
+    def tick(self, live: Live, now: int) -> Change | None:
+        """Let time pass: a timer has fired."""
+        if live.state.timer <= now:
+            live.state.timer = 0
+        return self._look_again(live, now, "time")
+
+    def _look_again(self, live: Live, now: int, cause: str) -> Change | None:
+        state = live.state
+        if not state.nodes:
+            return None
+        state.clock = max(state.clock, now)
+        self._recompute(live, {})
+        return self._publish_if_due(live, cause)
+
+    def next_timer(self, live: Live) -> int | None:
+        """The moment for which a timer has to be set now, or None when the outstanding one will do. Marks it as set."""
+        state = live.state
+        due = min(filter(None, (state.flip_at, state.publish_by)), default=0)
+        if not due or (state.timer and state.timer <= due):
+            return None
+        state.timer = due
+        return due
+
+    def _recompute(self, live: Live, values: dict[str, Value]) -> None:
+        """Bring fields and verdict up to the clock after some node values changed."""
+        state = live.state
+        parts = [part.values for part in state.nodes.values()]
+        fields = self._fields[state.tenant]
+        fresh: dict[str, Any] = {}
+        if live.fields is None:
+            names = {name for part in parts for name in part}
+            live.values = {name: combine(name, parts) for name in names}
+            fresh = fields.all_windowed(live.values) | fields.plain(live.values)
+            live.fields = {}
+        elif values:
+            for name in values:
+                live.values[name] = combine(name, parts)
+            fresh = fields.windowed_of(values, live.values)
+            if _LEDGER_VALUES.isdisjoint(values):
+                for name in ("first_seen_at", "last_seen_at", "sessions", "channels", "late_events"):
+                    if name in values:
+                        fresh[name] = live.values[name]
+            else:
+                fresh |= fields.plain(live.values)
+        known = live.fields
+        stirred = {name: value for name, value in fresh.items() if name not in known or known[name] != value}
+        last = stirred.get("last_order_at", known.get("last_order_at"))
+        mean = stirred.get("mean_interpurchase_days", known.get("mean_interpurchase_days"))
+        self._note(live, stirred)
+        if last is not None or "recency_days" not in known:
+            self._note(live, clock_fields(last, mean, state.clock))
+        self._judge(live, stirred)
+
+    @staticmethod
+    def _note(live: Live, fields: Mapping[str, Any]) -> None:
+        assert live.fields is not None
+        live.fields.update(fields)
+        live.changed.update(dict.fromkeys(fields))
+
+    def _judge(self, live: Live, stirred: dict[str, Any]) -> None:
+        """Let the rules look again if they can come to another verdict; a turned rule is to be published at once."""
+        state, fields = live.state, live.fields
+        assert fields is not None
+        cuts = self.cut_points(state.tenant)
+        old = state.verdict
+        turned = 0 < state.flip_at <= state.clock
+        again = old is None or turned or old.version != cuts.version or "rfm_segment" not in fields
+        if not again and not self._rules.concerns(stirred):
+            return
+        new = self._rules.judge(fields, cuts)
+        if again or self._rules.moves_flip(stirred):
+            state.flip_at = self._rules.next_flip(fields, cuts, state.clock) or 0
+        holding = set(new.tags)
+        shown: dict[str, Any] = {f"tag:{name}": int(name in holding) for name in self._rules.tag_names}
+        shown["r_score"], shown["f_score"], shown["m_score"] = new.scores
+        shown["rfm_segment"], shown["rfm_version"] = new.segment, new.version
+        self._note(live, {name: value for name, value in shown.items() if fields.get(name, _MISSING) != value})
+        state.verdict = new
+        if old is None or (old.scores, old.segment, old.tags) != (new.scores, new.segment, new.tags):
+            state.publish_by = state.clock
+
+    def _publish_if_due(self, live: Live, cause: str, *, force: bool = False) -> Change | None:
+        state = live.state
+        if force or 0 < state.publish_by <= state.clock:
+            return self._publish(live, cause, "")
+        return None
+
+    def _publish(self, live: Live, cause: str, message_id: str) -> Change | None:
+        state = live.state
+        assert live.fields is not None
+        assert state.verdict is not None
+        if state.roster is not None and state.nodes.keys() != set(state.roster):
+            state.publish_by = state.clock  # half of a merge: silent until every node of the roster is here
+            return None
+        tags, before = state.verdict.tags, state.published_tags
+        features = orjson.dumps(live.fields)
+        change = self._change(live, features, {
+            "cause": cause,
+            "message_id": message_id,
+            "tags_entered": [name for name in tags if name not in before],
+            "tags_exited": [name for name in before if name not in tags],
+        })
+        state.published_tags = tags
+        state.publish_by = 0
+        return change
+
+    def _forward(self, live: Live, to_profile: str) -> Change:
+        """The profile is empty: whoever still reads it is sent on."""
+        state = live.state
+        exited, state.published_tags, state.verdict = state.published_tags, [], None
+        state.flip_at = state.publish_by = 0
+        features = orjson.dumps({"_merged_into": to_profile})
+        return self._change(live, features, {"cause": "identity", "message_id": "", "tags_entered": [], "tags_exited": exited}, to_profile)
+
+    def _change(self, live: Live, features: bytes, why: dict[str, Any], merged_into: str = "") -> Change:
+        state = live.state
+        whole = not live.published
+        base, state.version = state.version, state.version + 1
+        record = {
+            "tenant": state.tenant,
+            "profile_id": live.profile_id,
+            "incarnation": self._incarnation,
+            "version": state.version,
+            "at": state.clock,
+            "nodes": {node: part.seq for node, part in state.nodes.items()},
+            "features": features.decode(),
+            **why,
+        }
+        patch = Patch(
+            tenant=state.tenant,
+            profile_id=live.profile_id,
+            incarnation=self._incarnation,
+            version=state.version,
+            base_version=0 if whole else base,
+            at=state.clock,
+            features=features,
+            changed=list(live.changed),
+            nodes=[(*split(node)[1:], part.epoch) for node, part in state.nodes.items()] if whole else [],
+            merged_into=merged_into,
+        )
+        live.changed.clear()
+        live.published = not merged_into
+        return Change(record, patch)
+
+
+_MISSING: Final = object()

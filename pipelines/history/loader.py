@@ -1,0 +1,168 @@
+"""The loader's protocol: read, plan, insert, confirm. Kafka and ClickHouse come in as arguments, so every crash can be tried without them."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, NamedTuple, Protocol
+
+import msgspec
+
+from pipelines.history import container
+from pipelines.history.plan import Buffer, Mark, Partition, done, planned, token
+
+FENCE_AGE_S: Final = 5.0
+"""An insert starts at most this long after the group last confirmed that its partition is ours."""
+
+
+class FencedError(Exception):
+    """The group gave our partitions to someone else: what we hold in memory is theirs now."""
+
+
+class RebalancingError(Exception):
+    """The group is just being distributed anew; read on and try again."""
+
+
+class Record(NamedTuple):
+    """A record of a clean topic."""
+
+    partition: Partition
+    offset: int
+    value: bytes
+
+
+class Log(Protocol):
+    """What the loader needs of Kafka."""
+
+    def read(self, limit: int, timeout_s: float) -> list[Record]:
+        """Records of assigned partitions, in order of offset within each; may call `Loader.assign` and `Loader.revoke` before it returns."""
+
+    def commit(self, marks: Mapping[Partition, Mark]) -> None:
+        """Commit for the group; raises FencedError or RebalancingError when the group no longer counts us as the owner."""
+
+    def topic_id(self, topic: str) -> str:
+        """The id a topic got when it was made."""
+
+
+class Inserts(Protocol):
+    """What the loader needs of ClickHouse."""
+
+    def insert(self, table: str, data: bytes, token: str, fence: Callable[[], None]) -> None:
+        """Insert rows once per token; `fence` is called before each attempt and raises when the rows are no longer ours."""
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """When a range is closed: at this many rows or bytes, or when its first record has waited this long."""
+
+    rows: int = 50_000
+    bytes: int = 16 << 20
+    linger_s: float = 1.0
+
+
+class Loader:
+    """Moves records from partitions of the log into tables, each exactly once.
+
+    Args:
+        log: the log, as a member of a consumer group.
+        inserts: the store.
+        tables: topic -> table.
+        limits: size of a range.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self, log: Log, inserts: Inserts, tables: Mapping[str, str], limits: Limits, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._log = log
+        self._inserts = inserts
+        self._tables = tables
+        self._limits = limits
+        self._clock = clock
+        self._buffers: dict[Partition, Buffer] = {}
+        self._inserted: dict[Partition, Mark] = {}
+        self._proved_s = 0.0
+
+    @property
+    def partitions(self) -> list[Partition]:
+        """Partitions that are ours."""
+        return list(self._buffers)
+
+    def position(self, partition: Partition) -> int:
+        """The offset up to which a partition's records are in the store."""
+        mark = self._inserted.get(partition)
+        return mark.offset if mark else self._buffers[partition].start
+
+    def assign(self, marks: Mapping[Partition, Mark]) -> None:
+        """Partitions become ours; reading starts at their marks' offsets."""
+        for partition, mark in marks.items():
+            self._buffers[partition] = Buffer(mark)
+
+    def revoke(self, partitions: Iterable[Partition]) -> None:
+        """Partitions are no longer ours: forget what was read of them."""
+        for partition in partitions:
+            self._buffers.pop(partition, None)
+            self._inserted.pop(partition, None)
+
+    def turn(self, timeout_s: float) -> int:
+        """Read once, and insert the ranges that are due.
+
+        Returns:
+            Number of rows inserted.
+
+        Raises:
+            FencedError: give up this loader and join the group again.
+            BrokenPlanError: see `Buffer.add`.
+        """
+        inserted = 0
+        for record in self._log.read(self._limits.rows, timeout_s):
+            buffer = self._buffers.get(record.partition)
+            if buffer is None:
+                continue
+            if not buffer.add(record.offset, record.value, self._clock()):
+                inserted += self._move([record.partition])
+                buffer.add(record.offset, record.value, self._clock())
+        try:
+            inserted += self._move([partition for partition, buffer in self._buffers.items() if self._due(buffer)])
+            self.confirm()
+        except RebalancingError:
+            pass  # nothing was planned, so nothing was inserted: the rows stay, or go with a revocation that the next read brings
+        return inserted
+
+    def confirm(self) -> None:
+        """Commit what is in."""
+        if self._inserted:
+            self._log.commit(self._inserted)
+            self._inserted = {}
+
+    def _due(self, buffer: Buffer) -> bool:
+        if not buffer.rows:
+            return False
+        if buffer.replaying:
+            return buffer.complete
+        full = len(buffer.rows) >= self._limits.rows or buffer.bytes >= self._limits.bytes
+        return full or self._clock() - buffer.since_s >= self._limits.linger_s
+
+    def _move(self, due: list[Partition]) -> int:
+        """Plan, then insert. The plans' commit also confirms what went before."""
+        if not due:
+            return 0
+        plans = {partition: self._buffers[partition].range() for partition in due}
+        self._commit({**self._inserted, **{partition: planned(plan) for partition, plan in plans.items()}})
+        self._inserted = {}
+        rows = 0
+        for partition, plan in plans.items():
+            buffer = self._buffers[partition]
+            for subject, data in container.files_of(buffer.rows).items():
+                name = token(partition, self._log.topic_id(partition.topic), plan, subject)
+                self._inserts.insert(self._tables[partition.topic], data, name, lambda: self._prove(partition))
+            rows += len(buffer.rows)
+            buffer.clear()
+            self._inserted[partition] = done(plan.end)
+        return rows
+
+    def _prove(self, partition: Partition) -> None:
+        """Make sure that the partition is still ours, if that was last confirmed long ago."""
+        if self._clock() - self._proved_s > FENCE_AGE_S:
+            self._commit({partition: planned(self._buffers[partition].range())})
+
+    def _commit(self, marks: Mapping[Partition, Mark]) -> None:
+        self._log.commit(marks)
+        self._proved_s = self._clock()

@@ -1,0 +1,279 @@
+"""Decode, validate, normalise: one raw record in, exactly one of event, rejection or tick out. Nothing here raises on bad input."""
+
+import datetime as dt
+import hashlib
+import math
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from config.loader import Platform
+from pipelines.identity.nodes import Nodes
+from pipelines.ingest import envelope as shape
+from pipelines.ingest.personal import Masker
+from pipelines.wire import CancelFacts, Event, Facts, OrderFacts, RefundFacts, Rejected
+from schemas import codes
+
+TICK: Final = b'{"type":"tick"}'
+MAX_LINES: Final = 5000
+MAX_AMOUNT: Final = 1e9
+MAX_QUANTITY: Final = 1_000_000
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_EARLIEST_MS = int((dt.datetime(2000, 1, 1, tzinfo=dt.UTC) - _EPOCH).total_seconds() * 1000)
+_MS = dt.timedelta(milliseconds=1)
+
+_decode_envelope = msgspec.json.Decoder(shape.Envelope).decode
+_decode_context = msgspec.json.Decoder(shape.Context).decode
+_decode_any = msgspec.json.Decoder().decode
+_canonical = msgspec.json.Encoder(order="sorted").encode
+
+
+class _Invalid(Exception):
+    """Raised inside this module to leave with a rejection."""
+
+    def __init__(self, code: str, field: str, rule: str) -> None:
+        super().__init__(code)
+        self.code, self.field, self.rule = code, field, rule
+
+
+def hash64(data: bytes) -> int:
+    """A signed 64-bit hash (blake2b): stable across processes, fits a state key."""
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big", signed=True)
+
+
+def to_ms(moment: dt.datetime) -> int:
+    """Milliseconds since the epoch, rounded down; without a zone the moment is UTC."""
+    return ((moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)) - _EPOCH) // _MS
+
+
+class Decoder:
+    """Turns raw records into events.
+
+    Args:
+        platform: tenants and limits.
+        nodes: identifier rules.
+        masker: keeps personal fields out of the clean topics.
+    """
+
+    def __init__(self, platform: Platform, nodes: Nodes, masker: Masker) -> None:
+        self._platform = platform
+        self._limits = platform.limits
+        self._nodes = nodes
+        self._masker = masker
+        self._typed: dict[str, tuple[type[Any], Callable[[Any, str], Facts | None]]] = {
+            "Product Viewed": (shape.Product, self._product),
+            "Product Added": (shape.Product, self._product),
+            "Order Completed": (shape.Order, self._order),
+            "Order Updated": (shape.Order, self._order),
+            "Order Refunded": (shape.Refund, self._refund),
+            "Order Cancelled": (shape.Cancellation, self._cancellation),
+            "Ticket Opened": (shape.Ticket, self._ticket),
+            "Ticket Updated": (shape.Ticket, self._ticket),
+            "Ticket Closed": (shape.Ticket, self._ticket),
+        }
+
+    def decode(self, value: bytes | None, source: str, partition: int, offset: int, log_time: int) -> Event | Rejected | None:
+        """Decode one raw record.
+
+        Args:
+            value: the record's bytes; None for a Kafka tombstone.
+            source: raw topic.
+            partition: raw partition.
+            offset: raw offset.
+            log_time: record timestamp, ms.
+
+        Returns:
+            The event, the reason why there is none, or None for a tick.
+        """
+        if value == TICK:
+            return None
+        seen: dict[str, str] = {}
+        try:
+            return self._decode(value or b"", source, partition, offset, log_time, seen)
+        except _Invalid as found:
+            code, field, rule = found.code, found.field, found.rule
+        except msgspec.ValidationError as error:
+            code, field, rule = _violation(str(error), seen.get("part", "$"))
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            code, field, rule = codes.PAYLOAD_FORMAT, "$", f"valid JSON in UTF-8: {error}"
+        except RecursionError:
+            code, field, rule = codes.PAYLOAD_FORMAT, "$", f"nesting of at most {self._limits.nesting}"
+        except Exception as error:  # a fault of ours must cost one record, never the job: it is kept, typed and replayable
+            code, field, rule = codes.INTERNAL, "$", f"{type(error).__name__}: {error}"
+        return Rejected(code, field, rule, seen.get("tenant", ""), seen.get("message_id", ""))
+
+    def _decode(self, value: bytes, source: str, partition: int, offset: int, log_time: int, seen: dict[str, str]) -> Event:
+        limits = self._limits
+        if not value:
+            raise _Invalid(codes.PAYLOAD_FORMAT, "$", "a JSON object, not an empty record")
+        if len(value) > limits.order_bytes:
+            raise _Invalid(codes.SIZE_VIOLATION, "$", f"at most {limits.order_bytes} bytes")
+        if value.count(b"{") + value.count(b"[") > limits.nesting:
+            value.decode()
+            if _depth(_decode_any(value)) > limits.nesting:
+                raise _Invalid(codes.PAYLOAD_FORMAT, "$", f"nesting of at most {limits.nesting}")
+        raw = _decode_envelope(value)
+        seen["message_id"] = raw.message_id[: limits.message_id_chars]
+        properties, traits = _object(raw.properties, "$.properties"), _object(raw.traits, "$.traits")
+        context_raw = _object(raw.context, "$.context")
+        seen["part"] = "$.context"
+        context = _decode_context(raw.context)
+        seen["part"] = "$"
+        name = raw.event if raw.type == "track" else raw.type
+        if len(value) > limits.event_bytes and not (name or "").startswith("Order "):
+            raise _Invalid(codes.SIZE_VIOLATION, "$", f"at most {limits.event_bytes} bytes for this event")
+        if not raw.message_id:
+            raise _Invalid(codes.SCHEMA_VIOLATION, "$.messageId", "at least 1 character")
+        if len(raw.message_id) > limits.message_id_chars:
+            raise _Invalid(codes.SIZE_VIOLATION, "$.messageId", f"at most {limits.message_id_chars} characters")
+        tenant = raw.tenant or self._platform.default_tenant
+        if tenant not in self._platform.tenants:
+            raise _Invalid(codes.SCHEMA_VIOLATION, "$.tenant", "a tenant of platform.yaml")
+        seen["tenant"] = tenant
+        if not name:
+            raise _Invalid(codes.SCHEMA_VIOLATION, "$.event", "the event's name, required for `track`")
+        event_time = self._event_time(raw, log_time)
+        identifiers = self._nodes.keys(tenant, _identifiers(raw, context))
+        if not identifiers:
+            raise _Invalid(codes.IDENTIFIER_MISSING, "$.userId", "userId, anonymousId or context.externalIds with a value that identifies somebody")
+        facts: Facts | None = None
+        typed = self._typed.get(name)
+        if typed is not None and raw.type == "track":
+            seen["part"] = "$.properties"
+            facts = typed[1](msgspec.convert(properties, typed[0]), tenant)
+        body = (raw.type, raw.event, identifiers, raw.timestamp, raw.original_timestamp, properties, traits)
+        masked_properties, masked_traits, masked_context = self._masker.mask(tenant, properties, traits, context_raw)
+        channel = context.channel or "web"
+        return Event(
+            node=identifiers[0],
+            tenant=tenant,
+            type=raw.type,
+            name=name,
+            message_id=raw.message_id,
+            id_hash=hash64(raw.message_id.encode()),
+            fingerprint=hash64(_canonical(body)),
+            event_time=event_time,
+            log_time=log_time,
+            late=log_time - event_time > limits.lateness_s * 1000,
+            source=source,
+            partition=partition,
+            offset=offset,
+            channel=channel if channel in shape.CHANNELS else "other",
+            identifiers=identifiers,
+            properties=_text(raw.properties, masked_properties),
+            traits=_text(raw.traits, masked_traits),
+            context=_text(raw.context, masked_context),
+            facts=facts,
+        )
+
+    def _event_time(self, raw: shape.Envelope, log_time: int) -> int:
+        if raw.timestamp is not None:
+            moment, field = to_ms(raw.timestamp), "$.timestamp"
+        elif raw.original_timestamp is not None:
+            field = "$.originalTimestamp"
+            moment = to_ms(raw.original_timestamp)
+            if raw.sent_at is not None:
+                received = to_ms(raw.received_at) if raw.received_at is not None else log_time
+                moment = received - (to_ms(raw.sent_at) - moment)
+        else:
+            return log_time
+        if moment < _EARLIEST_MS or moment > log_time + self._limits.max_future_s * 1000:
+            rule = f"between 2000-01-01 and {self._limits.max_future_s} s after the record's own time"
+            raise _Invalid(codes.TIMESTAMP_OUT_OF_RANGE, field, rule)
+        return min(moment, log_time)
+
+    def _minor(self, tenant: str, amount: float) -> int:
+        return math.floor(amount * 10 ** self._platform.tenants[tenant].minor_units + 0.5)
+
+    def _currency(self, tenant: str, currency: str | None) -> None:
+        expected = self._platform.tenants[tenant].currency
+        if currency is not None and currency != expected:
+            raise _Invalid(codes.QUALITY_RULE, "$.properties.currency", f"the tenant's currency {expected}")
+
+    def _product(self, product: shape.Product, tenant: str) -> None:
+        if product.price is not None:
+            _within(product.price, 0, MAX_AMOUNT, "$.properties.price")
+        if product.quantity is not None:
+            _within(product.quantity, 1, MAX_QUANTITY, "$.properties.quantity")
+        self._currency(tenant, product.currency)
+
+    def _lines(self, lines: list[shape.Line], total: float | None, tenant: str) -> tuple[int, list[tuple[str, int]]]:
+        if not 1 <= len(lines) <= MAX_LINES:
+            raise _Invalid(codes.SCHEMA_VIOLATION, "$.properties.products", f"1 to {MAX_LINES} lines")
+        added = 0
+        for number, line in enumerate(lines):
+            if not 0 <= line.price <= MAX_AMOUNT:
+                _within(line.price, 0, MAX_AMOUNT, f"$.properties.products[{number}].price")
+            if not 1 <= line.quantity <= MAX_QUANTITY:
+                _within(line.quantity, 1, MAX_QUANTITY, f"$.properties.products[{number}].quantity")
+            added += self._minor(tenant, line.price * line.quantity)
+        if total is not None:
+            _within(total, 0, MAX_AMOUNT, "$.properties.total")
+            added = self._minor(tenant, total)
+        return added, [(line.product_id, line.quantity) for line in lines]
+
+    def _order(self, order: shape.Order, tenant: str) -> Facts:
+        total, lines = self._lines(order.products, order.total, tenant)
+        self._currency(tenant, order.currency)
+        return OrderFacts(order.order_id, total, lines)
+
+    def _refund(self, refund: shape.Refund, tenant: str) -> Facts:
+        total, lines = self._lines(refund.products, refund.total, tenant)
+        self._currency(tenant, refund.currency)
+        return RefundFacts(refund.refund_id, total, lines, refund.order_id or "")
+
+    def _cancellation(self, cancellation: shape.Cancellation, tenant: str) -> Facts:
+        return CancelFacts(cancellation.order_id)
+
+    def _ticket(self, ticket: shape.Ticket, tenant: str) -> None:
+        if ticket.csat is not None:
+            _within(ticket.csat, 1, 5, "$.properties.csat")
+        if ticket.resolution_time_s is not None:
+            _within(ticket.resolution_time_s, 0, math.inf, "$.properties.resolution_time_s")
+
+
+def _identifiers(raw: shape.Envelope, context: shape.Context) -> list[tuple[str, str]]:
+    found = []
+    if raw.user_id is not None:
+        found.append(("user_id", raw.user_id))
+    if raw.anonymous_id is not None:
+        found.append(("anonymous_id", raw.anonymous_id))
+    found.extend((external.type, external.id) for external in context.external_ids)
+    return found
+
+
+def _within(number: float, low: float, high: float, field: str) -> None:
+    if not low <= number <= high:
+        raise _Invalid(codes.QUALITY_RULE, field, f"between {low:g} and {high:g}")
+
+
+def _object(raw: msgspec.Raw, field: str) -> dict[str, Any]:
+    loaded = _decode_any(raw)
+    if not isinstance(loaded, dict):
+        raise _Invalid(codes.SCHEMA_VIOLATION, field, "an object")
+    return loaded
+
+
+def _text(raw: msgspec.Raw, masked: dict[str, Any] | None) -> str:
+    return bytes(raw).decode() if masked is None else msgspec.json.encode(masked).decode()
+
+
+def _depth(value: Any) -> int:
+    if isinstance(value, dict):
+        return 1 + max((_depth(inner) for inner in value.values()), default=0)
+    if isinstance(value, list):
+        return 1 + max((_depth(inner) for inner in value), default=0)
+    return 0
+
+
+def _violation(message: str, part: str) -> tuple[str, str, str]:
+    """Code, path and rule out of a msgspec message such as "Expected `str`, got `int` - at `$.messageId`"."""
+    rule, _, at = message.partition(" - at ")
+    path = part + at.strip("`")[1:] if at else part
+    if rule.startswith("Number out of range"):
+        return codes.PAYLOAD_FORMAT, path, "a number that JSON and a 64-bit float can hold"
+    missing = "missing required field `"
+    if missing in rule:
+        path += "." + rule[rule.index(missing) + len(missing) :].rstrip("`")
+    return codes.SCHEMA_VIOLATION, path, rule

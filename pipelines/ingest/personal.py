@@ -1,0 +1,49 @@
+"""Keep personal values out of the clean topics: a masked field keeps its name and gets a token that is equal for equal values."""
+
+from typing import Any
+
+from config.loader import Identity
+from pipelines.identity.nodes import Nodes
+
+_Parts = tuple[dict[str, Any] | None, dict[str, Any] | None, dict[str, Any] | None]
+
+
+class Masker:
+    """Masks the fields that `identity.yaml` marks as personal.
+
+    Args:
+        identity: which fields are personal.
+        nodes: makes the tokens.
+    """
+
+    def __init__(self, identity: Identity, nodes: Nodes) -> None:
+        self._properties = frozenset(identity.pii_properties)
+        self._traits = frozenset(identity.pii_traits)
+        self._nodes = nodes
+
+    def mask(self, tenant: str, properties: dict[str, Any], traits: dict[str, Any], context: dict[str, Any]) -> _Parts:
+        """Mask what must be masked.
+
+        Returns:
+            For each of properties, traits and context a masked copy, or None where nothing had to change.
+        """
+        return (self._fields(tenant, properties, self._properties), self._fields(tenant, traits, self._traits), self._context(tenant, context))
+
+    def _fields(self, tenant: str, part: dict[str, Any], personal: frozenset[str]) -> dict[str, Any] | None:
+        if personal.isdisjoint(part):
+            return None
+        return {name: self._token(tenant, name, value) if name in personal else value for name, value in part.items()}
+
+    def _context(self, tenant: str, context: dict[str, Any]) -> dict[str, Any] | None:
+        """`externalIds` stand in the event's `identifiers` already, as node keys; traits in the context are traits."""
+        traits = context.get("traits")
+        masked_traits = self._fields(tenant, traits, self._traits) if isinstance(traits, dict) else None
+        if "externalIds" not in context and masked_traits is None:
+            return None
+        kept = {name: value for name, value in context.items() if name != "externalIds"}
+        if masked_traits is not None:
+            kept["traits"] = masked_traits
+        return kept
+
+    def _token(self, tenant: str, name: str, value: Any) -> str:
+        return "masked:" + self._nodes.mask(tenant, "field:" + name, str(value))

@@ -1,0 +1,137 @@
+"""Messages between operators: compact, typed, versioned by position (new fields go to the end with a default)."""
+
+import msgspec
+
+
+class OrderFacts(msgspec.Struct, array_like=True, frozen=True, tag_field="_", tag="o"):
+    """An order's content: total in minor units and its lines `(product_id, quantity)` in their order."""
+
+    order_id: str
+    total: int
+    lines: list[tuple[str, int]]
+
+
+class RefundFacts(msgspec.Struct, array_like=True, frozen=True, tag_field="_", tag="r"):
+    """A refund document: total in minor units, its lines, and the order it names (empty: none)."""
+
+    refund_id: str
+    total: int
+    lines: list[tuple[str, int]]
+    order_id: str = ""
+
+
+class CancelFacts(msgspec.Struct, array_like=True, frozen=True, tag_field="_", tag="c"):
+    """The cancellation of a whole order."""
+
+    order_id: str
+
+
+Facts = OrderFacts | RefundFacts | CancelFacts
+
+
+class Event(msgspec.Struct, array_like=True, tag_field="_", tag="e"):
+    """A decoded, validated, normalised event on its way to its node. Times in ms; JSON parts as text."""
+
+    node: str
+    tenant: str
+    type: str
+    name: str
+    message_id: str
+    id_hash: int
+    fingerprint: int
+    event_time: int
+    log_time: int
+    late: bool
+    source: str
+    partition: int
+    offset: int
+    channel: str
+    identifiers: list[str]
+    properties: str
+    traits: str
+    context: str
+    facts: Facts | None = None
+
+
+class Alias(msgspec.Struct, array_like=True, tag_field="_", tag="a"):
+    """The resolver's word to a node: from `epoch` on it belongs to `profile_id`."""
+
+    node: str
+    tenant: str
+    profile_id: str
+    epoch: int
+
+
+NodeInput = Event | Alias
+
+
+class Update(msgspec.Struct, array_like=True, tag_field="_", tag="u"):
+    """What a node tells its profile: absolute values of the parts that changed.
+
+    Attributes:
+        node: node key.
+        tenant: owner.
+        seq: the node's counter; the values include its events 1..seq.
+        now: the node's clock (ms).
+        message_id: event that caused it; empty when time did.
+        changed_at: clock at which the oldest unpublished change took place (`now` for events).
+        values: feature name -> value, for the parts that changed (all of them on a join).
+    """
+
+    node: str
+    tenant: str
+    seq: int
+    now: int
+    message_id: str
+    changed_at: int
+    values: dict[str, "Value"]
+
+
+Value = int | str | list[tuple[str, int]] | dict[str, int] | None
+
+
+class Join(msgspec.Struct, array_like=True, tag_field="_", tag="j"):
+    """A node enters a profile with all it knows."""
+
+    update: Update
+    epoch: int
+
+
+class Leave(msgspec.Struct, array_like=True, tag_field="_", tag="l"):
+    """A node has left the profile for another one."""
+
+    node: str
+    tenant: str
+    epoch: int
+    to_profile: str
+    now: int
+
+
+class Roster(msgspec.Struct, array_like=True, tag_field="_", tag="r"):
+    """The resolver's word to a profile: the nodes it must hold before it may publish again."""
+
+    tenant: str
+    profile_id: str
+    epoch: int
+    nodes: list[str]
+
+
+class Poke(msgspec.Struct, array_like=True, tag_field="_", tag="p"):
+    """Look at this profile again: a definition changed and its result may differ."""
+
+    tenant: str
+    profile_id: str
+    reason: str
+
+
+ProfileInput = Update | Join | Leave | Roster | Poke
+
+
+class Rejected(msgspec.Struct, frozen=True):
+    """A record that cannot be applied; becomes the Avro record `rejected`."""
+
+    code: str
+    field: str
+    rule: str
+    tenant: str = ""
+    message_id: str = ""
