@@ -1,0 +1,132 @@
+"""Bring the stack up and down: what `cdp up` and `cdp down` do, callable from tests and from other commands."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+from stack import board, catalogue, parts, process
+from stack.board import ServiceState
+from stack.errors import StackError
+from stack.process import Identity
+from stack.service import Service
+from stack.settings import Settings, child_environment, prepare_home
+
+LAST = ("kafka", "redis", "clickhouse")  # stopped after everything that talks to them
+STOP_WITHIN_S = 20.0
+Watcher = Callable[[dict[str, ServiceState]], None]
+
+
+def ignore(_states: dict[str, ServiceState]) -> None:
+    """A watcher that shows nothing."""
+
+
+def ignore_part(_part: str, _state: str, _seconds: float) -> None:
+    """A progress that shows nothing."""
+
+
+def up(
+    settings: Settings, only: Sequence[str] = (), watch: Watcher = ignore, progress: parts.Progress = ignore_part, deadline_s: float = 240.0
+) -> dict[str, ServiceState]:
+    """Start what does not run yet and wait until all of it is ready.
+
+    Args:
+        settings: which stack.
+        only: services to start, with what they need; all when empty. Those that run already go on.
+        watch: called with the states of the chosen services whenever it may have changed.
+        progress: told about downloads.
+        deadline_s: how long to wait.
+
+    Raises:
+        StackError: a port is taken, a prerequisite is missing, a service failed, or the deadline passed.
+    """
+    try:
+        chosen = catalogue.select(settings, list(only))
+    except ValueError as error:
+        raise StackError(str(error)) from error
+    prepare_home(settings)
+    parts.ensure(settings, catalogue.parts_of(chosen), progress)
+    status = board.live_status(settings)
+    running = status.services if status else {}
+    for service in chosen:
+        if process.read_record(service.record(settings)) is None:
+            _check_ports(settings, service)
+    wanted = board.read_wanted(settings) if status else board.Wanted()
+    for service in chosen:
+        generation = wanted.services.get(service.name, 0)
+        failed = service.name in running and running[service.name].state == "failed"
+        wanted.services[service.name] = generation + 1 if failed or not generation else generation
+    asked = time.time()
+    board.write_wanted(settings, wanted)
+    if not status:
+        _start_supervisor(settings)
+    return _wait_ready(settings, [service.name for service in chosen], asked, watch, deadline_s)
+
+
+def down(settings: Settings, say: Callable[[str], None] = lambda _line: None) -> int:
+    """Stop everything that belongs to this home; returns the number of processes that ran.
+
+    Raises:
+        StackError: a process cannot be stopped.
+    """
+    count = 0
+    supervisor = process.read_record(settings.run / "supervisor.json")
+    if supervisor:
+        process.stop([supervisor.identity], 10.0)
+        count += 1
+    (settings.run / "wanted.json").unlink(missing_ok=True)
+    for last in (False, True):
+        wave = [identity for name, identity in _ours(settings) if (name in LAST) == last]
+        if wave:
+            say(f"stopping {len(wave)} process{'es' if len(wave) > 1 else ''}")
+        process.stop(wave, STOP_WITHIN_S)
+        count += len(wave)
+    for path in settings.run.glob("*.json"):
+        path.unlink(missing_ok=True)
+    return count
+
+
+def _ours(settings: Settings) -> list[tuple[str, Identity]]:
+    """Processes with a record, and those that carry this home's mark (children without a record included)."""
+    found = {(path.stem, record.identity) for path in settings.run.glob("*.json") if (record := process.read_record(path))}
+    found |= {(name, identity) for name, identities in process.belonging_to(settings.home).items() for identity in identities}
+    return sorted(found, key=lambda pair: pair[1].pid)
+
+
+def _check_ports(settings: Settings, service: Service) -> None:
+    for name in service.ports:
+        process.check_port(name, getattr(settings.ports, name))
+
+
+def _start_supervisor(settings: Settings) -> None:
+    """Start it in a session of its own, with an intermediate parent that ends at once, so that it is nobody's child."""
+    log = settings.logs / "supervisor.log"
+    launch = "import subprocess, sys; subprocess.Popen([sys.executable, '-m', 'stack.supervisor'], start_new_session=True)"
+    with log.open("ab") as output:
+        subprocess.run(
+            [sys.executable, "-c", launch],
+            env=child_environment(settings, "supervisor"),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            check=True,
+        )
+
+
+def _wait_ready(settings: Settings, names: list[str], asked: float, watch: Watcher, deadline_s: float) -> dict[str, ServiceState]:
+    deadline = time.monotonic() + deadline_s
+    states: dict[str, ServiceState] = {}
+    while time.monotonic() < deadline:
+        status = board.live_status(settings)
+        if status and status.at >= asked:
+            states = {name: status.services[name] for name in names}
+            watch(states)
+            failed = [state for state in states.values() if state.state == "failed"]
+            if failed:
+                raise StackError(f"{failed[0].name} failed: {failed[0].detail}", f"see `cdp logs {failed[0].name}`")
+            if all(state.state == "ready" for state in states.values()):
+                return states
+        time.sleep(0.1)
+    late = [state for state in states.values() if state.state != "ready"] or [ServiceState("supervisor")]
+    said = "; ".join(f"{state.name} is {state.state} {state.detail}".strip() for state in late)
+    raise StackError(f"not ready after {deadline_s:.0f} s: {said}", f"see `cdp logs {late[0].name}`; `cdp up` goes on waiting, `cdp down` gives up")

@@ -1,0 +1,73 @@
+"""What `cdp status` tells about the processes: their state, and what they use."""
+
+import time
+
+import msgspec
+import psutil
+
+from stack import board, catalogue, process
+from stack.board import ServiceState, State
+from stack.settings import Settings
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One service. Memory is the resident set of the process and its children, in MiB."""
+
+    service: str
+    state: str
+    pid: int
+    ports: list[int]
+    memory_mb: float
+    cpu_s: float
+    restarts: int
+    uptime_s: float
+    detail: str
+
+
+def services(settings: Settings) -> list[Line]:
+    """All services, the supervisor first."""
+    status = board.live_status(settings)
+    record = process.read_record(settings.run / "supervisor.json")
+    pid = record.identity.pid if record else 0
+    lines = [_line("supervisor", "ready" if pid else "stopped", pid, [], 0, record.spawned_at if record else 0.0, "")]
+    for service in catalogue.services(settings):
+        ports = [getattr(settings.ports, name) for name in service.ports]
+        state = status.services.get(service.name, ServiceState(service.name)) if status else _unsupervised(settings, service.name)
+        lines.append(_line(service.name, state.state, state.pid, ports, state.restarts, state.started, state.detail))
+    return lines
+
+
+def _unsupervised(settings: Settings, name: str) -> ServiceState:
+    record = process.read_record(settings.run / f"{name}.json")
+    if record is None:
+        return ServiceState(name)
+    running: State = "ready"
+    return ServiceState(name, running, record.identity.pid, started=record.spawned_at, detail="nobody watches it: `cdp up` starts the supervisor again")
+
+
+def _line(name: str, state: str, pid: int, ports: list[int], restarts: int, started: float, detail: str) -> Line:
+    memory_mb = cpu_s = 0.0
+    for member in _family(pid):
+        try:
+            with member.oneshot():
+                memory_mb += member.memory_info().rss / 2**20
+                times = member.cpu_times()
+                cpu_s += times.user + times.system
+        except psutil.Error:
+            continue  # ended meanwhile
+    return Line(name, state, pid, ports, round(memory_mb, 1), round(cpu_s, 1), restarts, round(time.time() - started, 1) if pid else 0.0, detail)
+
+
+def _family(pid: int) -> list[psutil.Process]:
+    if not pid:
+        return []
+    try:
+        parent = psutil.Process(pid)
+        # The supervisor's children are services of their own.
+        return [parent, *parent.children(recursive=True)] if _leads_a_session(parent) else [parent]
+    except psutil.Error:
+        return []
+
+
+def _leads_a_session(parent: psutil.Process) -> bool:
+    return "stack.supervisor" not in parent.cmdline()

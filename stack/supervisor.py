@@ -1,0 +1,98 @@
+"""The background process that owns the servers: `python -m stack.supervisor`, started by `cdp up`.
+
+It holds a lock, so that there is one per `CDP_HOME`; takes over what an earlier supervisor left running; keeps what `run/wanted.json` names; and
+publishes `run/status.json`. SIGTERM ends the supervisor alone: `cdp down` then stops the servers itself, by the same records.
+"""
+
+import fcntl
+import os
+import shutil
+import signal
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+
+from stack import board, catalogue, process
+from stack.board import ServiceState
+from stack.keeper import Keeper
+from stack.settings import Settings, apply_environment, load
+
+LOOP_S = 0.1
+LOG_LIMIT_BYTES = 64 * 1024 * 1024
+
+
+def main() -> None:
+    """Supervise until SIGTERM."""
+    settings = load()
+    apply_environment(settings)
+    lock = (settings.run / "supervisor.lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return  # another one is at work
+    identity = process.identify(os.getpid())
+    assert identity is not None
+    process.write_json(settings.run / "supervisor.json", process.Record(identity, time.time()))
+    halt = threading.Event()
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        halt.set()
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    log(f"supervisor: started, pid {identity.pid}")
+    supervise(settings, identity, halt)
+    log("supervisor: ended, services left as they are")
+
+
+def supervise(settings: Settings, identity: process.Identity, halt: threading.Event) -> None:
+    """Keep everything as wanted until told to halt."""
+    keepers: dict[str, Keeper] = {}
+    for service in catalogue.services(settings):
+        keepers[service.name] = Keeper(service, settings, keepers, log)
+    for keeper in keepers.values():
+        keeper.adopt()
+    _apply_wanted(settings, keepers)
+    for keeper in keepers.values():
+        keeper.start()
+    last_shown: dict[str, ServiceState] = {}
+    last_write = 0.0
+    while not halt.wait(LOOP_S):
+        _apply_wanted(settings, keepers)
+        shown = {name: _copy(keeper.state) for name, keeper in keepers.items()}
+        if shown != last_shown or time.monotonic() - last_write > 1.0:
+            board.write_status(settings, identity, shown)
+            last_shown, last_write = shown, time.monotonic()
+            for file in settings.logs.glob("*.log"):
+                _shorten(file)
+    for keeper in keepers.values():
+        keeper.halt()
+    for keeper in keepers.values():
+        keeper.join(5.0)
+
+
+def log(line: str) -> None:
+    """One line in `logs/supervisor.log`, which is this process's standard output."""
+    print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}", flush=True)
+
+
+def _apply_wanted(settings: Settings, keepers: dict[str, Keeper]) -> None:
+    wanted = board.read_wanted(settings).services
+    for name, keeper in keepers.items():
+        keeper.want(wanted.get(name, 0))
+
+
+def _copy(state: ServiceState) -> ServiceState:
+    return ServiceState(**{field: getattr(state, field) for field in ServiceState.__struct_fields__})
+
+
+def _shorten(file: Path) -> None:
+    """Keep a log below its limit. Its writer has it open for appending, so the file is copied and emptied, not renamed."""
+    if file.stat().st_size > LOG_LIMIT_BYTES:
+        shutil.copyfile(file, file.with_suffix(".log.1"))
+        os.truncate(file, 0)
+
+
+if __name__ == "__main__":
+    main()

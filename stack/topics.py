@@ -1,0 +1,137 @@
+"""The topics of `config/topics.yaml` on a broker: create them, tell differences, and choose the raw topics' clock.
+
+Live, raw topics stamp records with the broker's time (`LogAppendTime`); for a replay they keep the producer's (`CreateTime`), so that the log's
+own time is the time of the events.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType
+
+from config import loader
+from stack.errors import StackError
+
+CLOCK = "message.timestamp.type"
+Mode = Literal["live", "replay"]
+CLOCKS: dict[Mode, str] = {"live": "LogAppendTime", "replay": "CreateTime"}
+TIMEOUT_S = 15.0
+
+
+class TopicState(msgspec.Struct, frozen=True):
+    """A topic as the broker has it. `records` is end minus begin over all partitions; `size_bytes` is -1 where the broker's folder is not at hand."""
+
+    name: str
+    partitions: int
+    records: int
+    clock: str
+    size_bytes: int = -1
+    difference: str = ""
+
+
+def create(bootstrap: str | None = None) -> list[str]:
+    """Create the topics that are not there yet; raw ones start with the live clock.
+
+    Returns:
+        What differs from the file in topics that exist (nothing is changed there), one sentence each.
+
+    Raises:
+        StackError: the broker does not answer or refuses a topic.
+    """
+    wanted = loader.topics()
+    admin = _admin(bootstrap)
+    there = _metadata(admin)
+    new = []
+    for name, topic in wanted.topics.items():
+        if name not in there:
+            clock = {CLOCK: CLOCKS["live"]} if topic.raw else {}
+            new.append(NewTopic(name, wanted.partitions(name), wanted.replication(name), config=clock | topic.config))
+    if new:
+        for name, future in admin.create_topics(new, operation_timeout=TIMEOUT_S).items():
+            try:
+                future.result(TIMEOUT_S)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise StackError(f"topic {name} could not be created: {error.args[0].str()}", "look at config/topics.yaml") from error
+    return [_difference(name, wanted.partitions(name), there[name]) for name in wanted.topics if name in there and there[name] != wanted.partitions(name)]
+
+
+def set_clock(mode: Mode, bootstrap: str | None = None) -> None:
+    """Choose the raw topics' clock: `live` = the broker's time, `replay` = the producer's.
+
+    Raises:
+        StackError: the mode is unknown, the broker does not answer, or a topic is missing.
+    """
+    if mode not in CLOCKS:
+        raise StackError(f"there is no clock `{mode}`", "say `live` or `replay`")
+    change = ConfigEntry(CLOCK, CLOCKS[mode], incremental_operation=AlterConfigOpType.SET)
+    resources = [ConfigResource(ResourceType.TOPIC, name, incremental_configs=[change]) for name in loader.topics().raw()]
+    try:
+        for future in _admin(bootstrap).incremental_alter_configs(resources, request_timeout=TIMEOUT_S).values():
+            future.result(TIMEOUT_S)
+    except KafkaException as error:
+        raise StackError(f"the clock could not be changed: {error.args[0].str()}", "`cdp up` creates topics that are missing") from error
+
+
+def clocks(names: list[str], bootstrap: str | None = None, admin: AdminClient | None = None) -> dict[str, str]:
+    """`message.timestamp.type` of topics."""
+    admin = admin or _admin(bootstrap)
+    resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
+    found = {}
+    for resource, future in admin.describe_configs(resources, request_timeout=TIMEOUT_S).items():
+        found[resource.name] = str(future.result(TIMEOUT_S)[CLOCK].value)
+    return found
+
+
+def describe(bootstrap: str | None = None, folder: Path | None = None) -> list[TopicState]:
+    """Partitions, records, clock and size of every topic of the file; topics that are missing have 0 partitions.
+
+    Args:
+        bootstrap: the broker; by default the platform's.
+        folder: the broker's data folder, if it is on this machine.
+    """
+    wanted = loader.topics()
+    admin = _admin(bootstrap)
+    there = _metadata(admin)
+    present = [name for name in wanted.topics if name in there]
+    clock = clocks(present, admin=admin)
+    consumer = Consumer({"bootstrap.servers": _bootstrap(bootstrap), "group.id": "cdp-topics", "enable.auto.commit": False, "log_level": 0})
+    states = []
+    try:
+        for name in wanted.topics:
+            partitions = there.get(name, 0)
+            bounds = [consumer.get_watermark_offsets(TopicPartition(name, index), timeout=TIMEOUT_S) for index in range(partitions)]
+            difference = "" if partitions == wanted.partitions(name) else _difference(name, wanted.partitions(name), partitions)
+            states.append(TopicState(name, partitions, sum(end - begin for begin, end in bounds), clock.get(name, ""), _size(folder, name), difference))
+    finally:
+        consumer.close()
+    return states
+
+
+def _bootstrap(bootstrap: str | None) -> str:
+    return bootstrap or loader.platform().kafka.bootstrap
+
+
+def _admin(bootstrap: str | None) -> AdminClient:
+    return AdminClient({"bootstrap.servers": _bootstrap(bootstrap), "log_level": 0})
+
+
+def _metadata(admin: AdminClient) -> dict[str, int]:
+    try:
+        return {name: len(topic.partitions) for name, topic in admin.list_topics(timeout=TIMEOUT_S).topics.items()}
+    except KafkaException as error:
+        raise StackError("Kafka does not answer", "start it with `cdp up`") from error
+
+
+def _difference(name: str, wanted: int, found: int) -> str:
+    if not found:
+        return f"{name} is missing: `cdp up` creates it"
+    return f"{name} has {found} partitions, config/topics.yaml says {wanted}: keys would move, so this is left to you"
+
+
+def _size(folder: Path | None, name: str) -> int:
+    partitions = [path for path in (folder.glob(f"{name}-*") if folder else []) if path.name.removeprefix(f"{name}-").isdigit()]
+    # A segment's file is allocated ahead for its indexes only; its log grows as it is written.
+    return sum(segment.stat().st_size for path in partitions for segment in path.glob("*.log")) if partitions else -1
