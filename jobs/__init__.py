@@ -1,1 +1,1 @@
-""""""
+"""One file per Flink application; `topology` holds what they share."""

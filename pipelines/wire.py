@@ -30,7 +30,7 @@ Facts = OrderFacts | RefundFacts | CancelFacts
 
 
 class Event(msgspec.Struct, array_like=True, tag_field="_", tag="e"):
-    """A decoded, validated, normalised event on its way to its node. Times in ms; JSON parts as text."""
+    """A decoded, validated, normalised event on its way to its node. Times in ms; JSON parts as text; `original` is the raw record, needed when the node has to reject it."""
 
     node: str
     tenant: str
@@ -50,6 +50,7 @@ class Event(msgspec.Struct, array_like=True, tag_field="_", tag="e"):
     properties: str
     traits: str
     context: str
+    original: bytes
     facts: Facts | None = None
 
 

@@ -1,1 +1,1 @@
-""""""
+"""How rows leave Flink and history reaches ClickHouse."""

@@ -164,6 +164,7 @@ class Decoder:
             properties=_text(raw.properties, masked_properties),
             traits=_text(raw.traits, masked_traits),
             context=_text(raw.context, masked_context),
+            original=value,
             facts=facts,
         )
 

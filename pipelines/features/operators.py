@@ -1,0 +1,262 @@
+"""Flink operators of the feature stage: `node` owns fragments, `profile` combines and publishes them.
+
+Both keep decoded objects in a bounded cache in front of the keyed state and write through on each change, so a restart loses nothing.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+from pyflink.common import Row, Types
+from pyflink.datastream import KeyedBroadcastProcessFunction, KeyedProcessFunction, OutputTag, RuntimeContext
+from pyflink.datastream.state import MapState, MapStateDescriptor, ValueStateDescriptor
+
+from config.loader import CutPoints, Definitions, Platform
+from pipelines.audiences.rules import RuleBook
+from pipelines.features import node, profile
+from pipelines.features.cache import Cache
+from pipelines.features.plan import compile_plan
+from pipelines.identity.nodes import split
+from pipelines.ingest.records import duplicate_record, event_record, link_record, rejected_record
+from pipelines.operators import DUPLICATES, EVENTS, LINKS, RECORD, REJECTED
+from pipelines.wire import Alias, Join, Leave, NodeInput, Poke, ProfileInput, Rejected, Roster, Update
+from profile_store import patch
+from profile_store.writer import next_incarnation
+from schemas import clean, codes
+
+NODES_CACHED: Final = 50_000
+PROFILES_CACHED: Final = 50_000
+_JSON: Final = ord("{")
+_CONFLICT: Final = Rejected(codes.ID_CONFLICT, "$.messageId", "the same body as the record that first carried this messageId")
+
+
+class _LedgerState:
+    """The ledger's mapping on Flink MapState."""
+
+    def __init__(self, state: MapState) -> None:
+        self.get = state.get
+        self.put = state.put
+        self.items = state.items
+
+
+class _IdState:
+    """Spilled message ids on Flink MapState: one point read an event, deleted a batch at a time."""
+
+    def __init__(self, ids: MapState, batches: MapState) -> None:
+        self.get = ids.get
+        self.put = ids.put
+        self._ids = ids
+        self._batches = batches
+
+    def put_batch(self, number: int, ids: list[int]) -> None:
+        """See `IdStore`."""
+        self._batches.put(number, msgspec.msgpack.encode(ids))
+
+    def drop_batch(self, number: int) -> None:
+        """See `IdStore`."""
+        for known in msgspec.msgpack.decode(self._batches.get(number)):
+            self._ids.remove(known)
+        self._batches.remove(number)
+
+
+class NodeFunction(KeyedProcessFunction):
+    """Rows `(node, event or alias)` to rows `(profile, update)`; side outputs `events`, `duplicates`, `rejected`, `links`.
+
+    Args:
+        definitions: features and rules as of submission.
+        platform: limits.
+    """
+
+    def __init__(self, definitions: Definitions, platform: Platform) -> None:
+        self._definitions = definitions
+        self._limits = platform.limits
+
+    def open(self, runtime_context: RuntimeContext) -> None:
+        """Bind state and compile the plan."""
+        plan = compile_plan(self._definitions, set(RuleBook(self._definitions).reads))
+        self._logic = node.NodeLogic(plan, self._limits.dedupe_s * 1000, self._limits.lateness_s * 1000)
+        # The state is `bytes` in our own versioned encoding: the engine's typed arrays are slow and do not take null.
+        self._head = runtime_context.get_state(ValueStateDescriptor("head", Types.PICKLED_BYTE_ARRAY()))
+        ledger = runtime_context.get_map_state(MapStateDescriptor("ledger", Types.STRING(), Types.PICKLED_BYTE_ARRAY()))
+        ids = runtime_context.get_map_state(MapStateDescriptor("ids", Types.LONG(), Types.LONG()))
+        batches = runtime_context.get_map_state(MapStateDescriptor("id_batches", Types.LONG(), Types.PICKLED_BYTE_ARRAY()))
+        self._stores = node.Stores(_LedgerState(ledger), _IdState(ids, batches))
+        self._cache: Cache[node.Live] = Cache(NODES_CACHED)
+        self._decode = msgspec.msgpack.Decoder(NodeInput).decode
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._events, self._duplicates = OutputTag(EVENTS, RECORD), OutputTag(DUPLICATES, RECORD)
+        self._rejected, self._links = OutputTag(REJECTED, RECORD), OutputTag(LINKS, RECORD)
+        metrics = runtime_context.get_metrics_group()
+        self._count_applied, self._count_duplicates = metrics.counter("applied"), metrics.counter("duplicates")
+        self._count_conflicts = metrics.counter("id_conflicts")
+
+    def process_element(self, value: Row, ctx: KeyedProcessFunction.Context) -> Iterator[Any]:
+        """Apply an event or an alias."""
+        key, payload = value._values
+        if payload[0] == _JSON:
+            fields = json.loads(payload)
+            yield from self._alias(Alias(fields["node"], fields["tenant"], fields["profile_id"], fields["epoch"]), ctx)
+            return
+        event = self._decode(payload)
+        live = self._live(key, event.tenant)
+        result = self._logic.apply(live, event, ctx.timer_service().current_watermark(), self._stores)
+        if isinstance(result, node.Duplicate):
+            self._count_duplicates.inc()
+            yield self._duplicates, Row(*duplicate_record(event))
+            return
+        if isinstance(result, node.Conflict):
+            self._count_conflicts.inc()
+            rejected = msgspec.structs.replace(_CONFLICT, tenant=event.tenant, message_id=event.message_id)
+            position = (event.source, event.partition, event.offset, event.log_time, event.original)
+            yield self._rejected, Row(*rejected_record(rejected, *position))
+            return
+        self._count_applied.inc()
+        state = live.state
+        self._save(live, ctx)
+        yield Row(state.profile_id, self._encode(result.update))
+        yield self._events, Row(*event_record(event, state.profile_id, state.seq))
+        for stronger, weaker in result.links:
+            yield self._links, Row(*link_record(event, stronger, weaker))
+
+    def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext) -> Iterator[Any]:
+        """Values fall as their windows move on."""
+        key = ctx.get_current_key()
+        live = self._live(key, split(key)[0])
+        update = self._logic.tick(live, timestamp)
+        self._save(live, ctx)
+        if update is not None:
+            yield Row(live.state.profile_id, self._encode(update))
+
+    def _alias(self, alias: Alias, ctx: KeyedProcessFunction.Context) -> Iterator[Any]:
+        live = self._live(alias.node, alias.tenant)
+        before = live.state.profile_id
+        moved = self._logic.alias(live, alias)
+        if moved is None:
+            return
+        leave, join = moved
+        self._save(live, ctx)
+        if leave is not None:
+            yield Row(before, self._encode(leave))
+        yield Row(alias.profile_id, self._encode(join))
+
+    def _live(self, key: str, tenant: str) -> node.Live:
+        live = self._cache.get(key)
+        if live is None:
+            live = self._cache.put(key, self._logic.load(key, tenant, self._head.value()))
+        return live
+
+    def _save(self, live: node.Live, ctx: KeyedProcessFunction.Context) -> None:
+        due = self._logic.next_timer(live)
+        if due is not None:
+            ctx.timer_service().register_event_time_timer(due)
+        self._head.update(self._logic.dump(live))
+
+
+def definitions_descriptor() -> MapStateDescriptor:
+    """Broadcast state of published definitions: `<tenant>/<kind>` -> JSON."""
+    return MapStateDescriptor("definitions", Types.STRING(), Types.STRING())
+
+
+class ProfileFunction(KeyedBroadcastProcessFunction):
+    """Rows `(profile, update, join, leave, roster or poke)` and broadcast definitions to rows `(key, change, patch)`.
+
+    Args:
+        definitions: features and rules as of submission.
+        platform: tenants.
+        redis_url: where incarnations are counted.
+    """
+
+    def __init__(self, definitions: Definitions, platform: Platform, redis_url: str) -> None:
+        self._definitions = definitions
+        self._platform = platform
+        self._redis_url = redis_url
+
+    def open(self, runtime_context: RuntimeContext) -> None:
+        """Bind state, compile the rules, take the next incarnation: whatever an earlier writer still has under way is older."""
+        scale = {name: 10**tenant.minor_units for name, tenant in self._platform.tenants.items()}
+        incarnation = next_incarnation(self._redis_url, "profiles")
+        self._logic = profile.ProfileLogic(self._definitions, RuleBook(self._definitions), scale, incarnation)
+        self._state = runtime_context.get_state(ValueStateDescriptor("profile", Types.PICKLED_BYTE_ARRAY()))
+        self._cache: Cache[profile.Live] = Cache(PROFILES_CACHED)
+        self._decode = msgspec.msgpack.Decoder(ProfileInput).decode
+        self._restored = False
+        self._count_changes = runtime_context.get_metrics_group().counter("changes")
+
+    def process_element(self, value: Row, ctx: KeyedBroadcastProcessFunction.ReadOnlyContext) -> Iterator[Any]:
+        """Take a message of a node, the resolver or an operator of definitions."""
+        if not self._restored:
+            self._restore(ctx)
+        profile_id, payload = value._values
+        message = _control(payload) if payload[0] == _JSON else self._decode(payload)
+        if isinstance(message, Update):
+            live = self._live(profile_id, message.tenant)
+            change = self._logic.update(live, message)
+        elif isinstance(message, Join):
+            live = self._live(profile_id, message.update.tenant)
+            change = self._logic.join(live, message)
+        else:
+            live = self._live(profile_id, message.tenant)
+            if isinstance(message, Leave):
+                change = self._logic.leave(live, message)
+            elif isinstance(message, Roster):
+                change = self._logic.roster(live, message)
+            else:
+                change = self._logic.poke(live, ctx.timer_service().current_watermark())
+        yield from self._done(live, change, ctx)
+
+    def process_broadcast_element(self, value: Row, ctx: KeyedBroadcastProcessFunction.Context) -> Iterator[Any]:
+        """Take a new version of a definition."""
+        key, payload = value._values
+        text = bytes(payload).decode()
+        if self._define(text):
+            ctx.get_broadcast_state(definitions_descriptor()).put(key, text)
+        yield from ()
+
+    def on_timer(self, timestamp: int, ctx: KeyedBroadcastProcessFunction.OnTimerContext) -> Iterator[Any]:
+        """Time alone turns a rule, or an unpublished change is due."""
+        if not self._restored:
+            self._restore(ctx)
+        blob = self._state.value()
+        profile_id = ctx.get_current_key()
+        live = self._cache.get(profile_id)
+        if live is None:
+            if blob is None:
+                return
+            live = self._cache.put(profile_id, self._logic.load(profile_id, "", blob))
+        yield from self._done(live, self._logic.tick(live, timestamp), ctx)
+
+    def _restore(self, ctx: KeyedBroadcastProcessFunction.ReadOnlyContext) -> None:
+        """Definitions published before a restart lie in broadcast state, which is first reachable here."""
+        for _, text in ctx.get_broadcast_state(definitions_descriptor()).items():
+            self._define(text)
+        self._restored = True
+
+    def _define(self, text: str) -> bool:
+        definition = json.loads(text)
+        if definition.get("kind") != "cut_points":
+            return False
+        return self._logic.set_cut_points(definition["tenant"], msgspec.convert(definition["body"], CutPoints))
+
+    def _live(self, profile_id: str, tenant: str) -> profile.Live:
+        live = self._cache.get(profile_id)
+        if live is None:
+            live = self._cache.put(profile_id, self._logic.load(profile_id, tenant, self._state.value()))
+        return live
+
+    def _done(self, live: profile.Live, change: profile.Change | None, ctx: Any) -> Iterator[Any]:
+        due = self._logic.next_timer(live)
+        if due is not None:
+            ctx.timer_service().register_event_time_timer(due)
+        if live.state.nodes or live.state.version:
+            self._state.update(self._logic.dump(live))
+        if change is not None:
+            self._count_changes.inc()
+            yield Row(live.profile_id.encode(), clean.encode("profile_change", change.record), patch.encode(change.patch))
+
+
+def _control(payload: bytes) -> Roster | Poke:
+    fields = json.loads(payload)
+    if "nodes" in fields:
+        return Roster(fields["tenant"], fields["profile_id"], fields["epoch"], fields["nodes"])
+    return Poke(fields["tenant"], fields["profile_id"], fields.get("reason", ""))

@@ -1,0 +1,55 @@
+"""Flink operator of the ingest stage: raw records in, events keyed by node out, rejections aside."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from pyflink.common import Row
+from pyflink.datastream import OutputTag, ProcessFunction, RuntimeContext
+
+from config.loader import Identity, Platform
+from pipelines.identity.nodes import Nodes
+from pipelines.ingest.decode import Decoder
+from pipelines.ingest.personal import Masker
+from pipelines.ingest.records import rejected_record
+from pipelines.operators import RECORD, REJECTED
+from pipelines.wire import Rejected
+
+
+class DecodeFunction(ProcessFunction):
+    """Rows `(source, partition, offset, log_time, value)` to rows `(node, event)`; rejections to the side output `rejected`.
+
+    Args:
+        platform: tenants and limits.
+        identity: identifier rules.
+    """
+
+    def __init__(self, platform: Platform, identity: Identity) -> None:
+        self._platform = platform
+        self._identity = identity
+
+    def open(self, runtime_context: RuntimeContext) -> None:
+        """Load the secret that keys personal identifiers; it never travels with the job."""
+        nodes = Nodes(self._identity, Path(os.environ["CDP_HMAC_KEY_FILE"]).read_bytes())
+        self._decode = Decoder(self._platform, nodes, Masker(self._identity, nodes)).decode
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._rejected = OutputTag(REJECTED, RECORD)
+        metrics = runtime_context.get_metrics_group()
+        self._events = metrics.counter("events")
+        self._rejections = metrics.counter("rejections")
+        self._ticks = metrics.counter("ticks")
+
+    def process_element(self, value: Row, ctx: ProcessFunction.Context) -> Iterator[Any]:
+        """Decode one record."""
+        source, partition, offset, log_time, raw = value._values
+        event = self._decode(raw, source, partition, offset, log_time)
+        if event is None:
+            self._ticks.inc()
+        elif isinstance(event, Rejected):
+            self._rejections.inc()
+            yield self._rejected, Row(*rejected_record(event, source, partition, offset, log_time, raw))
+        else:
+            self._events.inc()
+            yield Row(event.node, self._encode(event))
