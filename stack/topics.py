@@ -4,6 +4,7 @@ Live, raw topics stamp records with the broker's time (`LogAppendTime`); for a r
 own time is the time of the events.
 """
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -32,7 +33,8 @@ class TopicState(msgspec.Struct, frozen=True):
 
 
 def create(bootstrap: str | None = None) -> list[str]:
-    """Create the topics that are not there yet; raw ones start with the live clock.
+    """Create the topics that are not there yet; raw ones start with the live clock, or with the one `CDP_RAW_CLOCK` names (`replay` before
+    a replay into a fresh stack: otherwise the ticker has already moved the log's clock to the present).
 
     Returns:
         What differs from the file in topics that exist (nothing is changed there), one sentence each.
@@ -46,7 +48,7 @@ def create(bootstrap: str | None = None) -> list[str]:
     new = []
     for name, topic in wanted.topics.items():
         if name not in there:
-            clock = {CLOCK: CLOCKS["live"]} if topic.raw else {}
+            clock = {CLOCK: CLOCKS[os.environ.get("CDP_RAW_CLOCK", "live")]} if topic.raw else {}
             new.append(NewTopic(name, wanted.partitions(name), wanted.replication(name), config=clock | topic.config))
     if new:
         for name, future in admin.create_topics(new, operation_timeout=TIMEOUT_S).items():
@@ -68,8 +70,9 @@ def set_clock(mode: Mode, bootstrap: str | None = None) -> None:
         raise StackError(f"there is no clock `{mode}`", "say `live` or `replay`")
     change = ConfigEntry(CLOCK, CLOCKS[mode], incremental_operation=AlterConfigOpType.SET)
     resources = [ConfigResource(ResourceType.TOPIC, name, incremental_configs=[change]) for name in loader.topics().raw()]
+    admin = _admin(bootstrap)  # must outlive its futures
     try:
-        for future in _admin(bootstrap).incremental_alter_configs(resources, request_timeout=TIMEOUT_S).values():
+        for future in admin.incremental_alter_configs(resources, request_timeout=TIMEOUT_S).values():
             future.result(TIMEOUT_S)
     except KafkaException as error:
         raise StackError(f"the clock could not be changed: {error.args[0].str()}", "`cdp up` creates topics that are missing") from error
