@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Final, NamedTuple, Protocol
 
 import msgspec
@@ -14,7 +15,15 @@ FENCE_AGE_S: Final = 5.0
 
 
 class FencedError(Exception):
-    """The group gave our partitions to someone else: what we hold in memory is theirs now."""
+    """The group gave our partitions to someone else: what we hold in memory is theirs now.
+
+    Attributes:
+        replaced: another process came under our name; joining again would drive it out.
+    """
+
+    def __init__(self, why: str = "", replaced: bool = False) -> None:
+        super().__init__(f"another process runs under this instance's name ({why}); give it a name of its own" if replaced else why)
+        self.replaced = replaced
 
 
 class RebalancingError(Exception):
@@ -50,11 +59,12 @@ class Inserts(Protocol):
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """When a range is closed: at this many rows or bytes, or when its first record has waited this long."""
+    """When a range is closed: at this many rows or bytes, or when its first record has waited this long; and how many records one read may bring."""
 
     rows: int = 50_000
     bytes: int = 16 << 20
     linger_s: float = 1.0
+    reads: int = 10_000
 
 
 class Loader:
@@ -111,20 +121,21 @@ class Loader:
             FencedError: give up this loader and join the group again.
             BrokenPlanError: see `Buffer.add`.
         """
-        inserted = 0
-        for record in self._log.read(self._limits.rows, timeout_s):
+        for record in self._log.read(self._limits.reads, timeout_s):
             buffer = self._buffers.get(record.partition)
-            if buffer is None:
-                continue
-            if not buffer.add(record.offset, record.value, self._clock()):
-                inserted += self._move([record.partition])
+            if buffer is not None:
                 buffer.add(record.offset, record.value, self._clock())
+        due = [partition for partition, buffer in self._buffers.items() if self._due(buffer)]
+        rows = 0
         try:
-            inserted += self._move([partition for partition, buffer in self._buffers.items() if self._due(buffer)])
+            if due:
+                self._plan(due)
+            for partition in due:
+                rows += self._insert(partition, self._buffers[partition])
             self.confirm()
         except RebalancingError:
-            pass  # nothing was planned, so nothing was inserted: the rows stay, or go with a revocation that the next read brings
-        return inserted
+            pass  # rows and plans stay as they are, until the next read either takes the partition away or lets us go on
+        return rows
 
     def confirm(self) -> None:
         """Commit what is in."""
@@ -133,35 +144,32 @@ class Loader:
             self._inserted = {}
 
     def _due(self, buffer: Buffer) -> bool:
-        if not buffer.rows:
+        if not buffer.complete:
             return False
-        if buffer.replaying:
-            return buffer.complete
-        full = len(buffer.rows) >= self._limits.rows or buffer.bytes >= self._limits.bytes
-        return full or self._clock() - buffer.since_s >= self._limits.linger_s
+        full = len(buffer) >= self._limits.rows or buffer.bytes >= self._limits.bytes
+        return full or buffer.planned or self._clock() - buffer.since_s >= self._limits.linger_s
 
-    def _move(self, due: list[Partition]) -> int:
-        """Plan, then insert. The plans' commit also confirms what went before."""
-        if not due:
-            return 0
-        plans = {partition: self._buffers[partition].range() for partition in due}
-        self._commit({**self._inserted, **{partition: planned(plan) for partition, plan in plans.items()}})
+    def _plan(self, due: list[Partition]) -> None:
+        """Commit what the next ranges are; the same commit confirms what went before."""
+        plans = {partition: planned(self._buffers[partition].range()) for partition in due}
+        self._commit({**self._inserted, **plans})
         self._inserted = {}
-        rows = 0
-        for partition, plan in plans.items():
-            buffer = self._buffers[partition]
-            for subject, data in container.files_of(buffer.rows).items():
-                name = token(partition, self._log.topic_id(partition.topic), plan, subject)
-                self._inserts.insert(self._tables[partition.topic], data, name, lambda: self._prove(partition))
-            rows += len(buffer.rows)
-            buffer.clear()
-            self._inserted[partition] = done(plan.end)
-        return rows
+        for partition in due:
+            self._buffers[partition].fix()
 
-    def _prove(self, partition: Partition) -> None:
+    def _insert(self, partition: Partition, buffer: Buffer) -> int:
+        rows, plan = buffer.rows(), buffer.range()
+        for subject, data in container.files_of(rows).items():
+            name = token(partition, self._log.topic_id(partition.topic), plan, subject)
+            self._inserts.insert(self._tables[partition.topic], data, name, partial(self._prove, {partition: planned(plan)}))
+        buffer.clear(self._clock())
+        self._inserted[partition] = done(plan.end)
+        return len(rows)
+
+    def _prove(self, plan: Mapping[Partition, Mark]) -> None:
         """Make sure that the partition is still ours, if that was last confirmed long ago."""
         if self._clock() - self._proved_s > FENCE_AGE_S:
-            self._commit({partition: planned(self._buffers[partition].range())})
+            self._commit(plan)
 
     def _commit(self, marks: Mapping[Partition, Mark]) -> None:
         self._log.commit(marks)

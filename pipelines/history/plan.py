@@ -5,6 +5,7 @@ A *range* `[from, to)` of one partition is the unit of insert. Before its rows a
 partition over knows exactly which range may be half in, reads the same records and inserts them again with the same token.
 """
 
+from bisect import bisect_left
 from typing import NamedTuple
 
 
@@ -78,51 +79,62 @@ class Buffer:
     """
 
     def __init__(self, mark: Mark) -> None:
+        self.start = mark.offset
         self.position = mark.offset
         self.plan = mark.plan
-        self.rows: list[bytes] = []
         self.bytes = 0
         self.since_s = 0.0
-        self._start = mark.offset
+        self._rows: list[bytes] = []
+        self._offsets: list[int] = []
 
-    def add(self, offset: int, row: bytes, now_s: float) -> bool:
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def add(self, offset: int, row: bytes, now_s: float) -> None:
         """Take the next record.
-
-        Returns:
-            False when it lies behind the planned range, which is complete: insert that first, then offer the record again.
 
         Raises:
             BrokenPlanError: the log has no record at the end of the planned range.
         """
-        if self.plan and offset >= self.plan.end:
-            if self.position < self.plan.end:
-                lost = f"the log goes on at {offset} after {self.position}: the topic was cut or made anew"
-                raise BrokenPlanError(f"the planned range {self.plan.start}..{self.plan.end} cannot be read again: {lost}")
-            return False
-        if not self.rows:
+        if self.plan and self.position < self.plan.end <= offset:
+            lost = f"the log goes on at {offset} after {self.position}: the topic was cut or made anew"
+            raise BrokenPlanError(f"the planned range {self.plan.start}..{self.plan.end} cannot be read again: {lost}")
+        if not self._rows:
             self.since_s = now_s
-        self.rows.append(row)
+        self._rows.append(row)
+        self._offsets.append(offset)
         self.bytes += len(row)
         self.position = offset + 1
-        return True
 
     @property
-    def replaying(self) -> bool:
-        """Is a range under way whose end was fixed by an earlier attempt?"""
+    def planned(self) -> bool:
+        """Is the end of the next range fixed, by us or by whoever had the partition before?"""
         return self.plan is not None
 
     @property
     def complete(self) -> bool:
-        """Has the range that was fixed earlier been read to its end?"""
-        return self.plan is not None and self.position >= self.plan.end
+        """Is there a next range, all of it in memory?"""
+        return self.position >= self.plan.end if self.plan else bool(self._rows)
 
     def range(self) -> Range:
-        """The range that the rows make; call it with rows only."""
-        return self.plan or Range(self._start, self.position)
+        """The next range: the planned one, else all there is. Call it when `complete`."""
+        return self.plan or Range(self.start, self.position)
 
-    def clear(self) -> None:
-        """Forget the rows: they are in."""
-        self._start = self.position
-        self.plan = None
-        self.rows = []
-        self.bytes = 0
+    def rows(self) -> list[bytes]:
+        """The records of the next range."""
+        return self._rows[: self._count()]
+
+    def fix(self) -> None:
+        """The next range is planned: what is read from now on comes after it."""
+        self.plan = self.range()
+
+    def clear(self, now_s: float) -> None:
+        """The next range is in: forget its records."""
+        count = self._count()
+        self.start, self.plan = self.range().end, None
+        self._rows, self._offsets = self._rows[count:], self._offsets[count:]
+        self.bytes = sum(map(len, self._rows))
+        self.since_s = now_s
+
+    def _count(self) -> int:
+        return bisect_left(self._offsets, self.range().end)

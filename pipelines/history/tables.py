@@ -128,7 +128,7 @@ def columns(subject: clean.Subject) -> dict[str, str]:
     for field in clean.schema(subject)["fields"]:
         codec = " CODEC(ZSTD(1))" if field["name"] in _JSON else ""
         comment = field["doc"].replace("\\", "\\\\").replace("'", "\\'")
-        found[field["name"]] = f"{column_type(field['name'], field['type'])}{codec} COMMENT '{comment}'"
+        found[field["name"]] = f"{column_type(field['name'], field['type'])} COMMENT '{comment}'{codec}"
     return found
 
 

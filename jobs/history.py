@@ -1,0 +1,84 @@
+"""Job `history`: the clean topics become tables in ClickHouse, each record exactly once (docs/decisions/0003-history-loader.md).
+
+    python -m jobs.history [--instance NAME]
+
+Several instances with different names share the partitions. Exit codes: 0 asked to stop, 1 an error that a restart may cure.
+"""
+
+import argparse
+import logging
+import signal
+import sys
+from threading import Event
+
+from config import loader as config
+from pipelines.history.group import GroupLog, LogAwayError, LogError, rewind
+from pipelines.history.loader import FencedError, Limits, Loader
+from pipelines.history.plan import BrokenPlanError
+from pipelines.history.progress import Progress
+from pipelines.history.schema import ensure_schema
+from pipelines.history.tables import TABLES
+from schemas.clean import UnknownSchemaError
+from sinks.clickhouse import ClickHouse, ClickHouseError, PatientInserts, wait_until_up
+
+READ_TIMEOUT_S = 0.1
+REJOINS = 10
+_log = logging.getLogger("jobs.history")
+
+
+def run(instance: str, stop: Event, retry_for_s: float = 300) -> None:
+    """Load until told to stop; after losing the partitions, join the group again with empty hands."""
+    platform = config.platform()
+    server, root = ClickHouse(platform.clickhouse), ClickHouse(platform.clickhouse, database="")
+    wait_until_up(root, retry_for_s, stop.wait)
+    fresh = ensure_schema(server, root, config.definitions(), config.identity(), platform.tenants)
+    if fresh:
+        rewind(platform.kafka.bootstrap, fresh, retry_for_s, stop.wait)
+    inserts = PatientInserts(server, retry_for_s, stop.wait)
+    for _ in range(REJOINS):
+        log = GroupLog(platform.kafka.bootstrap, list(TABLES), instance, retry_for_s, stop.wait)
+        try:
+            load(log, inserts, stop)
+            return
+        except FencedError as error:
+            if error.replaced:
+                raise
+            _log.warning("the group gave the partitions away (%s); joining again", error)
+        finally:
+            log.close()
+    raise LogError(f"lost the partitions {REJOINS} times; is this process starved, or Kafka's network cut?")
+
+
+def load(log: GroupLog, inserts: PatientInserts, stop: Event) -> None:
+    """One membership of the group."""
+    loader = Loader(log, inserts, {topic: table.name for topic, table in TABLES.items()}, Limits())
+    progress = Progress()
+    log.join(loader.assign, loader.revoke)
+    while not stop.is_set():
+        progress.add(loader.turn(READ_TIMEOUT_S))
+        progress.say(loader, log.ends)
+    loader.confirm()
+
+
+def main() -> int:
+    """Entry point."""
+    parser = argparse.ArgumentParser(prog="python -m jobs.history", description="Load the clean topics into ClickHouse, exactly once.")
+    parser.add_argument("--instance", default="0", help="name of this member; another process of the same name replaces it")
+    parser.add_argument("--retry-for", type=float, default=300, metavar="S", help="how long to wait for ClickHouse or Kafka (default: 300)")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    stop = Event()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, lambda *_: stop.set())
+    try:
+        run(arguments.instance, stop, arguments.retry_for)
+    except (BrokenPlanError, ClickHouseError, FencedError, LogAwayError, LogError, UnknownSchemaError, config.ConfigError) as error:
+        if stop.is_set():
+            return 0
+        _log.error("%s", error)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,59 @@
+"""Brings a ClickHouse server to the tables and views this version needs."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from config.loader import Definitions, Identity, Tenant
+from pipelines.history.tables import ROLLUPS, TABLES, add_columns, create_rollup, create_rollup_view, create_table, fill_rollup
+from pipelines.history.views import views
+
+_log = logging.getLogger(__name__)
+
+
+class Server(Protocol):
+    """What is needed of a ClickHouse client; its default database is the one to fill."""
+
+    database: str
+
+    def command(self, statement: str) -> None:
+        """Run a statement."""
+
+    def rows(self, query: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Run a query."""
+
+
+def ensure_schema(server: Server, root: Server, definitions: Definitions, identity: Identity, tenants: dict[str, Tenant]) -> list[str]:
+    """Make what is missing; run it as often as you like, also beside a running loader of the same version.
+
+    Args:
+        server: client whose database is to be filled.
+        root: client without a database.
+        definitions: features, segments and tags: they name the columns of the views.
+        identity: namespaces.
+        tenants: currencies.
+
+    Returns:
+        Topics whose table was not there: everything in them is still to be loaded.
+    """
+    root.command(f"CREATE DATABASE IF NOT EXISTS {server.database}")
+    present = {row["name"] for row in server.rows("SELECT name FROM system.tables WHERE database = {db:String}", {"db": server.database})}
+    columns = "SELECT table, groupArray(name) AS names FROM system.columns WHERE database = {db:String} GROUP BY table"
+    held = {row["table"]: set(row["names"]) for row in server.rows(columns, {"db": server.database})}
+    for table in TABLES.values():
+        server.command(create_table(table))
+        for statement in add_columns(table, held.get(table.name, set())) if table.name in present else ():
+            _log.info("new column: %s", statement)
+            server.command(statement)
+    for rollup in ROLLUPS:
+        if f"{rollup.name}_mv" in present:
+            continue
+        server.command(create_rollup(rollup))
+        if rollup.source in present:
+            _log.info("filling %s from %s", rollup.name, rollup.source)
+            for statement in fill_rollup(rollup):
+                server.command(statement)
+        server.command(create_rollup_view(rollup))
+    for name, query in views(definitions, identity, tenants):
+        server.command(f"CREATE OR REPLACE VIEW {name} AS {query}")
+    return [topic for topic, table in TABLES.items() if table.name not in present]

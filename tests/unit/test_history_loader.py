@@ -1,0 +1,182 @@
+"""Whatever is killed at whatever moment: each record of a clean topic becomes one row."""
+
+import io
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import fastavro
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipelines.history.loader import FencedError, Limits, Loader, RebalancingError, Record
+from pipelines.history.plan import BrokenPlanError, Buffer, Mark, Partition, Range, done, parse_mark, planned
+from schemas import clean
+
+TOPIC = "cdp.links"
+TABLES = {TOPIC: "links"}
+PARTS = [Partition(TOPIC, 0), Partition(TOPIC, 1)]
+
+
+class KilledError(BaseException):
+    """The process ends here."""
+
+
+def link(offset: int) -> bytes:
+    base = {"tenant": "t", "a": "a", "b": "b", "message_id": "m", "source": "s", "partition": 0, "log_time": 0}
+    return clean.encode("link", {**base, "offset": offset})
+
+
+def duplicate(offset: int) -> bytes:
+    base = {"tenant": "t", "node": "n", "message_id": "m", "source": "s", "partition": 0, "log_time": 0}
+    return clean.encode("duplicate", {**base, "offset": offset})
+
+
+@dataclass
+class World:
+    """Kafka and ClickHouse as the loader sees them, with a hand on every switch."""
+
+    log: dict[Partition, list[tuple[int, bytes]]]
+    rng: random.Random
+    kill: float
+    committed: dict[Partition, tuple[int, str]] = field(default_factory=dict)
+    owner: object = None
+    tokens: set[str] = field(default_factory=set)
+    rows: list[tuple[str, int]] = field(default_factory=list)
+    now_s: float = 0.0
+
+    def maybe_die(self) -> None:
+        if self.rng.random() < self.kill:
+            raise KilledError
+
+    def store(self, table: str, data: bytes, token: str) -> None:
+        """Takes a token once; rows that were stored may go unacknowledged."""
+        if token in self.tokens:
+            return
+        self.tokens.add(token)
+        for record in fastavro.reader(io.BytesIO(data)):
+            assert isinstance(record, dict)
+            self.rows.append((token.split(":")[1], record["offset"]))
+
+
+class Member:
+    """One process: a group member and its inserts."""
+
+    def __init__(self, world: World, limits: Limits) -> None:
+        self.world = world
+        self.marks = {part: parse_mark(*world.committed.get(part, (0, ""))) for part in PARTS}
+        self.next = {part: mark.offset for part, mark in self.marks.items()}
+        self.loader = Loader(self, self, TABLES, limits, clock=lambda: world.now_s)
+        world.owner = self
+        self.loader.assign(self.marks)
+
+    def read(self, limit: int, timeout_s: float) -> list[Record]:
+        self.world.now_s += timeout_s
+        self.world.maybe_die()
+        found = []
+        for part in self.world.rng.sample(PARTS, len(PARTS)):
+            ahead = [entry for entry in self.world.log[part] if entry[0] >= self.next[part]]
+            for offset, value in ahead[: self.world.rng.randint(0, limit)]:
+                found.append(Record(part, offset, value))
+                self.next[part] = offset + 1
+        return found
+
+    def commit(self, marks: Mapping[Partition, Mark]) -> None:
+        self.world.maybe_die()
+        if self.world.owner is not self:
+            raise FencedError
+        if self.world.rng.random() < self.world.kill:
+            raise RebalancingError
+        for part, mark in marks.items():
+            self.world.committed[part] = (mark.offset, mark.metadata)
+        self.world.maybe_die()
+
+    def topic_id(self, topic: str) -> str:
+        return "id"
+
+    def insert(self, table: str, data: bytes, token: str, fence: Callable[[], None]) -> None:
+        fence()
+        self.world.maybe_die()
+        self.world.store(table, data, token)
+        self.world.maybe_die()
+
+    @property
+    def finished(self) -> bool:
+        return all(self.loader.position(part) == self.world.log[part][-1][0] + 1 for part in PARTS if self.world.log[part])
+
+
+def gapped(rng: random.Random, count: int) -> list[tuple[int, bytes]]:
+    """Records of two schemas with holes between them, as transaction markers make them."""
+    offset, entries = 0, []
+    for _ in range(count):
+        offset += rng.choice([0, 0, 0, 1, 2])
+        entries.append((offset, rng.choice([link, link, duplicate])(offset)))
+        offset += 1
+    return entries
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.randoms(use_true_random=False), st.integers(0, 60), st.integers(1, 20), st.sampled_from([0.0, 0.02, 0.1]))
+def test_every_record_becomes_one_row_however_often_the_loader_dies(rng: random.Random, count: int, rows: int, kill: float) -> None:
+    world = World({part: gapped(rng, count) for part in PARTS}, rng, kill)
+    zombies: list[Member] = []
+    for _ in range(400):
+        member = Member(world, Limits(rows=rows, linger_s=0.5, reads=7))
+        try:
+            while not member.finished:
+                member.loader.turn(0.1)
+        except KilledError:
+            zombies.append(member)  # it may only have been frozen: let it run on a little beside its successor
+            continue
+        break
+    for zombie in zombies[-3:]:
+        world.kill = 0.0
+        with pytest.raises(FencedError):
+            while True:
+                zombie.loader.turn(0.6)
+                zombie.next = {part: zombie.next[part] for part in PARTS}
+                if not any(len(buffer) for buffer in zombie.loader._buffers.values()):
+                    raise FencedError  # nothing left that it could have inserted
+    expected = [(str(part.number), offset) for part in PARTS for offset, _ in world.log[part]]
+    assert sorted(world.rows) == sorted(expected)
+
+
+def test_what_is_in_is_confirmed_without_waiting_for_more() -> None:
+    world = World({PARTS[0]: [(0, link(0)), (1, link(1))], PARTS[1]: []}, random.Random(1), 0.0)
+    member = Member(world, Limits(linger_s=0.0))
+    while not member.finished:
+        member.loader.turn(0.1)
+    assert world.committed[PARTS[0]] == (2, "")
+
+
+def test_a_range_is_closed_when_its_first_record_has_waited_long_enough() -> None:
+    world = World({PARTS[0]: [(0, link(0))], PARTS[1]: []}, random.Random(3), 0.0)
+    member = Member(world, Limits(linger_s=1.0))
+    while member.next[PARTS[0]] == 0:
+        member.loader.turn(0.1)
+    for _ in range(8):
+        member.loader.turn(0.1)
+    assert not world.rows
+    for _ in range(3):
+        member.loader.turn(0.1)
+    assert len(world.rows) == 1
+
+
+def test_a_planned_range_that_cannot_be_read_again_is_an_error() -> None:
+    buffer = Buffer(planned(Range(5, 8)))
+    buffer.add(5, b"", 0)
+    with pytest.raises(BrokenPlanError, match=r"5\.\.8"):
+        buffer.add(9, b"", 0)
+
+
+@given(st.integers(0, 2**62), st.integers(1, 2**40))
+def test_marks_survive_the_groups_memory(start: int, length: int) -> None:
+    for mark in (done(start), planned(Range(start, start + length))):
+        assert parse_mark(mark.offset, mark.metadata) == mark
+
+
+@pytest.mark.parametrize("metadata", ["7", "7:", ":9", "6:9", "7:7", "x:y"])
+def test_foreign_metadata_is_refused(metadata: str) -> None:
+    with pytest.raises(BrokenPlanError):
+        parse_mark(7, metadata)
