@@ -1,9 +1,10 @@
 """How this package talks to Redis: the errors that pass by themselves, and bounded waiting for them."""
 
+import asyncio
 import logging
 import time
-from collections.abc import Callable
-from typing import Final, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from redis.exceptions import (
@@ -38,8 +39,23 @@ def passes(error: Exception) -> bool:
     return isinstance(error, _PASSING) or (isinstance(error, RedisError) and str(error).startswith(_PASSING_CODES))
 
 
+def checked(replies: list[Any]) -> list[Any]:
+    """Replies of a pipeline, if none is an error. (redis-py's own check would quote the command, values and all.)"""
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise reply
+    return replies
+
+
 class Patience:
-    """Bounded retry with back-off: 50 ms at first, doubling up to 2 s, until `retry_for_s` have passed since the first failure."""
+    """Bounded retry with back-off: 50 ms at first, doubling up to 2 s, until `retry_for_s` have passed since the first failure.
+
+    Args:
+        url: the server's, for messages.
+        retry_for_s: bound.
+        clock: monotonic seconds.
+        sleep: waits.
+    """
 
     def __init__(
         self, url: str, retry_for_s: float, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
@@ -56,20 +72,49 @@ class Patience:
             StoreUnavailableError: it still failed after `retry_for_s`.
             StoreRefusedError: it failed with an error that waiting does not cure.
         """
-        since: float | None = None
-        pause_s = 0.05
+        failures = Failures(self._server, self._retry_for_s, self._clock)
         while True:
             try:
                 return attempt()
             except RedisError as error:
-                if not passes(error):
-                    raise StoreRefusedError(f"Redis at {self._server} refused: {error}") from error
-                now = self._clock()
-                since = now if since is None else since
-                if now - since + pause_s > self._retry_for_s:
-                    waited = f"for {now - since:.0f} s ({type(error).__name__}: {error})"
-                    raise StoreUnavailableError(f"Redis at {self._server} did not answer {waited}; is it running?") from error
-                if pause_s == 2.0 or since == now:
-                    _log.warning("Redis at %s: %s: %s; trying again", self._server, type(error).__name__, error)
-                self._sleep(pause_s)
-                pause_s = min(2.0, pause_s * 2)
+                self._sleep(failures.pause_s(error))
+
+    async def run_async(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """The same for a coroutine."""
+        failures = Failures(self._server, self._retry_for_s, self._clock)
+        while True:
+            try:
+                return await attempt()
+            except RedisError as error:
+                await asyncio.sleep(failures.pause_s(error))
+
+
+class Failures:
+    """The failures of one operation so far."""
+
+    def __init__(self, server: str, retry_for_s: float, clock: Callable[[], float]) -> None:
+        self._server = server
+        self._retry_for_s = retry_for_s
+        self._clock = clock
+        self._since_s: float | None = None
+        self._pause_s = 0.025
+
+    def pause_s(self, error: RedisError) -> float:
+        """Note a failure and say how long to wait before the next attempt.
+
+        Raises:
+            StoreUnavailableError: it has failed for too long.
+            StoreRefusedError: it would fail again.
+        """
+        if not passes(error):
+            raise StoreRefusedError(f"Redis at {self._server} refused: {error}") from error
+        now_s = self._clock()
+        first = self._since_s is None
+        since_s = self._since_s = now_s if self._since_s is None else self._since_s
+        self._pause_s = min(2.0, self._pause_s * 2)
+        if now_s - since_s + self._pause_s > self._retry_for_s:
+            waited = f"for {now_s - since_s:.0f} s ({type(error).__name__}: {error})"
+            raise StoreUnavailableError(f"Redis at {self._server} did not answer {waited}; is it running?") from error
+        if first or self._pause_s == 2.0:
+            _log.warning("Redis at %s: %s: %s; trying again", self._server, type(error).__name__, error)
+        return self._pause_s

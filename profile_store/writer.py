@@ -11,7 +11,7 @@ from redis import Redis
 from redis.exceptions import NoScriptError
 
 from profile_store import layout
-from profile_store.connection import ANSWER_TIMEOUT_S, CONNECT_TIMEOUT_S, Patience
+from profile_store.connection import ANSWER_TIMEOUT_S, CONNECT_TIMEOUT_S, Patience, checked
 from profile_store.patch import Patch, coalesce
 
 _HERE: Final = Path(__file__).parent
@@ -90,12 +90,11 @@ class ProfileWriter:
         pipeline: Any = self._redis.pipeline(transaction=False)
         for command in commands:
             pipeline.execute_command(*command)
-        replies: list[Any] = pipeline.execute(raise_on_error=False)  # redis-py's own error would quote the command, values and all
-        failed = next((reply for reply in replies if isinstance(reply, Exception)), None)
-        if failed is None:
-            return replies
-        self._scripts_loaded = not isinstance(failed, NoScriptError)
-        raise failed
+        try:
+            return checked(pipeline.execute(raise_on_error=False))
+        except NoScriptError:
+            self._scripts_loaded = False
+            raise
 
 
 def _profile_command(patch: Patch, base: int) -> Command:

@@ -29,7 +29,7 @@ def arguments(patch: Patch, base: int) -> tuple[int, dict[str, Any]]:
     """Base and fields of the command the writer makes of a patch."""
     command = _profile_command(patch, base)
     names, values = command[7::2], command[8::2]
-    stored = {str(name): value for name, value in zip(names, values, strict=True)}
+    stored = {str(name): str(value) if isinstance(value, int) else value for name, value in zip(names, values, strict=True)}
     return int(command[6]), {name: orjson.loads(value) for name, value in stored.items() if name not in (layout.VERSION, layout.AT)}
 
 
@@ -59,7 +59,7 @@ def histories(draw: st.DrawFn) -> list[Patch]:
                 merged = draw(st.sampled_from(["", "", "", "q"]))
                 whole = step == 0 or draw(st.booleans())
                 differing = [name for name in FIELDS if before.get(name) != now.get(name)]
-                nodes = draw(st.lists(st.tuples(st.just("user_id"), st.sampled_from("12"), st.integers(0, 3)), max_size=2))
+                nodes = draw(st.lists(st.tuples(st.just("user_id"), st.sampled_from("12"), st.integers(0, 3)), max_size=2, unique_by=lambda node: node[1]))
                 patches.append(
                     Patch("t", profile, incarnation, version, 0 if whole else version - 1, version, orjson.dumps(now), differing, nodes, merged)
                 )

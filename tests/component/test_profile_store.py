@@ -1,0 +1,250 @@
+"""The profile store on a real Redis: guards, healing, failures, reading."""
+
+import asyncio
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from redis import Redis
+
+from profile_store import layout
+from profile_store.async_client import AsyncClient
+from profile_store.client import Client
+from profile_store.errors import IdentifierError, StoreRefusedError, StoreUnavailableError
+from profile_store.patch import Patch
+from profile_store.profile import Profile
+from profile_store.writer import ProfileWriter, WriteResult, next_incarnation
+from stack import parts
+
+
+class Server:
+    """A Redis that can be killed and brought back, empty or with its data."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.start()
+
+    def start(self) -> None:
+        options = ["--port", str(self.port), "--dir", str(self.folder), "--appendonly", "yes", "--save", ""]
+        self.process = subprocess.Popen([str(parts.redis_server()), *options], stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.01)
+        raise TimeoutError("redis-server did not start")
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    @property
+    def redis(self) -> Any:
+        return Redis.from_url(self.url)
+
+
+def connect(url: str) -> Any:
+    """A plain client; redis-py's annotations do not tell its two kinds apart."""
+    return Redis.from_url(url)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = Server(tmp_path_factory.mktemp("redis"))
+    yield server
+    server.kill()
+    shutil.rmtree(server.folder)
+
+
+@pytest.fixture
+def url(server: Server) -> str:
+    server.redis.flushdb()
+    return server.url
+
+
+def patch(version: int, base: int, features: dict[str, object], changed: list[str] | None = None, incarnation: int = 7, **more: object) -> Patch:
+    body = orjson.dumps(features)
+    names = list(features) if changed is None else changed
+    return Patch("demo", "ab12", incarnation, version, base, 1000 + version, body, names, **more)  # type: ignore[arg-type]
+
+
+def test_a_profile_reads_back_as_it_was_written(url: str) -> None:
+    features = {"orders_lifetime": 3, "net_365d": 12.5, "rfm_segment": "new", "top_products": [["a", 2]], "last_order_at": None, "tag:loyal": 1}
+    ProfileWriter(url).write([patch(1, 0, features, nodes=[("user_id", "17850", 0)])])
+    profile = Client(url, "demo").get("user_id:17850.0")
+    assert profile == Profile("demo", "ab12", (7, 1), 1001, features)
+    assert profile is not None
+    assert (profile.number("orders_lifetime"), profile.number("rfm_segment"), profile.text("rfm_segment")) == (3, None, "new")
+    assert profile.tags == ["loyal"]
+    assert profile.age_s(now_s=3.001) == pytest.approx(2.0)
+
+
+def test_a_partial_write_changes_what_it_names_and_nothing_else(url: str) -> None:
+    writer = ProfileWriter(url)
+    writer.write([patch(1, 0, {"a": 1, "b": 1})])
+    assert writer.write([patch(2, 1, {"a": 2, "b": 999}, ["a"])]) == WriteResult(1, 0, 0)
+    assert connect(url).hgetall("cdp:{ab12}:demo") == {b"_v": b"7-2", b"_at": b"1002", b"a": b"2", b"b": b"1"}
+
+
+@pytest.mark.parametrize(("incarnation", "version", "base"), [(7, 2, 0), (7, 1, 0), (6, 99, 0), (7, 2, 1), (6, 3, 2)])
+def test_what_is_not_newer_is_refused(url: str, incarnation: int, version: int, base: int) -> None:
+    writer = ProfileWriter(url)
+    writer.write([patch(2, 0, {"a": "kept"})])
+    assert writer.write([patch(version, base, {"a": "stale"}, incarnation=incarnation)]) == WriteResult(0, 1, 0)
+    assert connect(url).hget("cdp:{ab12}:demo", "a") == b'"kept"'
+
+
+@pytest.mark.parametrize("before", ["nothing", "another version", "another incarnation", "a merged profile", "garbage"])
+def test_a_partial_write_on_another_base_heals_into_a_whole_one(url: str, before: str) -> None:
+    writer = ProfileWriter(url)
+    if before == "another version":
+        writer.write([patch(3, 0, {"a": 0, "gone": 0})])
+    if before == "another incarnation":
+        writer.write([patch(4, 0, {"a": 0, "gone": 0}, incarnation=6)])
+    if before == "a merged profile":
+        writer.write([patch(4, 0, {}, merged_into="cd34")])
+    if before == "garbage":
+        Redis.from_url(url).hset("cdp:{ab12}:demo", mapping={"gone": "0", "_v": "x"})
+    assert writer.write([patch(5, 4, {"a": 1, "b": 2}, ["a"])]) == WriteResult(1, 0, 1)
+    assert connect(url).hgetall("cdp:{ab12}:demo") == {b"_v": b"7-5", b"_at": b"1005", b"a": b"1", b"b": b"2"}
+
+
+def test_a_field_that_left_the_profile_leaves_the_store(url: str) -> None:
+    writer = ProfileWriter(url)
+    writer.write([patch(1, 0, {"a": 1, "b": 1})])
+    writer.write([patch(2, 1, {"a": 1}, ["b"])])
+    assert Client(url, "demo").get_by_id("ab12") == Profile("demo", "ab12", (7, 2), 1002, {"a": 1})
+
+
+def test_repair_writes_over_the_same_version_but_never_over_a_newer_one(url: str) -> None:
+    writer = ProfileWriter(url)
+    writer.write([patch(2, 0, {"a": 1})])
+    Redis.from_url(url).hset("cdp:{ab12}:demo", "a", "666")
+    assert writer.write([patch(2, 1, {"a": 1}, [])], repair=True).written == 1
+    assert writer.write([patch(1, 0, {"a": 0})], repair=True).stale == 1
+    assert connect(url).hget("cdp:{ab12}:demo", "a") == b"1"
+
+
+def test_an_identifier_moves_only_with_a_later_epoch(url: str) -> None:
+    writer, redis = ProfileWriter(url), connect(url)
+    key = layout.node_key("demo", "user_id", "1")
+    for epoch, expected in ((2, b"2:ab12"), (1, b"2:ab12"), (2, b"2:ab12"), (3, b"3:ab12")):
+        writer.write([patch(100 + epoch, 0, {}, incarnation=epoch, nodes=[("user_id", "1", epoch)])])
+        assert redis.get(key) == expected
+
+
+def test_a_very_wide_profile_is_written_whole(url: str) -> None:
+    features: dict[str, object] = {f"f{number}": number for number in range(10_000)}
+    ProfileWriter(url).write([patch(1, 0, features)])
+    profile = Client(url, "demo").get_by_id("ab12")
+    assert profile is not None
+    assert profile.fields == features
+
+
+def test_reading_follows_merges_and_gives_up_on_a_circle(url: str) -> None:
+    writer = ProfileWriter(url)
+    writer.write([patch(1, 0, {}, merged_into="cd34", nodes=[("user_id", "1", 0)]), Patch("demo", "cd34", 7, 1, 0, 5, b'{"a":1}')])
+    writer.write([Patch("demo", "x", 7, 1, 0, 5, b"{}", merged_into="y"), Patch("demo", "y", 7, 1, 0, 5, b"{}", merged_into="x")])
+    client = Client(url, "demo")
+    profile = client.get("user_id:1")
+    assert profile is not None
+    assert profile.profile_id == "cd34"
+    assert client.get_by_id("x") is None
+    assert client.get_many(["user_id:1", "user_id:2"]) == {"user_id:1": profile, "user_id:2": None}
+    assert client.get_many([]) == {}
+
+
+def test_tenants_do_not_see_each_other(url: str) -> None:
+    ProfileWriter(url).write([patch(1, 0, {"a": 1}, nodes=[("user_id", "1", 0)])])
+    assert Client(url, "other").get("user_id:1") is None
+    assert Client(url, "other").get_by_id("ab12") is None
+
+
+@pytest.mark.parametrize("identifier", ["17850", ":1", "user_id:", "user_id:   "])
+def test_a_malformed_identifier_is_named(url: str, identifier: str) -> None:
+    with pytest.raises(IdentifierError, match="namespace:value"):
+        Client(url, "demo").get(identifier)
+
+
+def test_watching_tells_each_new_version(url: str) -> None:
+    writer = ProfileWriter(url)
+    seen = Client(url, "demo").watch("user_id:1", every_s=0, sleep=lambda _: None)
+    assert next(seen) is None
+    for version in (1, 2):
+        writer.write([patch(version, 0, {"a": version}, nodes=[("user_id", "1", 0)])])
+        profile = next(seen)
+        assert profile is not None
+        assert profile["a"] == version
+
+
+def test_the_async_client_reads_the_same(url: str) -> None:
+    ProfileWriter(url).write([patch(1, 0, {"a": 1}, nodes=[("user_id", "1", 0)])])
+
+    async def read() -> tuple[object, object, object]:
+        client = AsyncClient(url, "demo")
+        seen = client.watch("user_id:1")
+        first = await anext(seen)
+        await seen.aclose()  # type: ignore[attr-defined]
+        found = (await client.get_many(["user_id:1", "user_id:2"]), await client.get_by_id("ab12"), first)
+        await client.close()
+        return found
+
+    many, one, watched = asyncio.run(read())
+    client = Client(url, "demo")
+    assert many == client.get_many(["user_id:1", "user_id:2"])
+    assert one == watched == client.get_by_id("ab12")
+
+
+def test_incarnations_grow_even_when_redis_forgets(url: str) -> None:
+    first = [next_incarnation(url, "profiles") for _ in range(3)]
+    assert first == sorted(set(first))
+    counter = layout.incarnation_key("profiles")
+    Redis.from_url(url).set(counter, 2**40)
+    assert next_incarnation(url, "profiles") == 2**40 + 1
+    Redis.from_url(url).delete(counter)
+    assert next_incarnation(url, "profiles") >= first[0]
+
+
+def test_writes_go_on_after_redis_was_killed_and_after_it_forgot_the_scripts(server: Server, url: str) -> None:
+    writer = ProfileWriter(url, retry_for_s=20)
+    writer.write([patch(1, 0, {"a": 1})])
+    server.redis.script_flush()
+    writer.write([patch(2, 1, {"a": 2})])
+    server.kill()
+    threading.Timer(0.5, server.start).start()
+    started = time.monotonic()
+    assert writer.write([patch(3, 2, {"a": 3})]).written == 1
+    assert 0.3 < time.monotonic() - started < 15
+    assert server.redis.hget("cdp:{ab12}:demo", "_v") == b"7-3"
+
+
+def test_a_server_that_stays_away_is_a_typed_error_without_values(tmp_path: Path) -> None:
+    server = Server(tmp_path)
+    server.kill()
+    with pytest.raises(StoreUnavailableError, match="is it running") as caught:
+        ProfileWriter(server.url, retry_for_s=0.3).write([patch(1, 0, {"name": "secret"})])
+    assert "secret" not in str(caught.value)
+    with pytest.raises(StoreUnavailableError):
+        Client(server.url, "demo", retry_for_s=0.1).get("user_id:1")
+    with pytest.raises(StoreUnavailableError):
+        next_incarnation(server.url, "profiles", retry_for_s=0.1)
+
+
+def test_an_error_that_waiting_does_not_cure_is_raised_at_once_without_values(url: str) -> None:
+    Redis.from_url(url).set("cdp:{ab12}:demo", "a string")
+    with pytest.raises(StoreRefusedError) as caught:
+        ProfileWriter(url).write([patch(1, 0, {"name": "secret"})])
+    assert "secret" not in str(caught.value)
+    assert "secret" not in str(caught.value.__cause__)
