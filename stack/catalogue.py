@@ -1,8 +1,9 @@
-"""All services of the stack, in the order in which `cdp status` shows them."""
+"""Everything the stack runs, in the order in which `cdp status` shows it."""
 
 import sys
 
-from stack import clickhouse, flink, kafka, redis
+from stack import clickhouse, flink, jobs, kafka, ledger, redis
+from stack.errors import StackError
 from stack.service import Service
 from stack.settings import Settings
 
@@ -10,42 +11,61 @@ PARTS = {"kafka": ["kafka"], "clickhouse": ["clickhouse"], "jobmanager": ["flink
 
 
 def services(settings: Settings) -> list[Service]:
-    """Every service."""
-    return [kafka.service(settings), redis.service(settings), clickhouse.service(settings), *flink.services(settings), ticker(settings)]
+    """Every process: the servers, the ticker, and the jobs that are plain processes."""
+    return [*servers(settings), ticker(), *(process_job(name, job) for name, job in jobs.load().items() if job.kind == "process")]
 
 
-def ticker(settings: Settings) -> Service:
+def servers(settings: Settings) -> list[Service]:
+    """The servers."""
+    return [kafka.service(settings), redis.service(settings), clickhouse.service(settings), *flink.services(settings)]
+
+
+def ticker() -> Service:
     """The process that makes time pass where nobody writes."""
     return Service(name="ticker", command=[sys.executable, "-m", "stack.ticker"], needs=["kafka"], probe=lambda: True)
 
 
-def select(settings: Settings, only: list[str]) -> list[Service]:
-    """The named services and all they need; all of them when no name is given. `flink` stands for the JobManager and its TaskManagers.
+def process_job(name: str, job: jobs.Job) -> Service:
+    """A job that is a plain process."""
+    return Service(name=name, command=[sys.executable, "-m", job.module], needs=job.needs, probe=lambda: True, stop_within_s=30.0)
+
+
+def flink_jobs() -> dict[str, jobs.Job]:
+    """The jobs that run on Flink."""
+    return {name: job for name, job in jobs.load().items() if job.kind == "flink"}
+
+
+def select(settings: Settings, only: list[str]) -> list[str]:
+    """The names of what shall run: the named ones and all they need, or everything.
+
+    Args:
+        settings: which stack.
+        only: names of services and jobs; `flink` stands for the JobManager and its TaskManagers, `servers` for all servers. Empty: everything,
+            except jobs that were stopped on purpose.
 
     Raises:
-        ValueError: there is no service of that name.
+        StackError: there is nothing of that name.
     """
-    everything = {service.name: service for service in services(settings)}
-    if not only:
-        return list(everything.values())
+    needs = {service.name: service.needs for service in services(settings)}
+    on_flink = [service.name for service in flink.services(settings)]
+    needs |= {name: [*job.needs, *on_flink] for name, job in flink_jobs().items()}
+    groups = {"flink": on_flink, "servers": [service.name for service in servers(settings)]}
+    if only:
+        todo = [name for word in only for name in groups.get(word, [word])]
+    else:
+        stopped = {name for name, job in jobs.load().items() if not job.is_there or ledger.read(settings, name).desired == "stopped"}
+        todo = [name for name in needs if name not in stopped]
     chosen: set[str] = set()
-    todo = [name for word in only for name in _expand(word, everything)]
     while todo:
-        service = everything[todo.pop()]
-        if service.name not in chosen:
-            chosen.add(service.name)
-            todo += service.needs
-    return [service for service in everything.values() if service.name in chosen]
+        name = todo.pop()
+        if name not in needs:
+            raise StackError(f"there is no service `{name}`", f"choose from: {', '.join([*groups, *needs])}")
+        if name not in chosen:
+            chosen.add(name)
+            todo += needs[name]
+    return [name for name in needs if name in chosen]
 
 
-def parts_of(chosen: list[Service]) -> list[str]:
+def parts_of(names: list[str]) -> list[str]:
     """Downloads that services need."""
-    return [part for service in chosen for part in PARTS.get(service.name, [])]
-
-
-def _expand(word: str, everything: dict[str, Service]) -> list[str]:
-    if word == "flink":
-        return [name for name in everything if name.startswith(("jobmanager", "taskmanager"))]
-    if word not in everything:
-        raise ValueError(f"there is no service `{word}`: choose from flink, {', '.join(everything)}")
-    return [word]
+    return [part for name in names for part in PARTS.get(name, [])]

@@ -1,5 +1,6 @@
 """Bring the stack up and down: what `cdp up` and `cdp down` do, callable from tests and from other commands."""
 
+import shutil
 import subprocess
 import sys
 import time
@@ -40,27 +41,25 @@ def up(
     Raises:
         StackError: a port is taken, a prerequisite is missing, a service failed, or the deadline passed.
     """
-    try:
-        chosen = catalogue.select(settings, list(only))
-    except ValueError as error:
-        raise StackError(str(error)) from error
+    chosen = catalogue.select(settings, list(only))
     prepare_home(settings)
     parts.ensure(settings, catalogue.parts_of(chosen), progress)
     status = board.live_status(settings)
     running = status.services if status else {}
-    for service in chosen:
-        if process.read_record(service.record(settings)) is None:
+    for service in catalogue.services(settings):
+        if service.name in chosen and process.read_record(service.record(settings)) is None:
             _check_ports(settings, service)
     wanted = board.read_wanted(settings) if status else board.Wanted()
-    for service in chosen:
-        generation = wanted.services.get(service.name, 0)
-        failed = service.name in running and running[service.name].state == "failed"
-        wanted.services[service.name] = generation + 1 if failed or not generation else generation
+    for name in chosen:
+        generation = wanted.services.get(name, 0)
+        failed = name in running and running[name].state == "failed"
+        wanted.services[name] = generation + 1 if failed or not generation else generation
     asked = time.time()
     board.write_wanted(settings, wanted)
     if not status:
+        shutil.rmtree(settings.run / "requests", ignore_errors=True)  # of a supervisor that is gone
         _start_supervisor(settings)
-    return _wait_ready(settings, [service.name for service in chosen], asked, watch, deadline_s)
+    return _wait_ready(settings, chosen, asked, watch, deadline_s)
 
 
 def down(settings: Settings, say: Callable[[str], None] = lambda _line: None) -> int:

@@ -88,6 +88,7 @@ def task_manager(settings: Settings, number: int) -> Service:
         name=name,
         command=command,
         tied_to="jobmanager",
+        runs_our_code=True,
         env=environment(settings),
         prepare=prepare,
         probe=probe,

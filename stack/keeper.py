@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from stack import process
+from stack import process, source
 from stack.board import ServiceState, State
 from stack.process import Identity, Record
 from stack.service import Service
@@ -60,8 +60,8 @@ class Keeper:
         self.record: Record | None = None
         self._settings, self._peers, self._log = settings, peers, log
         self._child: subprocess.Popen[bytes] | None = None
-        self._generation = 0
-        self._wanted_generation = 0
+        self._condemned: Identity | None = None
+        self._generation = self._wanted_generation = 0
         self._halt = threading.Event()
         self._thread = threading.Thread(target=self._loop, name=service.name, daemon=True)
         supervision = settings.stack.supervision
@@ -71,6 +71,12 @@ class Keeper:
     def want(self, generation: int) -> None:
         """Say that the service shall run (a generation above 0) or not (0)."""
         self._wanted_generation = generation
+
+    def renew(self, identity: Identity, reason: str) -> None:
+        """Replace exactly this process; nothing happens when another one runs by now."""
+        if self._condemned != identity:
+            self._log(f"{self.name}: to be started anew: {reason}")
+        self._condemned = identity
 
     def start(self) -> None:
         """Begin to keep it."""
@@ -115,7 +121,7 @@ class Keeper:
             self._generation = self._wanted_generation
             self._bound.forgive()
             self._not_before = 0.0
-        if self.record and self._is_outdated(self.record):
+        if self.record and (self._is_outdated(self.record) or self.record.identity == self._condemned):
             self._stop()
         if self.record and not process.is_alive(self.record.identity):
             self._died()
@@ -138,7 +144,13 @@ class Keeper:
         env = child_environment(self._settings, self.name) | self.service.env
         path = self.service.record(self._settings)
         self.record, self._child = process.spawn(
-            self.service.command, env, self.service.log(self._settings), path, spec=self.service.spec(), partner=partner
+            self.service.command,
+            env,
+            self.service.log(self._settings),
+            path,
+            spec=self.service.spec(),
+            partner=partner,
+            code=source.fingerprint() if self.service.runs_our_code else "",
         )
         self._began = self._last_ok = time.monotonic()
         self._last_probe = 0.0

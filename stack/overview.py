@@ -5,8 +5,10 @@ import time
 import msgspec
 import psutil
 
-from stack import board, catalogue, process
+from stack import board, catalogue, ledger, process, topics
+from stack import jobs as catalogue_jobs
 from stack.board import ServiceState, State
+from stack.flink_rest import Rest
 from stack.settings import Settings
 
 
@@ -34,6 +36,9 @@ def services(settings: Settings) -> list[Line]:
         ports = [getattr(settings.ports, name) for name in service.ports]
         state = status.services.get(service.name, ServiceState(service.name)) if status else _unsupervised(settings, service.name)
         lines.append(_line(service.name, state.state, state.pid, ports, state.restarts, state.started, state.detail))
+    for name in catalogue.flink_jobs():
+        state = status.services.get(name, ServiceState(name)) if status else ServiceState(name)
+        lines.append(_line(name, state.state, 0, [], state.restarts, state.started, state.detail or "Flink job, see `cdp jobs`"))
     return lines
 
 
@@ -71,3 +76,43 @@ def _family(pid: int) -> list[psutil.Process]:
 
 def _leads_a_session(parent: psutil.Process) -> bool:
     return "stack.supervisor" not in parent.cmdline()
+
+
+class JobLine(msgspec.Struct, frozen=True):
+    """One job. `checkpoint` is a phrase; `lag` counts records between the committed offsets and the end, None where nobody commits."""
+
+    job: str
+    kind: str
+    state: str
+    since: float
+    restarts: int
+    checkpoint: str
+    lag: int | None
+    detail: str
+
+
+def jobs(settings: Settings) -> list[JobLine]:
+    """All jobs of `config/jobs.yaml`."""
+    status = board.live_status(settings)
+    rest = Rest(settings.flink, timeout_s=2.0)
+    kafka_is_up = status is not None and status.services["kafka"].state == "ready"
+    lines = []
+    for name, job in catalogue_jobs.load().items():
+        state = status.services.get(name, ServiceState(name)) if status else ServiceState(name)
+        restarts, checkpoint = state.restarts, ""
+        if job.kind == "flink":
+            book = ledger.read(settings, name)
+            checkpoint = _newest_words(ledger.newest(settings, book))
+            if state.state == "ready" and book.runs:
+                run = book.runs[-1].job_id
+                restarts += rest.restarts(run)
+                if found := rest.checkpoint(run):
+                    checkpoint = f"{found.id}: {max(0.0, time.time() - found.at):.1f} s ago, {found.size / 2**20:.1f} MB, took {found.took_s:.1f} s"
+        detail = state.detail if job.is_there else f"there is no {job.entry}"
+        lag = topics.lag(job.group) if job.group and kafka_is_up else None
+        lines.append(JobLine(name, job.kind, state.state, state.since, restarts, checkpoint, lag, detail))
+    return lines
+
+
+def _newest_words(point: ledger.Point | None) -> str:
+    return f"{point.checkpoint_id}: {point.kind} of {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(point.taken_at))}" if point else "none"

@@ -20,7 +20,7 @@ import msgspec
 import psutil
 
 from stack.errors import StackError
-from stack.settings import HOST
+from stack.settings import HOST, PROJECT
 
 POLL_S = 0.05
 
@@ -41,12 +41,14 @@ class Record(msgspec.Struct, frozen=True):
         spawned_at: wall clock, seconds.
         spec: hash of what it was started with; another hash means it has to be replaced.
         partner: the process it was started for (a TaskManager's JobManager); when that one is replaced, so is this one.
+        code: fingerprint of the source when it was started, where that matters.
     """
 
     identity: Identity
     spawned_at: float
     spec: str = ""
     partner: Identity | None = None
+    code: str = ""
 
 
 @cache
@@ -87,22 +89,21 @@ def write_json(path: Path, value: object) -> None:
 
 
 def spawn(
-    command: Sequence[str | Path], env: Mapping[str, str], log: Path, record: Path, spec: str = "", partner: Identity | None = None, cwd: Path | None = None
+    command: Sequence[str | Path], env: Mapping[str, str], log: Path, record: Path, *, spec: str = "", partner: Identity | None = None, code: str = ""
 ) -> tuple[Record, "subprocess.Popen[bytes]"]:
-    """Start a process in a session of its own and write its record.
+    """Start a process in a session of its own and write its record (see `Record` for what goes into it).
 
     Raises:
         StackError: the program cannot be started.
     """
     with log.open("ab") as output:
         try:
-            child = subprocess.Popen(
-                [str(word) for word in command], env=dict(env), stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, cwd=cwd
-            )
+            words = [str(word) for word in command]
+            child = subprocess.Popen(words, env=dict(env), stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, cwd=PROJECT)
         except OSError as error:
             raise StackError(f"{command[0]} cannot be started: {error.strerror}", "run `make setup`") from error
     identity = identify(child.pid) or Identity(child.pid, 0, boot_id())
-    made = Record(identity=identity, spawned_at=time.time(), spec=spec, partner=partner)
+    made = Record(identity=identity, spawned_at=time.time(), spec=spec, partner=partner, code=code)
     write_json(record, made)
     return made, child
 

@@ -22,6 +22,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
         ports: configured port names it listens on; checked before it starts.
         needs: services that must be ready before it is started.
         tied_to: a service without whose very process this one is worth nothing: when that is replaced, this one is too.
+        runs_our_code: its record remembers which version of the source it was started with.
         prepare: called before each start.
         probe: whether it serves; must return within about two seconds and may raise.
         when_ready: called once after each start, when `probe` has held.
@@ -35,6 +36,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     ports: list[str] = []
     needs: list[str] = []
     tied_to: str = ""
+    runs_our_code: bool = False
     prepare: Callable[[], None] = nothing
     when_ready: Callable[[], None] = nothing
     stop_within_s: float = 10.0

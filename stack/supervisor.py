@@ -10,11 +10,13 @@ import shutil
 import signal
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 
 from stack import board, catalogue, process
 from stack.board import ServiceState
+from stack.job_keeper import JobKeeper
 from stack.keeper import Keeper
 from stack.settings import Settings, apply_environment, load
 
@@ -48,9 +50,11 @@ def main() -> None:
 
 def supervise(settings: Settings, identity: process.Identity, halt: threading.Event) -> None:
     """Keep everything as wanted until told to halt."""
-    keepers: dict[str, Keeper] = {}
+    processes: dict[str, Keeper] = {}
     for service in catalogue.services(settings):
-        keepers[service.name] = Keeper(service, settings, keepers, log)
+        processes[service.name] = Keeper(service, settings, processes, log)
+    jobs = {name: JobKeeper(name, job, settings, processes, log) for name, job in catalogue.flink_jobs().items()}
+    keepers: dict[str, Keeper | JobKeeper] = {**processes, **jobs}
     for keeper in keepers.values():
         keeper.adopt()
     _apply_wanted(settings, keepers)
@@ -77,7 +81,7 @@ def log(line: str) -> None:
     print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}", flush=True)
 
 
-def _apply_wanted(settings: Settings, keepers: dict[str, Keeper]) -> None:
+def _apply_wanted(settings: Settings, keepers: Mapping[str, Keeper | JobKeeper]) -> None:
     wanted = board.read_wanted(settings).services
     for name, keeper in keepers.items():
         keeper.want(wanted.get(name, 0))

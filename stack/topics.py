@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, OffsetSpec, ResourceType
 
 from config import loader
 from stack.errors import StackError
@@ -111,6 +111,20 @@ def describe(bootstrap: str | None = None, folder: Path | None = None) -> list[T
     finally:
         consumer.close()
     return states
+
+
+def lag(group: str, bootstrap: str | None = None) -> int | None:
+    """Records between a consumer group's committed offsets and the ends of the partitions it commits; None when it never committed."""
+    admin = _admin(bootstrap)
+    try:
+        committed = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group].result(TIMEOUT_S).topic_partitions or []
+        places = [place for place in committed if place.offset >= 0]
+        if not places:
+            return None
+        ends = admin.list_offsets({TopicPartition(place.topic, place.partition): OffsetSpec.latest() for place in places})
+        return sum(max(0, ends[TopicPartition(place.topic, place.partition)].result(TIMEOUT_S).offset - place.offset) for place in places)
+    except KafkaException:
+        return None  # the group is not there, or Kafka is starting: a status line is no place to fail
 
 
 def _bootstrap(bootstrap: str | None) -> str:

@@ -1,0 +1,280 @@
+"""Keeps one Flink job running: submits it, watches it, and brings it back from its newest point when the cluster has lost it."""
+
+import re
+import shutil
+import subprocess
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from importlib import metadata
+
+from stack import flink, ledger, requests, source
+from stack.board import ServiceState, State
+from stack.errors import StackError
+from stack.flink_rest import TERMINAL, Rest
+from stack.jobs import Job
+from stack.keeper import Bound, Keeper
+from stack.ledger import Ledger, Manifest, Point, Run
+from stack.requests import Answer, Request
+from stack.settings import PROJECT, Settings, child_environment
+
+LOOP_S = 0.25
+SUBMIT_WITHIN_S = 180.0
+STOP_WITHIN_S = 300.0
+CLEAN_EVERY_S = 30.0
+SUBMISSIONS = 3  # a submission that fails thrice in a row fails for a reason that time does not mend
+ERROR_LINE = re.compile(r"^(Caused by: |: )?[\w.]+(Error|Exception)\b")
+
+
+class JobKeeper:
+    """Looks like a `Keeper` to the supervisor. All that touches the job happens on its one thread."""
+
+    def __init__(self, name: str, job: Job, settings: Settings, peers: dict[str, Keeper], log: Callable[[str], None]) -> None:
+        self.name = name
+        self.state = ServiceState(name)
+        self._job, self._settings, self._peers, self._log = job, settings, peers, log
+        self._rest = Rest(settings.flink)
+        supervision = settings.stack.supervision
+        self._bound = Bound(supervision.restarts, supervision.within_s)
+        self._halt = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
+        self._generation = self._wanted_generation = 0
+        self._not_before = self._last_clean = 0.0
+        self._unsubmitted = 0
+        self._seen = self._mourned = ""  # the run that was seen alive last, and the one whose end has been counted
+
+    def want(self, generation: int) -> None:
+        """Say that the job shall be looked after (a generation above 0) or not (0)."""
+        self._wanted_generation = generation
+
+    def adopt(self) -> None:
+        """Nothing to take over: the ledger says which run is the job's."""
+
+    def start(self) -> None:
+        """Begin to look after it."""
+        self._thread.start()
+
+    def halt(self) -> None:
+        """End the thread and leave the job as it is."""
+        self._halt.set()
+
+    def join(self, timeout_s: float) -> None:
+        """Wait for the thread's end."""
+        self._thread.join(timeout_s)
+
+    def _loop(self) -> None:
+        while not self._halt.is_set():
+            try:
+                self._turn()
+            except StackError as error:
+                self._show("waiting", error.problem)
+            except Exception as error:  # whatever it is: say it, and keep looking after the job
+                self._log(f"{self.name}: {type(error).__name__}: {error}")
+                self._show("waiting", f"{type(error).__name__}: {error}"[:200])
+            self._halt.wait(LOOP_S)
+
+    def _turn(self) -> None:
+        if self._wanted_generation == 0:
+            self._show("stopped")
+            return
+        if self._wanted_generation != self._generation:
+            self._generation = self._wanted_generation
+            self._forgive()
+        book = ledger.read(self._settings, self.name)
+        request = requests.take(self._settings, self.name)
+        if request:
+            self._carry_out(request, book)
+            return
+        if book.desired == "stopped":
+            self._show("stopped", f"on purpose; `cdp job start {self.name}` starts it")
+            return
+        self._look_after(book)
+
+    def _look_after(self, book: Ledger) -> None:
+        waiting_for = self._waiting_for()
+        if waiting_for:
+            self._show("waiting", f"for {', '.join(waiting_for)}")
+            return
+        run = book.runs[-1] if book.runs else None
+        found = self._rest.job(run.job_id) if run else None
+        if run and found and found.state not in TERMINAL:
+            self._seen = run.job_id
+            self.state.started = found.since if found.is_running else self.state.started
+            self._show("ready" if found.is_running else "starting", "" if found.is_running else found.state.lower())
+            if found.is_running:
+                self._clean(book)
+            return
+        if run and found and found.state in ("FINISHED", "CANCELED"):
+            # Somebody ended it through Flink itself: their will, and not an accident.
+            self._log(f"{self.name}: {found.state.lower()} from outside")
+            book.desired = "stopped"
+            ledger.write(self._settings, self.name, book)
+            return
+        if run and run.job_id != self._mourned and (found or run.job_id == self._seen):
+            self._mourned = run.job_id
+            self._failed(f"failed: {self._rest.failure(run.job_id)}" if found else f"the cluster does not know run {run.job_id} any more")
+        if self._bound.is_spent or self._unsubmitted >= SUBMISSIONS:
+            self._show("failed", f"gave up after {self._bound.recent} failures: {self.state.detail}", keep=True)
+        elif time.monotonic() >= self._not_before:
+            point = ledger.choose(self._settings, self.name, book)
+            is_first_try = run is not None and point == run.start
+            self._submit(book, point, bool(run and is_first_try and run.rewound), run.parallelism if run else self._job.parallelism)
+
+    def _carry_out(self, request: Request, book: Ledger) -> None:
+        try:
+            action = {"start": self._start, "stop": self._stop, "savepoint": self._savepoint}[request.action]
+            given = action(request, book)
+        except StackError as error:
+            given = Answer(id=request.id, problem=error.problem, remedy=error.remedy)
+        except Exception as error:
+            given = Answer(id=request.id, problem=f"{type(error).__name__}: {error}", remedy="see `cdp logs supervisor`")
+        requests.answer(self._settings, self.name, given)
+
+    def _start(self, request: Request, book: Ledger) -> Answer:
+        if self._running(book):
+            raise StackError(f"{self.name} runs already", f"`cdp job stop {self.name}` stops it")
+        point = ledger.choose(self._settings, self.name, book, request.path, request.rewind)
+        # The request is a run of its own in the ledger even before it can be submitted, so a start that has to be tried again keeps its point.
+        rewound = bool(request.path) and request.rewind
+        parallelism = request.parallelism or (book.runs[-1].parallelism if book.runs else self._job.parallelism)
+        book.desired = "running"
+        book.runs.append(Run(uuid.uuid4().hex, time.time(), point, parallelism, rewound))
+        ledger.write(self._settings, self.name, book)
+        self._forgive()
+        self._show("waiting", "to be submitted")
+        return Answer(id=request.id, said=f"starting from {_words(point)}", path=point.path if point else "")
+
+    def _stop(self, request: Request, book: Ledger) -> Answer:
+        running = self._running(book)
+        if running is None:
+            book.desired = "stopped"
+            ledger.write(self._settings, self.name, book)
+            self._show("stopped", "on purpose")
+            return Answer(id=request.id, said="it was not running")
+        made: Point | None = None
+        if request.keep_savepoint:
+            made = self._make_savepoint(running, book, stop=True)
+        else:
+            self._rest.cancel(running.job_id, STOP_WITHIN_S)
+        book.desired = "stopped"
+        ledger.write(self._settings, self.name, book)
+        self._show("stopped", "on purpose")
+        return Answer(id=request.id, said="stopped", path=made.path if made else "")
+
+    def _savepoint(self, request: Request, book: Ledger) -> Answer:
+        running = self._running(book)
+        if running is None:
+            raise StackError(f"{self.name} does not run", f"`cdp job start {self.name}` starts it")
+        made = self._make_savepoint(running, book, stop=False)
+        ledger.write(self._settings, self.name, book)
+        return Answer(id=request.id, said="savepoint made", path=made.path)
+
+    def _make_savepoint(self, run: Run, book: Ledger, stop: bool) -> Point:
+        folder = self._settings.savepoints / self.name
+        self._log(f"{self.name}: {'stopping with a savepoint' if stop else 'making a savepoint'}")
+        made, number = self._rest.savepoint(run.job_id, folder, stop, STOP_WITHIN_S)
+        now = time.time()
+        version = metadata.version("open-cdp")
+        ledger.write_manifest(made, Manifest(self.name, version, ledger.EXECUTION_MODE, now, run.job_id, number, run.parallelism))
+        point = Point(str(made), "savepoint", run.job_id, number, now)
+        book.savepoints.append(point)
+        self._log(f"{self.name}: savepoint {made}")
+        return point
+
+    def _running(self, book: Ledger) -> Run | None:
+        if not book.runs:
+            return None
+        found = self._rest.job(book.runs[-1].job_id)
+        return book.runs[-1] if found and found.state not in TERMINAL else None
+
+    def _waiting_for(self) -> list[str]:
+        names = [*self._job.needs, "jobmanager", *(name for name in self._peers if name.startswith("taskmanager"))]
+        return [name for name in names if name in self._peers and self._peers[name].state.state != "ready"]
+
+    def _submit(self, book: Ledger, point: Point | None, rewound: bool, parallelism: int) -> None:
+        if not self._has_current_code() or not self._has_slots(parallelism):
+            return
+        run = Run(uuid.uuid4().hex, time.time(), point, parallelism, rewound)
+        book.runs.append(run)
+        ledger.write(self._settings, self.name, book)
+        self._log(f"{self.name}: submitting run {run.job_id}, parallelism {run.parallelism}, from {_words(point)}")
+        self._show("starting", f"submitting, from {_words(point)}")
+        began = time.monotonic()
+        code = self._call_client(run)
+        if code:
+            self._unsubmitted += 1
+            self._failed(f"the submission failed: {self._last_error()}")
+        else:
+            self._unsubmitted = 0
+            self._log(f"{self.name}: submitted after {time.monotonic() - began:.1f} s")
+
+    def _call_client(self, run: Run) -> int:
+        arguments = ["run", "-d", "-t", "remote", f"-D$internal.pipeline.job-id={run.job_id}", "-p", str(run.parallelism)]
+        arguments += ["-s", run.start.path, "-D", "execution.state-recovery.claim-mode=NO_CLAIM"] if run.start else []
+        arguments += ["-py", str(self._job.path)]
+        env = child_environment(self._settings, f"submit-{self.name}") | flink.environment(self._settings)
+        env |= {"CDP_JOB": self.name, "CDP_JOB_PARALLELISM": str(run.parallelism), "CDP_JOB_REWOUND": "1" if run.rewound else ""}
+        with (self._settings.logs / f"{self.name}.log").open("ab") as output:
+            command = flink.client_command(self._settings, arguments)
+            child = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, cwd=PROJECT)
+            deadline = time.monotonic() + SUBMIT_WITHIN_S
+            while child.poll() is None:
+                if self._halt.wait(0.05) or time.monotonic() > deadline:
+                    child.kill()
+                    child.wait()
+            return child.returncode
+
+    def _has_current_code(self) -> bool:
+        """Whether the TaskManagers imported the code as it is now; if not they are started anew, and the submission waits."""
+        now = source.fingerprint()
+        stale = [(peer, record) for name, peer in self._peers.items() if name.startswith("taskmanager") and (record := peer.record) and record.code != now]
+        for peer, record in stale:
+            peer.renew(record.identity, "the code has changed")
+        if stale:
+            self._show("waiting", "for TaskManagers with the current code")
+        return not stale
+
+    def _has_slots(self, parallelism: int) -> bool:
+        needed, free = parallelism * self._job.slots, self._rest.free_slots()
+        if free < needed:
+            self._show("waiting", f"for {needed} free slots, there are {free} (config/stack.yaml: flink.task_managers)")
+        return free >= needed
+
+    def _failed(self, detail: str) -> None:
+        self._bound.record()
+        self.state.restarts += 1
+        self._not_before = time.monotonic() + self._bound.backoff_s
+        self._log(f"{self.name}: {detail}; failure {self._bound.recent} of {self._settings.stack.supervision.restarts} allowed")
+        self._show("waiting", detail)
+
+    def _forgive(self) -> None:
+        self._bound.forgive()
+        self._not_before = 0.0
+        self._unsubmitted = 0
+
+    def _last_error(self) -> str:
+        """The last line of the submission's log that names an error."""
+        with (self._settings.logs / f"{self.name}.log").open("rb") as file:
+            file.seek(max(0, file.seek(0, 2) - 40_000))
+            lines = file.read().decode(errors="replace").splitlines()
+        errors = [line for line in lines if ERROR_LINE.match(line)]
+        return errors[-1][:300] if errors else f"see `cdp logs {self.name}`"
+
+    def _clean(self, book: Ledger) -> None:
+        if time.monotonic() - self._last_clean < CLEAN_EVERY_S:
+            return
+        self._last_clean = time.monotonic()
+        for folder in ledger.forget_earlier_runs(self._settings, book):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _show(self, state: State, detail: str = "", keep: bool = False) -> None:
+        if state != self.state.state:
+            self.state.since = time.time()
+        elif keep:
+            return
+        self.state.state, self.state.detail = state, detail
+
+
+def _words(point: Point | None) -> str:
+    return f"{point.kind} {point.path}" if point else "the beginning"
