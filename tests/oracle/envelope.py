@@ -1,0 +1,152 @@
+"""One raw record by itself: docs/contracts.md, "Raw envelope" and "Rejection codes". What depends on other records is in `log`."""
+
+import datetime as dt
+import re
+from typing import Any, NamedTuple
+
+from tests.oracle import shapes
+from tests.oracle.identity import node_keys
+from tests.oracle.rulebook import Rulebook
+from tests.oracle.shapes import SCHEMA, Violation, text
+from tests.oracle.strict_json import NotJsonError, canonical, parse
+
+TICK = b'{"type":"tick"}'
+TYPES = ("track", "page", "screen", "identify", "group", "alias")
+CHANNELS = ("web", "mobile_app", "mini_program", "store", "call_centre", "community", "email")
+EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+EARLIEST_MS = 946_684_800_000  # 2000-01-01
+_ISO = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:?\d\d)?")
+
+
+class Event(NamedTuple):
+    """A valid event, reduced to what features and outcomes need. Times in ms; `channel` is one of the known ones or `other`."""
+
+    node: str
+    identifiers: list[str]
+    type: str
+    name: str
+    message_id: str
+    event_ms: int
+    log_ms: int
+    late: bool
+    channel: str
+    body: str
+    fact: shapes.Fact | None
+
+
+class Rejection(NamedTuple):
+    """Why a record is no event."""
+
+    code: str
+
+
+def judge_alone(value: bytes | None, log_ms: int, rules: Rulebook) -> Event | Rejection | None:
+    """Tell what a record is when nothing came before it.
+
+    Args:
+        value: the record's bytes.
+        log_ms: record timestamp.
+        rules: configuration.
+
+    Returns:
+        The event, a rejection, or None for a tick.
+    """
+    if value == TICK:
+        return None
+    try:
+        return _event(value or b"", log_ms, rules)
+    except Violation as violation:
+        return Rejection(str(violation))
+    except NotJsonError:
+        return Rejection("payload_format")
+
+
+def _event(value: bytes, log_ms: int, rules: Rulebook) -> Event:
+    limits = rules.limits
+    if not value:
+        raise Violation("payload_format")
+    if len(value) > limits["order_bytes"]:
+        raise Violation("size_violation")
+    record = parse(value, limits["nesting"])
+    if not isinstance(record, dict):
+        raise Violation(SCHEMA)
+    kind, message_id, event = text(record, "type", required=True), text(record, "messageId", required=True), text(record, "event")
+    tenant, user, anonymous = text(record, "tenant"), text(record, "userId"), text(record, "anonymousId")
+    times = {name: _moment(record, name) for name in ("timestamp", "originalTimestamp", "sentAt", "receivedAt")}
+    properties, traits, context = (_object(record, name) for name in ("properties", "traits", "context"))
+    channel, external = text(context, "channel"), _external_ids(context)
+    if kind not in TYPES or not message_id:
+        raise Violation(SCHEMA)
+    name = (event or "") if kind == "track" else kind
+    if len(value) > limits["event_bytes"] and not name.startswith("Order "):
+        raise Violation("size_violation")
+    if len(message_id) > limits["message_id_chars"]:
+        raise Violation("size_violation")
+    tenant = tenant or rules.default_tenant
+    if tenant not in rules.currencies or not name:
+        raise Violation(SCHEMA)
+    event_ms = _event_ms(times, log_ms, limits["max_future_s"] * 1000)
+    given = [(namespace, raw) for namespace, raw in (("user_id", user), ("anonymous_id", anonymous)) if raw is not None]
+    keys = node_keys(tenant, given + external, rules)
+    if not keys:
+        raise Violation("identifier_missing")
+    fact = None
+    if kind == "track" and name in shapes.CHECKS:
+        fact = shapes.CHECKS[name](properties, rules.currencies[tenant])
+    stamps = [str(times["timestamp"]), str(times["originalTimestamp"])]
+    body = canonical([kind, event, keys, stamps, properties, traits])
+    late = log_ms - event_ms > limits["lateness_s"] * 1000
+    known = channel if channel in CHANNELS else "other"
+    return Event(keys[0], keys, kind, name, message_id, event_ms, log_ms, late, "web" if channel is None else known, body, fact)
+
+
+def _moment(record: dict[str, Any], name: str) -> dt.datetime | None:
+    written = text(record, name)
+    if written is None:
+        return None
+    if not _ISO.fullmatch(written):
+        raise Violation(SCHEMA)
+    try:
+        moment = dt.datetime.fromisoformat(written.upper().replace(" ", "T"))
+    except ValueError:
+        raise Violation(SCHEMA) from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+
+
+def _ms(moment: dt.datetime) -> int:
+    return (moment - EPOCH) // dt.timedelta(milliseconds=1)
+
+
+def _event_ms(times: dict[str, dt.datetime | None], log_ms: int, max_future_ms: int) -> int:
+    timestamp, original, sent, received = (times[name] for name in ("timestamp", "originalTimestamp", "sentAt", "receivedAt"))
+    if timestamp is not None:
+        moment_ms = _ms(timestamp)
+    elif original is not None and sent is not None:
+        received_ms = log_ms if received is None else _ms(received)
+        moment_ms = received_ms - (_ms(sent) - _ms(original))
+    elif original is not None:
+        moment_ms = _ms(original)
+    else:
+        return log_ms
+    if moment_ms < EARLIEST_MS or moment_ms > log_ms + max_future_ms:
+        raise Violation("timestamp_out_of_range")
+    return min(moment_ms, log_ms)
+
+
+def _object(record: dict[str, Any], name: str) -> dict[str, Any]:
+    value = record.get(name)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise Violation(SCHEMA)
+    return value
+
+
+def _external_ids(context: dict[str, Any]) -> list[tuple[str, str]]:
+    entries = context.get("externalIds")
+    if entries is None:
+        return []
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise Violation(SCHEMA)
+    pairs = [(text(entry, "type", required=True), text(entry, "id", required=True)) for entry in entries]
+    return [(namespace, raw) for namespace, raw in pairs if namespace is not None and raw is not None]

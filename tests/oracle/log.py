@@ -1,0 +1,85 @@
+"""The whole log: what becomes of each record, and which events each node holds."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from tests.oracle.envelope import Event, Rejection, judge_alone
+from tests.oracle.rulebook import Rulebook
+
+
+class Position(NamedTuple):
+    """Where a raw record stands."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+class RawRecord(NamedTuple):
+    """A record of a raw topic as read from Kafka; `value` is None for a tombstone."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    value: bytes | None
+
+
+class Judged(NamedTuple):
+    """What must become of a record: `tick`, `applied`, `duplicate` or `rejected` with its code; `event` unless tick or rejected alone."""
+
+    position: Position
+    outcome: str
+    code: str
+    event: Event | None
+
+
+class Log:
+    """All raw records, judged.
+
+    Args:
+        records: in any order; within a partition the offsets give the order in which a node sees its events.
+        rules: configuration.
+    """
+
+    def __init__(self, records: Iterable[RawRecord], rules: Rulebook) -> None:
+        self._memory_ms = rules.limits["dedupe_s"] * 1000
+        self._seen: dict[tuple[str, str], Event] = {}
+        self.judged: list[Judged] = []
+        self.events: dict[str, list[tuple[Position, Event]]] = defaultdict(list)
+        self.end_ms = 0
+        for record in sorted(records, key=lambda record: record[:3]):
+            self.end_ms = max(self.end_ms, record.timestamp_ms)
+            found = judge_alone(record.value, record.timestamp_ms, rules)
+            self._file(Position(*record[:3]), found)
+
+    def _file(self, position: Position, found: Event | Rejection | None) -> None:
+        if found is None:
+            self.judged.append(Judged(position, "tick", "", None))
+        elif isinstance(found, Rejection):
+            self.judged.append(Judged(position, "rejected", found.code, None))
+        else:
+            self._file_event(position, found)
+
+    def _file_event(self, position: Position, event: Event) -> None:
+        """A message id counts as seen from the moment its event was applied, for the length of the memory; repetitions do not renew it."""
+        key = (event.node, event.message_id)
+        first = self._seen.get(key)
+        if first is not None and event.log_ms - first.log_ms <= self._memory_ms:
+            same = first.body == event.body
+            self.judged.append(Judged(position, "duplicate" if same else "rejected", "" if same else "id_conflict", event))
+            return
+        self._seen[key] = event
+        self.events[event.node].append((position, event))
+        self.judged.append(Judged(position, "applied", "", event))
+
+    def counts(self) -> dict[tuple[str, int], Counter[str]]:
+        """Per topic and partition: how many ticks, applied, duplicates, and `rejected:<code>`; `late` counts again those among the applied."""
+        counted: dict[tuple[str, int], Counter[str]] = defaultdict(Counter)
+        for position, outcome, code, event in self.judged:
+            partition = counted[position.topic, position.partition]
+            partition[f"rejected:{code}" if code else outcome] += 1
+            if outcome == "applied" and event is not None and event.late:
+                partition["late"] += 1
+        return dict(counted)

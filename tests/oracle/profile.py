@@ -1,0 +1,160 @@
+"""Every published field of a profile: docs/features.md."""
+
+from collections import Counter
+from collections.abc import Callable, Container, Sequence
+from typing import Any
+
+from tests.oracle.envelope import Event
+from tests.oracle.ledger import Ledger, ledger
+from tests.oracle.log import Log, Position
+from tests.oracle.rulebook import CutPoints, Rulebook
+from tests.oracle.rules import holds
+from tests.oracle.windows import Series
+
+DAY_MS = 86_400_000
+TOP = 5
+TOP_PER_NODE = 64
+Fields = dict[str, Any]
+
+
+class _Node:
+    """What one node contributes."""
+
+    def __init__(self, key: str, events: Sequence[Event], rules: Rulebook) -> None:
+        self.late = sum(event.late for event in events)
+        self.events = [event for event in events if not event.late]
+        self.times_ms = sorted(event.event_ms for event in self.events)
+        self.ledger: Ledger = ledger(self.events)
+        self.series = {name: Series(key, self._happened(source), rules) for name, source in rules.series.items()}
+
+    def _happened(self, source: dict[str, Any]) -> list[tuple[int, int]]:
+        if source.get("ledger") == "orders":
+            return [(order.time_ms, order.total) for order in self.ledger.orders]
+        if source.get("ledger") == "refunds":
+            return [(refund.time_ms, refund.total) for refund in self.ledger.refunds]
+        names, types = source.get("events", ()), source.get("types", ())
+        return [(event.event_ms, 0) for event in self.events if event.type in types or (event.type == "track" and event.name in names)]
+
+    def sessions(self, gap_ms: int) -> int:
+        if not self.times_ms:
+            return 0
+        return 1 + sum(after - before > gap_ms for before, after in zip(self.times_ms, self.times_ms[1:], strict=False))
+
+    def top(self) -> list[tuple[str, int]]:
+        return sorted(self.ledger.units().items(), key=_by_units)[:TOP_PER_NODE]
+
+
+def _by_units(item: tuple[str, int]) -> tuple[int, str]:
+    return -item[1], item[0]
+
+
+class Profiles:
+    """Computes profiles from a judged log.
+
+    Args:
+        log: judged.
+        rules: configuration.
+    """
+
+    def __init__(self, log: Log, rules: Rulebook) -> None:
+        self._log = log
+        self._rules = rules
+
+    def at(self, nodes: Sequence[str], at_ms: int, *, cut_points: CutPoints | None = None, included: Container[Position] | None = None) -> Fields:
+        """Every published field of the profile of some nodes.
+
+        Args:
+            nodes: keys of its nodes.
+            at_ms: the clock (`_at` of a published profile).
+            cut_points: what scores are computed with; by default those the configuration starts with.
+            included: raw positions of the events the profile includes; by default all. No event may be younger than the clock.
+
+        Returns:
+            Field name -> value, amounts in major units, without `_v` and `_at`.
+        """
+        parts = []
+        for key in nodes:
+            events = [event for position, event in self._log.events.get(key, ()) if included is None or position in included]
+            parts.append(_Node(key, events, self._rules))
+        fields = self._windowed(parts, at_ms)
+        fields |= _times(parts)
+        fields |= _rhythm(fields, at_ms)
+        fields |= self._counts(parts)
+        fields |= _scores(fields, cut_points or self._rules.cut_points)
+        fields["rfm_segment"] = next((rule["name"] for rule in self._rules.segments if holds(rule["when"], fields)), None)
+        tags = {f"tag:{rule['name']}": int(holds(rule["when"], fields)) for rule in self._rules.tags}
+        return fields | tags
+
+    def _windowed(self, parts: list[_Node], at_ms: int) -> Fields:
+        """In minor units until the last moment, so that differences are exact."""
+        minor: dict[str, int] = {}
+        amounts = set()
+        for feature in self._rules.features:
+            for window in feature["windows"]:
+                name = f"{feature['name']}_{window}"
+                if "difference" in feature:
+                    first, second = feature["difference"]
+                    minor[name] = minor[f"{first}_{window}"] - minor[f"{second}_{window}"]
+                    amounts.add(name)
+                    continue
+                which = 1 if feature["measure"] == "amount" else 0
+                minor[name] = self._sum(parts, feature["series"], which, feature.get("minus", {}).get(window, window), at_ms)
+                if window in feature.get("minus", {}):
+                    minor[name] -= self._sum(parts, feature["series"], which, window, at_ms)
+                if which:
+                    amounts.add(name)
+        return {name: value / 100 if name in amounts else value for name, value in minor.items()}
+
+    def _sum(self, parts: list[_Node], series: str, which: int, window: str, at_ms: int) -> int:
+        return sum(part.series[series].measure(window, at_ms)[which] for part in parts)
+
+    def _counts(self, parts: list[_Node]) -> Fields:
+        units: Counter[str] = Counter()
+        for part in parts:
+            units.update(dict(part.top()))
+        return {
+            "top_products": [[product, number] for product, number in sorted(units.items(), key=_by_units)[:TOP]],
+            "sessions": sum(part.sessions(self._rules.session_gap_ms) for part in parts),
+            "channels": dict(sum((Counter(event.channel for event in part.events) for part in parts), Counter())),
+            "unmatched_refunds": sum(part.ledger.unmatched_refunds() for part in parts),
+            "late_events": sum(part.late for part in parts),
+        }
+
+
+def _times(parts: list[_Node]) -> Fields:
+    seen = [time_ms for part in parts for time_ms in part.times_ms]
+    ordered = [order.time_ms for part in parts for order in part.ledger.orders]
+
+    def pick(which: Callable[[list[int]], int], times: list[int]) -> int | None:
+        return which(times) if times else None
+
+    return {
+        "first_seen_at": pick(min, seen),
+        "last_seen_at": pick(max, seen),
+        "first_order_at": pick(min, ordered),
+        "last_order_at": pick(max, ordered),
+    }
+
+
+def _rhythm(fields: Fields, at_ms: int) -> Fields:
+    orders, first, last = fields["orders_lifetime"], fields["first_order_at"], fields["last_order_at"]
+    mean = (last - first) / (orders - 1) / DAY_MS if orders >= 2 else None
+    recency = (at_ms - last) / DAY_MS if last is not None else None
+    return {
+        "average_basket": fields["gross_lifetime"] / orders if orders else None,
+        "mean_interpurchase_days": mean,
+        "current_interval_days": recency,
+        "recency_days": recency,
+        "recency_ratio": recency / mean if mean and recency is not None else None,
+    }
+
+
+def _scores(fields: Fields, cuts: CutPoints) -> Fields:
+    version = {"rfm_version": cuts.version}
+    if not fields["orders_lifetime"]:
+        return {"r_score": 0, "f_score": 0, "m_score": 0} | version
+    return {
+        "r_score": 5 - sum(cut < fields["recency_days"] for cut in cuts.recency),
+        "f_score": 1 + sum(cut < fields["orders_365d"] for cut in cuts.frequency),
+        "m_score": 1 + sum(cut < fields["net_365d"] for cut in cuts.monetary),
+    } | version

@@ -1,0 +1,81 @@
+"""The configuration, read as plain data."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+Pseudonym = Callable[[str, str, str], str]
+"""From tenant, namespace and normalised value of a personal identifier to what stands for it in node keys."""
+
+
+class CutPoints(NamedTuple):
+    """Four ascending cut points each; what the tenant's scores are computed with."""
+
+    version: int
+    recency: tuple[float, ...]
+    frequency: tuple[float, ...]
+    monetary: tuple[float, ...]
+
+    @classmethod
+    def of(cls, written: Mapping[str, Any]) -> "CutPoints":
+        """From the mapping of `rfm.yaml` or of a definition."""
+        return cls(int(written["version"]), tuple(written["recency"]), tuple(written["frequency"]), tuple(written["monetary"]))
+
+
+def _no_pseudonym(tenant: str, namespace: str, value: str) -> str:
+    raise NotImplementedError(f"an identifier of namespace {namespace}: its HMAC key is not written in the docs, give the oracle a `pseudonym`")
+
+
+class Rulebook(NamedTuple):
+    """Everything the docs leave to configuration."""
+
+    default_tenant: str
+    currencies: dict[str, str]
+    limits: dict[str, int]
+    namespaces: list[dict[str, Any]]
+    blocked: frozenset[str]
+    strip_float_suffix: frozenset[str]
+    windows_ms: dict[str, int]
+    hops_ms: dict[str, int]
+    exact_entries: int
+    session_gap_ms: int
+    series: dict[str, dict[str, Any]]
+    features: list[dict[str, Any]]
+    segments: list[dict[str, str]]
+    tags: list[dict[str, str]]
+    cut_points: CutPoints
+    pseudonym: Pseudonym
+
+    @classmethod
+    def read(cls, folder: Path, pseudonym: Pseudonym = _no_pseudonym) -> "Rulebook":
+        """Read `config/*.yaml`.
+
+        Args:
+            folder: where the files are.
+            pseudonym: stands in for the HMAC of personal identifiers.
+        """
+
+        def load(name: str) -> Any:
+            return yaml.safe_load((folder / name).read_text())
+
+        platform, identity, features = load("platform.yaml"), load("identity.yaml"), load("features.yaml")
+        return cls(
+            default_tenant=platform["default_tenant"],
+            currencies={name: tenant["currency"] for name, tenant in platform["tenants"].items()},
+            limits=platform["limits"],
+            namespaces=identity["namespaces"],
+            blocked=frozenset(str(value).lower() for value in identity["blocked_values"]),
+            strip_float_suffix=frozenset(identity["strip_float_suffix"]),
+            windows_ms={name: seconds * 1000 for name, seconds in features["windows"].items()},
+            hops_ms={name: minutes * 60_000 for name, minutes in features["tile_hop_min"].items()},
+            exact_entries=features["exact_entries"],
+            session_gap_ms=features["session_gap_s"] * 1000,
+            series=features["series"],
+            features=features["features"],
+            segments=load("segments.yaml"),
+            tags=load("tags.yaml"),
+            cut_points=CutPoints.of(load("rfm.yaml")["initial"]),
+            pseudonym=pseudonym,
+        )

@@ -1,0 +1,1 @@
+"""Unit tests of the oracle: hand-computed cases."""
