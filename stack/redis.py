@@ -19,6 +19,7 @@ def service(settings: Settings) -> Service:
         "save": "",
         "daemonize": "no",
         "protected-mode": "yes",
+        "set-proc-title": "no",  # the title would overwrite the environment, which says whose process this is
     }
     return Service(
         name="redis",

@@ -5,6 +5,7 @@
 
 import signal
 import threading
+import time
 from types import FrameType
 
 from confluent_kafka import KafkaException, Producer
@@ -15,6 +16,9 @@ from stack import topics
 
 TICK = b'{"type":"tick"}'
 EVERY_S = 1.0
+# The broker replaces it. Should a topic have moved to the producer's clock since we looked, such a tick moves nothing there;
+# one with the present time would push a replay of last year out of its windows. (0 would mean "now" to the client.)
+EPOCH_MS = 1
 
 
 def main() -> None:
@@ -29,34 +33,34 @@ def main() -> None:
     bootstrap = {"bootstrap.servers": loader.platform().kafka.bootstrap, "log_level": 0}
     producer = Producer(bootstrap | {"linger.ms": 0, "acks": "all", "message.timeout.ms": 5000, "queue.buffering.max.messages": 10_000})
     admin = AdminClient(bootstrap)
-    complaint = ""
+    last_said = ""
     while not halt.wait(EVERY_S):
         try:
-            tick(producer, admin)
-            if complaint:
-                print("ticking again", flush=True)
-            complaint = ""
+            ticked = tick(producer, admin)
+            said = f"ticking: {', '.join(ticked)}" if ticked else "no topic is on the live clock"
         except (KafkaException, BufferError) as error:
             # Kafka is down or its topics are not there yet: the supervisor mends that, the next tick is a second away.
-            if str(error) != complaint:
-                complaint = str(error)
-                print(f"no tick: {complaint}", flush=True)
+            said = f"no tick: {error}"
+        if said != last_said:
+            print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {said}", flush=True)
+            last_said = said
     producer.flush(2.0)
 
 
-def tick(producer: Producer, admin: AdminClient) -> None:
-    """Append one tick to every partition of the topics whose clock is the broker's.
+def tick(producer: Producer, admin: AdminClient) -> list[str]:
+    """Append one tick to every partition of the topics whose clock is the broker's; returns these topics.
 
     Raises:
         KafkaException: Kafka does not answer, or a raw topic is missing.
     """
     metadata = admin.list_topics(timeout=5.0).topics
     names = [name for name in loader.topics().raw() if name in metadata]
-    for name, clock in topics.clocks(names, admin=admin).items():
-        if clock == topics.CLOCKS["live"]:
-            for partition in metadata[name].partitions:
-                producer.produce(name, TICK, partition=partition)
+    live = [name for name, clock in topics.clocks(names, admin=admin).items() if clock == topics.CLOCKS["live"]]
+    for name in live:
+        for partition in metadata[name].partitions:
+            producer.produce(name, TICK, partition=partition, timestamp=EPOCH_MS)
     producer.poll(0)
+    return live
 
 
 if __name__ == "__main__":

@@ -1,0 +1,165 @@
+"""The stack's promises about its servers: they come, they come back, and they go, all of them."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME
+
+from stack import board, control, process, topics
+from stack.errors import StackError
+from stack.settings import PROJECT
+from tests.stacks import Stack, eventually, read_all
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    made = Stack(tmp_path_factory.mktemp("servers") / "home")
+    with made.pointed_at():
+        try:
+            made.up("kafka", "redis", "clickhouse", "ticker")
+            yield made
+        finally:
+            made.down()
+
+
+def test_a_second_up_starts_nothing(own: Stack) -> None:
+    before = {name: own.state(name).pid for name in ("kafka", "redis", "clickhouse", "ticker")}
+    states = own.up("kafka", "redis", "clickhouse", "ticker")
+    assert {name: state.pid for name, state in states.items()} == before
+
+
+def test_topics_are_created_with_the_live_clock_and_the_clock_can_be_switched(own: Stack) -> None:
+    found = {state.name: state for state in topics.describe(folder=own.settings.data / "kafka")}
+    assert all(not state.difference for state in found.values())
+    assert found["cdp.raw.orders"].clock == "LogAppendTime"
+    assert found["cdp.raw.orders"].size_bytes >= 0
+    topics.set_clock("replay")
+    assert set(topics.clocks(["cdp.raw.orders", "cdp.raw.clickstream", "cdp.raw.service"]).values()) == {"CreateTime"}
+    topics.set_clock("live")
+    assert set(topics.clocks(["cdp.raw.orders", "cdp.raw.clickstream", "cdp.raw.service"]).values()) == {"LogAppendTime"}
+
+
+def test_the_ticker_ticks_on_the_live_clock_and_never_moves_the_replay_clock(own: Stack) -> None:
+    def records() -> int:
+        return sum(state.records for state in topics.describe() if state.name.startswith("cdp.raw."))
+
+    def log() -> str:
+        return (own.settings.logs / "ticker.log").read_text()
+
+    topics.set_clock("live")
+    before = records()
+    eventually(lambda: records() >= before + 12, "two ticks in each of six partitions")
+    topics.set_clock("replay")
+    eventually(lambda: "no topic is on the live clock" in log(), "the ticker saw the replay clock")
+    during = records()
+    topics.set_clock("live")
+    eventually(lambda: records() >= during + 12, "ticks again")
+    ticks = read_all("cdp.raw.orders")
+    assert {message.value() for message in ticks} == {b'{"type":"tick"}'}
+    stray = [message.timestamp() for message in ticks if message.timestamp()[0] != TIMESTAMP_LOG_APPEND_TIME]
+    assert all(stamp == (TIMESTAMP_CREATE_TIME, 1) for stamp in stray)
+
+
+@pytest.mark.parametrize("service", ["redis", "clickhouse", "kafka", "ticker"])
+def test_a_killed_service_is_started_again(own: Stack, service: str) -> None:
+    before = own.state(service)
+    os.kill(before.pid, signal.SIGKILL)
+    eventually(lambda: own.state(service).state == "ready" and own.state(service).pid != before.pid, f"{service} is back")
+    assert own.state(service).restarts == before.restarts + 1
+
+
+def test_the_servers_outlive_a_killed_supervisor_and_the_next_up_adopts_them(own: Stack) -> None:
+    names = ("kafka", "redis", "clickhouse", "ticker")
+    before = {name: own.state(name).pid for name in names}
+    status = board.live_status(own.settings)
+    assert status is not None
+    os.kill(status.supervisor.pid, signal.SIGKILL)
+    eventually(lambda: board.live_status(own.settings) is None, "the supervisor is gone")
+    assert all(process.identify(pid) for pid in before.values())
+    states = own.up(*names)
+    assert {name: state.pid for name, state in states.items()} == before
+
+
+def test_what_died_while_nobody_watched_is_replaced(own: Stack) -> None:
+    status = board.live_status(own.settings)
+    assert status is not None
+    os.kill(status.supervisor.pid, signal.SIGKILL)
+    before = own.state("redis").pid
+    os.kill(before, signal.SIGKILL)
+    eventually(lambda: process.identify(before) is None, "redis is gone")
+    assert own.up("redis")["redis"].pid != before
+
+
+def test_a_port_in_use_is_an_error_that_names_it_and_its_holder(tmp_path: Path) -> None:
+    other = Stack(tmp_path / "home")
+    with other.pointed_at(), socket.socket() as taken:
+        taken.bind(("127.0.0.1", other.settings.ports.redis))
+        taken.listen()
+        with pytest.raises(StackError) as caught:
+            other.up("redis")
+    assert f"port {other.settings.ports.redis} (redis) is in use by process {os.getpid()}" in str(caught.value)
+    assert "CDP_PORT_REDIS" in caught.value.remedy
+    assert process.belonging_to(other.settings.home) == {}
+
+
+def test_down_leaves_no_process_even_when_the_supervisor_and_the_records_are_gone(tmp_path: Path) -> None:
+    other = Stack(tmp_path / "home")
+    with other.pointed_at():
+        other.up("redis", "clickhouse")
+        status = board.live_status(other.settings)
+        assert status is not None
+        os.kill(status.supervisor.pid, signal.SIGKILL)
+        for record in other.settings.run.glob("*.json"):
+            record.unlink()
+        assert set(process.belonging_to(other.settings.home)) >= {"redis", "clickhouse"}
+        assert other.down() >= 2
+        assert process.belonging_to(other.settings.home) == {}
+        assert other.down() == 0
+
+
+def test_data_survives_down_and_up(tmp_path: Path) -> None:
+    import redis
+
+    other = Stack(tmp_path / "home")
+    with other.pointed_at():
+        try:
+            other.up("redis")
+            redis.Redis.from_url(other.env["CDP_REDIS"]).set("kept", "yes")
+            other.down()
+            other.up("redis")
+            assert redis.Redis.from_url(other.env["CDP_REDIS"]).get("kept") == b"yes"
+        finally:
+            other.down()
+
+
+def test_two_ups_at_once_end_with_one_supervisor(tmp_path: Path) -> None:
+    other = Stack(tmp_path / "home")
+    with other.pointed_at():
+        try:
+            command = [sys.executable, "-m", "cli.main", "up", "--only", "redis"]
+            both = [subprocess.Popen(command, cwd=PROJECT, env=dict(os.environ), stdout=subprocess.DEVNULL) for _ in range(2)]
+            assert [child.wait(60) for child in both] == [0, 0]
+            assert len(process.belonging_to(other.settings.home)["supervisor"]) == 1
+            assert len(process.belonging_to(other.settings.home)["redis"]) == 1
+        finally:
+            other.down()
+
+
+def test_a_service_that_always_fails_is_given_up_with_its_reason(tmp_path: Path) -> None:
+    other = Stack(tmp_path / "home")
+    with other.pointed_at():
+        try:
+            (other.settings.data).mkdir(parents=True)
+            (other.settings.data / "redis").write_text("a file where the folder should be")
+            with pytest.raises(StackError, match="redis failed"):
+                control.up(other.settings, ["redis"], deadline_s=120.0)
+            (other.settings.data / "redis").unlink()
+            assert other.up("redis")["redis"].state == "ready"
+        finally:
+            other.down()

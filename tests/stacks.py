@@ -1,0 +1,137 @@
+"""Stacks of real servers for tests: each has its own `CDP_HOME` and ports, and shares the project's downloads."""
+
+import contextlib
+import os
+import random
+import shutil
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import yaml
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from config import loader
+from stack import board, control, settings
+from stack.settings import PROJECT, Settings
+
+POLL_S = 0.1
+
+
+class Stack:
+    """A stack that a test owns.
+
+    Attributes:
+        settings: addresses and folders.
+        env: the variables that point any process at it.
+    """
+
+    def __init__(self, home: Path, config: Path | None = None) -> None:
+        parts = os.environ.get("CDP_PARTS") or str(PROJECT / ".cdp" / "parts")
+        self._own = {"CDP_HOME": str(home), "CDP_PARTS": parts, "CDP_PORT_BASE": str(free_ports(len(settings.Ports.__struct_fields__)))}
+        if config:
+            self._own["CDP_CONFIG_DIR"] = str(config)
+        with self.pointed_at():
+            self.settings: Settings = settings.load()
+            self.env = settings.environment(self.settings)
+
+    @contextlib.contextmanager
+    def pointed_at(self) -> Iterator[None]:
+        """While it lasts, this process and its children use this stack and no other."""
+        before = {key: value for key, value in os.environ.items() if key.startswith("CDP_")}
+        for key in before:
+            del os.environ[key]
+        os.environ.update(self._own)
+        settings.apply_environment()
+        loader.platform.cache_clear()
+        try:
+            yield
+        finally:
+            for key in [key for key in os.environ if key.startswith("CDP_")]:
+                del os.environ[key]
+            os.environ.update(before)
+            loader.platform.cache_clear()
+
+    def up(self, *only: str) -> dict[str, board.ServiceState]:
+        """Start services (and what they need); all when none is named."""
+        return control.up(self.settings, only)
+
+    def down(self) -> int:
+        """Stop all of it."""
+        return control.down(self.settings)
+
+    def state(self, service: str) -> board.ServiceState:
+        """What the supervisor says about a service."""
+        status = board.read_status(self.settings)
+        return status.services[service] if status else board.ServiceState(service)
+
+
+def free_ports(count: int) -> int:
+    """First of `count` neighbouring ports that nobody listens on."""
+    while True:
+        base = random.randrange(20_000, 30_000 - count)
+        if all(_is_free(base + index) for index in range(count)):
+            return base
+
+
+def config_copy(folder: Path, jobs: dict[str, object] | None = None, task_managers: int | None = None) -> Path:
+    """A copy of `config/*.yaml` with other jobs or another number of TaskManagers."""
+    folder.mkdir(parents=True)
+    for file in (PROJECT / "config").glob("*.yaml"):
+        shutil.copy(file, folder)
+    if jobs is not None:
+        (folder / "jobs.yaml").write_text(yaml.safe_dump(jobs))
+    if task_managers is not None:
+        stack = yaml.safe_load((folder / "stack.yaml").read_text())
+        stack["flink"]["task_managers"] = task_managers
+        (folder / "stack.yaml").write_text(yaml.safe_dump(stack))
+    return folder
+
+
+def eventually(holds: Callable[[], object], what: str, deadline_s: float = 60.0) -> None:
+    """Wait for a condition; fail with its description when the deadline passes. An exception counts as not yet."""
+    deadline = time.monotonic() + deadline_s
+    last: object = None
+    while time.monotonic() < deadline:
+        try:
+            last = holds()
+            if last:
+                return
+        except Exception as error:
+            last = error
+        time.sleep(POLL_S)
+    raise AssertionError(f"not within {deadline_s:.0f} s: {what} (last: {last!r})")
+
+
+def read_all(topic: str) -> list[Message]:
+    """Every committed record that a topic holds at this moment."""
+    consumer = Consumer(
+        {"bootstrap.servers": loader.platform().kafka.bootstrap, "group.id": f"read-all-{time.monotonic_ns()}", "enable.auto.commit": False, "log_level": 0}
+        | {"isolation.level": "read_committed", "auto.offset.reset": "earliest", "enable.partition.eof": True}
+    )
+    found: list[Message] = []
+    try:
+        partitions = consumer.list_topics(topic, timeout=10.0).topics[topic].partitions
+        consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in partitions])
+        open_ends = set(partitions)
+        while open_ends:
+            for message in consumer.consume(10_000, 1.0):
+                if (error := message.error()) is None:
+                    found.append(message)
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    open_ends.discard(message.partition())
+                else:
+                    raise KafkaException(error)
+    finally:
+        consumer.close()
+    return found
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
