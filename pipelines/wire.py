@@ -70,6 +70,7 @@ class Update(msgspec.Struct, array_like=True, tag_field="_", tag="u"):
     """What a node tells its profile: absolute values of the parts that changed.
 
     Attributes:
+        profile_id: the profile it is for.
         node: node key.
         tenant: owner.
         seq: the node's counter; the values include its events 1..seq.
@@ -79,6 +80,7 @@ class Update(msgspec.Struct, array_like=True, tag_field="_", tag="u"):
         values: feature name -> value, for the parts that changed (all of them on a join).
     """
 
+    profile_id: str
     node: str
     tenant: str
     seq: int

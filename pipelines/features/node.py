@@ -168,7 +168,7 @@ class NodeLogic:
             touched = self._count(live, event, watermark, stores)
         changed: dict[str, Value] = {}
         self._bring_up(live, state.clock, touched, changed)
-        update = Update(live.key, state.tenant, state.seq, state.clock, event.message_id, state.clock, changed)
+        update = Update(state.profile_id, live.key, state.tenant, state.seq, state.clock, event.message_id, state.clock, changed)
         return Applied(update, self._new_links(state, event))
 
     def tick(self, live: Live, now: int) -> Update | None:
@@ -189,7 +189,7 @@ class NodeLogic:
         since = self._refresh(live, state.clock, [], changed)
         if not changed:
             return None
-        return Update(live.key, state.tenant, state.seq, state.clock, "", since, changed)
+        return Update(state.profile_id, live.key, state.tenant, state.seq, state.clock, "", since, changed)
 
     def alias(self, live: Live, alias: Alias) -> tuple[Leave | None, Join] | None:
         """Move to another profile when the resolver says so.
@@ -204,7 +204,7 @@ class NodeLogic:
         if state.profile_id != alias.profile_id:
             leave = Leave(live.key, state.tenant, alias.epoch, alias.profile_id, state.clock)
         state.profile_id, state.epoch = alias.profile_id, alias.epoch
-        update = Update(live.key, state.tenant, state.seq, state.clock, "", state.clock, dict(live.values))
+        update = Update(state.profile_id, live.key, state.tenant, state.seq, state.clock, "", state.clock, dict(live.values))
         return leave, Join(update, alias.epoch)
 
     def next_timer(self, live: Live) -> int | None:

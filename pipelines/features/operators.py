@@ -91,15 +91,14 @@ class NodeFunction(KeyedProcessFunction):
         self._count_applied, self._count_duplicates = metrics.counter("applied"), metrics.counter("duplicates")
         self._count_conflicts = metrics.counter("id_conflicts")
 
-    def process_element(self, value: Row, ctx: KeyedProcessFunction.Context) -> Iterator[Any]:
-        """Apply an event or an alias."""
-        key, payload = value._values
-        if payload[0] == _JSON:
-            fields = json.loads(payload)
+    def process_element(self, value: bytes, ctx: KeyedProcessFunction.Context) -> Iterator[Any]:
+        """Apply an event or an alias; the engine hands over the row without its key."""
+        if value[0] == _JSON:
+            fields = json.loads(value)
             yield from self._alias(Alias(fields["node"], fields["tenant"], fields["profile_id"], fields["epoch"]), ctx)
             return
-        event = self._decode(payload)
-        live = self._live(key, event.tenant)
+        event = self._decode(value)
+        live = self._live(event.node, event.tenant)
         result = self._logic.apply(live, event, ctx.timer_service().current_watermark(), self._stores)
         if isinstance(result, node.Duplicate):
             self._count_duplicates.inc()
@@ -183,20 +182,19 @@ class ProfileFunction(KeyedBroadcastProcessFunction):
         self._restored = False
         self._count_changes = runtime_context.get_metrics_group().counter("changes")
 
-    def process_element(self, value: Row, ctx: KeyedBroadcastProcessFunction.ReadOnlyContext) -> Iterator[Any]:
+    def process_element(self, value: bytes, ctx: KeyedBroadcastProcessFunction.ReadOnlyContext) -> Iterator[Any]:
         """Take a message of a node, the resolver or an operator of definitions."""
         if not self._restored:
             self._restore(ctx)
-        profile_id, payload = value._values
-        message = _control(payload) if payload[0] == _JSON else self._decode(payload)
+        message = _control(value) if value[0] == _JSON else self._decode(value)
         if isinstance(message, Update):
-            live = self._live(profile_id, message.tenant)
+            live = self._live(message.profile_id, message.tenant)
             change = self._logic.update(live, message)
         elif isinstance(message, Join):
-            live = self._live(profile_id, message.update.tenant)
+            live = self._live(message.update.profile_id, message.update.tenant)
             change = self._logic.join(live, message)
         else:
-            live = self._live(profile_id, message.tenant)
+            live = self._live(ctx.get_current_key(), message.tenant)
             if isinstance(message, Leave):
                 change = self._logic.leave(live, message)
             elif isinstance(message, Roster):
