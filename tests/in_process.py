@@ -1,0 +1,182 @@
+"""The job's pure core without the engine: decode, node and profile in one process, event-time timers on a heap.
+
+State is encoded and decoded as in the job; `forget_every` drops the decoded caches as an eviction or a restart would.
+"""
+
+import heapq
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from config import loader
+from pipelines.audiences.rules import RuleBook
+from pipelines.features.node import Applied, Conflict, NodeLogic, Stores
+from pipelines.features.node import Live as LiveNode
+from pipelines.features.plan import compile_plan
+from pipelines.features.profile import Change, ProfileLogic
+from pipelines.features.profile import Live as LiveProfile
+from pipelines.identity.nodes import Nodes, split
+from pipelines.ingest.decode import Decoder
+from pipelines.ingest.personal import Masker
+from pipelines.wire import Alias, Event, Join, Leave, Rejected, Roster, Update
+
+KEY = b"0" * 32
+
+
+class MapStore:
+    """A dict where the job has MapState; serves as ledger and as id store."""
+
+    def __init__(self) -> None:
+        self.records: dict = {}
+        self.batches: dict[int, list[int]] = {}
+
+    def get(self, key):
+        return self.records.get(key)
+
+    def put(self, key, value) -> None:
+        self.records[key] = value
+
+    def items(self) -> Iterable:
+        return self.records.items()
+
+    def put_batch(self, number: int, ids: list[int]) -> None:
+        self.batches[number] = ids
+
+    def drop_batch(self, number: int) -> None:
+        for known in self.batches.pop(number):
+            del self.records[known]
+
+
+class InProcess:
+    """Feeds raw records through the pure core and keeps what comes out.
+
+    Args:
+        definitions: features and rules; by default those of `config/`.
+        forget_every: drop the decoded caches after so many records (0: never).
+    """
+
+    def __init__(self, definitions: loader.Definitions | None = None, forget_every: int = 0) -> None:
+        self.definitions = definitions or loader.definitions()
+        platform, identity = loader.platform(), loader.identity()
+        self.nodes = Nodes(identity, KEY)
+        self._decoder = Decoder(platform, self.nodes, Masker(identity, self.nodes))
+        rules = RuleBook(self.definitions)
+        plan = compile_plan(self.definitions, set(rules.reads))
+        limits = platform.limits
+        self._node_logic = NodeLogic(plan, limits.dedupe_s * 1000, limits.lateness_s * 1000)
+        self.profile_logic = ProfileLogic(self.definitions, rules, {name: 10**t.minor_units for name, t in platform.tenants.items()}, 1)
+        self._stores: dict[str, Stores] = {}
+        self._node_blobs: dict[str, bytes] = {}
+        self._profile_blobs: dict[str, bytes] = {}
+        self._live_nodes: dict[str, LiveNode] = {}
+        self._live_profiles: dict[str, LiveProfile] = {}
+        self._timers: list[tuple[int, int, str]] = []
+        self._forget_every = forget_every
+        self._records = 0
+        self.watermark = -(1 << 62)
+        self.outcomes: dict[tuple[str, int, int], str] = {}
+        self.changes: list[Change] = []
+        self.newest: dict[str, Change] = {}
+        self.links: list[tuple[str, str]] = []
+
+    def record(self, value: bytes | None, source: str, partition: int, offset: int, log_ms: int) -> None:
+        """Feed one raw record; time passes up to just before it."""
+        self.pass_time(log_ms - 1)
+        self._records += 1
+        if self._forget_every and self._records % self._forget_every == 0:
+            self._live_nodes.clear()
+            self._live_profiles.clear()
+        found = self._decoder.decode(value, source, partition, offset, log_ms)
+        outcome = "tick"
+        if isinstance(found, Rejected):
+            outcome = found.code
+        elif found is not None:
+            outcome = self._event(msgspec.msgpack.decode(msgspec.msgpack.encode(found), type=Event))
+        self.outcomes[source, partition, offset] = outcome
+
+    def pass_time(self, until: int) -> None:
+        """Advance the watermark, firing what is due in order."""
+        self.watermark = max(self.watermark, until)
+        while self._timers and self._timers[0][0] <= self.watermark:
+            due, kind, key = heapq.heappop(self._timers)
+            if kind == 0:
+                node = self._node(key, split(key)[0])
+                update = self._node_logic.tick(node, due)
+                self._save_node(node)
+                if update is not None:
+                    self._to_profile(node.state.profile_id, update)
+            else:
+                profile = self._profile(key, "")
+                self._publish(profile, self.profile_logic.tick(profile, due))
+
+    def alias(self, alias: Alias) -> None:
+        """The resolver's word to a node."""
+        node = self._node(alias.node, alias.tenant)
+        before = node.state.profile_id
+        moved = self._node_logic.alias(node, alias)
+        if moved is None:
+            return
+        self._save_node(node)
+        leave, join = moved
+        if leave is not None:
+            self._to_profile(before, leave)
+        self._to_profile(alias.profile_id, join)
+
+    def roster(self, roster: Roster) -> None:
+        """The resolver's word to a profile."""
+        profile = self._profile(roster.profile_id, roster.tenant)
+        self._publish(profile, self.profile_logic.roster(profile, roster))
+
+    def fields(self) -> Iterator[tuple[str, dict]]:
+        """Newest published fields of every profile that is not merged away."""
+        for profile_id, change in self.newest.items():
+            fields = msgspec.json.decode(change.patch.features)
+            if "_merged_into" not in fields:
+                yield profile_id, fields
+
+    def _event(self, event: Event) -> str:
+        node = self._node(event.node, event.tenant)
+        result = self._node_logic.apply(node, event, self.watermark, self._stores[event.node])
+        if not isinstance(result, Applied):
+            return "id_conflict" if isinstance(result, Conflict) else "duplicate"
+        self._save_node(node)
+        self.links.extend(result.links)
+        self._to_profile(node.state.profile_id, result.update)
+        return "applied"
+
+    def _to_profile(self, profile_id: str, message: Update | Join | Leave) -> None:
+        tenant = message.update.tenant if isinstance(message, Join) else message.tenant
+        profile = self._profile(profile_id, tenant)
+        if isinstance(message, Update):
+            change = self.profile_logic.update(profile, msgspec.msgpack.decode(msgspec.msgpack.encode(message), type=Update))
+        elif isinstance(message, Join):
+            change = self.profile_logic.join(profile, msgspec.msgpack.decode(msgspec.msgpack.encode(message), type=Join))
+        else:
+            change = self.profile_logic.leave(profile, message)
+        self._publish(profile, change)
+
+    def _publish(self, profile: LiveProfile, change: Change | None) -> None:
+        due = self.profile_logic.next_timer(profile)
+        if due is not None:
+            heapq.heappush(self._timers, (due, 1, profile.profile_id))
+        self._profile_blobs[profile.profile_id] = self.profile_logic.dump(profile)
+        if change is not None:
+            self.changes.append(change)
+            self.newest[profile.profile_id] = change
+
+    def _node(self, key: str, tenant: str) -> LiveNode:
+        if key not in self._live_nodes:
+            self._live_nodes[key] = self._node_logic.load(key, tenant, self._node_blobs.get(key))
+            self._stores.setdefault(key, Stores(MapStore(), MapStore()))
+        return self._live_nodes[key]
+
+    def _save_node(self, node: LiveNode) -> None:
+        due = self._node_logic.next_timer(node)
+        if due is not None:
+            heapq.heappush(self._timers, (due, 0, node.key))
+        self._node_blobs[node.key] = self._node_logic.dump(node)
+
+    def _profile(self, profile_id: str, tenant: str) -> LiveProfile:
+        if profile_id not in self._live_profiles:
+            self._live_profiles[profile_id] = self.profile_logic.load(profile_id, tenant, self._profile_blobs.get(profile_id))
+        return self._live_profiles[profile_id]
