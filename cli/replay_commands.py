@@ -1,18 +1,16 @@
 """`cdp replay`: write the real data set to the raw topics."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from demo import replay, replayer
-from demo.faults import Faults, TooManyFaultsError
-from demo.messages import iso
-from demo.stream import Slice
+if TYPE_CHECKING:
+    from rich.console import Console
 
-WHOLE_EVENTS = 300_790  # events of the whole data set without faults: the length of the progress bar when it is not counted beforehand
+    from demo.replay import Options, Plan
+    from demo.replayer import Progress
+
 AMOUNT = "a count, or a fraction of the events when below 1"
 
 
@@ -40,6 +38,12 @@ def replay_command(
     script: Annotated[bool, typer.Option(help="List every record in that file.")] = False,
 ) -> None:
     """Replay UCI Online Retail (25,900 real invoices, synthetic visits around them) into Kafka."""
+    from rich.console import Console
+
+    from demo import replay, replayer
+    from demo.faults import Faults, TooManyFaultsError
+    from demo.stream import Slice
+
     console = Console()
     chosen = Faults(duplicates, conflicts, late, reordered, malformed)
     options = replay.Options(
@@ -48,8 +52,7 @@ def replay_command(
     try:
         prepared = replay.plan(options)
         console.print(f"Replaying {prepared.story}")
-        whole = WHOLE_EVENTS if not (limit_days or customers) else None
-        run(options, prepared, console, prepared.events or whole)
+        play(options, prepared, console)
     except (replayer.ReplayError, TooManyFaultsError) as error:
         console.print(f"[red]replay:[/red] {error}")
         raise typer.Exit(1) from None
@@ -58,22 +61,25 @@ def replay_command(
         raise typer.Exit(130) from None
 
 
-def run(options: replay.Options, prepared: replay.Plan, console: Console, total: int | None) -> None:
+def play(options: "Options", prepared: "Plan", console: "Console") -> None:
     """Write a plan under a progress bar and sum up."""
-    columns = (
-        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeElapsedColumn()
-    )
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task("events", total=total, rate="")
+    from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
 
-        def report(progress: replayer.Progress) -> None:
+    from demo import replay
+    from demo.messages import iso
+
+    figures = MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeElapsedColumn()
+    with Bar(SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), *figures, console=console) as bar:
+        task = bar.add_task("events", total=prepared.events or None, rate="")
+
+        def report(progress: "Progress") -> None:
             elapsed_s = bar.tasks[task].elapsed or 0
             rate = f"{progress.events / elapsed_s:,.0f}/s" if elapsed_s else ""
             bar.update(task, completed=progress.events, rate=rate, description=f"log time {iso(progress.log_ms)[:10]}")
 
         tally = replay.run(options, prepared, report)
         elapsed_s = bar.tasks[task].elapsed or 1
-    told = tally.to_json()["total"]
-    console.print(f"{tally.events:,} events in {elapsed_s:.1f} s ({tally.events / elapsed_s:,.0f}/s); expected outcome: {told}")
+    console.print(f"{tally.events:,} events in {elapsed_s:.1f} s ({tally.events / elapsed_s:,.0f}/s); expected outcome: {tally.to_json()['total']}")
     if options.expect is not None:
         console.print(f"Expected outcome written to {options.expect}")

@@ -16,6 +16,10 @@ from stack.topics import set_clock
 NO_FAULTS: Final = Faults()
 
 
+class NewerRecordsError(ReplayError):
+    """The raw topics already hold records that are newer than the replay's first."""
+
+
 class Options(NamedTuple):
     """What to replay and how; times in seconds."""
 
@@ -52,7 +56,7 @@ def plan(options: Options) -> Plan:
     shift_days = stream.days_until_yesterday(chosen, now_ms) if options.shift else 0
     messages = stream.events(data, options.part, shift_days)
     records: Iterable[Record] = map(of, messages)
-    events = 0
+    events = stream.WHOLE_EVENTS if options.part == stream.WHOLE else 0
     if any(options.faults):
         records = list(inject(list(messages), options.faults, options.seed))
         events = len(records)
@@ -72,7 +76,8 @@ def run(options: Options, prepared: Plan, report: Callable[[Progress], None] | N
         What was written, and what must become of it.
 
     Raises:
-        ReplayError: Kafka is not there, holds newer records, or refused one.
+        NewerRecordsError: see there.
+        ReplayError: Kafka is not there, or refused a record.
     """
     bootstrap, topics = loader.platform().kafka.bootstrap, loader.topics().raw()
     partitions = replayer.partitions_of(bootstrap, topics)
@@ -99,7 +104,7 @@ def _again(first: Record | Tick, rest: Iterable[Record | Tick]) -> Iterator[Reco
 def _guard(first_ms: int, newest_ms: int, *, force: bool) -> None:
     if force or newest_ms <= first_ms:
         return
-    raise ReplayError(
+    raise NewerRecordsError(
         f"the raw topics already hold records up to {iso(newest_ms)}, the replay begins at {iso(first_ms)}: the log's clock cannot go back, "
-        "everything would arrive as late. Start from an empty log (`cdp down --wipe`, then `cdp up`), or use --force if that is what you want"
+        "everything would arrive as late. Use another, empty stack (`CDP_HOME=/some/folder cdp up`), or --force if that is what you want"
     )

@@ -20,6 +20,8 @@ class Slice(NamedTuple):
 
 
 WHOLE: Final = Slice()
+WHOLE_EVENTS: Final = 300_790
+"""Events of the whole data set."""
 
 
 def select(dataset: Dataset, part: Slice) -> list[Invoice]:

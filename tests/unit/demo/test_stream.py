@@ -50,10 +50,8 @@ def test_lines_of_refunds_and_of_unknown_customers_are_all_there(everything: lis
 
 
 def test_the_whole_data_set_has_the_size_the_progress_bar_says(everything: list[Message]) -> None:
-    from cli.replay_commands import WHOLE_EVENTS
-
-    assert len(everything) == WHOLE_EVENTS
-    assert len({m.body["messageId"] for m in everything}) == WHOLE_EVENTS
+    assert len(everything) == stream.WHOLE_EVENTS
+    assert len({m.body["messageId"] for m in everything}) == stream.WHOLE_EVENTS
     views = Counter(m.body["messageId"].split("-")[1] for m in named(everything, "Product Viewed"))
     assert max(views.values()) <= 20
     assert 7 < sum(views.values()) / len(views) < 9

@@ -1,0 +1,61 @@
+"""How far the pipeline is: read from the outside, from what it commits and what it writes."""
+
+import itertools
+from typing import Final
+
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+from redis import Redis
+
+from profile_store.layout import PROFILE_PATTERN, parse_profile_key
+
+GROUP: Final = "cdp-profiles"
+ASK_S: Final = 15.0
+SCAN_COUNT: Final = 1000
+Ends = dict[tuple[str, int], int]
+
+
+class PipelineWatch:
+    """Looks at Kafka and Redis the way any outsider could.
+
+    Args:
+        bootstrap: Kafka.
+        redis_url: the profile store.
+        partitions: of the raw topics.
+    """
+
+    def __init__(self, bootstrap: str, redis_url: str, partitions: dict[str, int]) -> None:
+        self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+        self._redis: Redis = Redis.from_url(redis_url, socket_timeout=ASK_S)
+        self._places = [(topic, partition) for topic, count in partitions.items() for partition in range(count)]
+
+    def ends(self) -> Ends:
+        """End offsets of the raw partitions."""
+        spec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        asked = {TopicPartition(topic, partition): spec for topic, partition in self._places}
+        return {(place.topic, place.partition): int(future.result(ASK_S).offset) for place, future in self._admin.list_offsets(asked).items()}
+
+    def processed(self, upto: Ends | None = None) -> int:
+        """Raw records whose effects are committed, up to given ends; the group commits them with each checkpoint."""
+        try:
+            group = self._admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(GROUP)])[GROUP].result(ASK_S)
+        except KafkaException:
+            return 0  # the job has not committed anything yet
+        offsets = {(place.topic, place.partition): max(0, place.offset) for place in group.topic_partitions or []}
+        if upto is None:
+            return sum(offsets.values())
+        return sum(min(offsets.get(place, 0), end) for place, end in upto.items())
+
+    def keys(self) -> int:
+        """Keys in the profile store: a profile and at least one identifier each."""
+        return int(self._redis.dbsize())  # type: ignore[arg-type]
+
+    def first_customer(self, tenant: str) -> str | None:
+        """The id of any profile that has an order, None as long as there is none."""
+        keys = itertools.islice(self._redis.scan_iter(match=PROFILE_PATTERN, count=SCAN_COUNT), SCAN_COUNT)
+        found = [(key, parsed[1]) for key in keys if (parsed := parse_profile_key(key.decode())) and parsed[0] == tenant]
+        pipeline = self._redis.pipeline(transaction=False)
+        for key, _ in found:
+            pipeline.hget(key, "orders_lifetime")
+        orders = pipeline.execute()
+        return next((profile_id for (_, profile_id), count in zip(found, orders, strict=True) if int(count or 0)), None)

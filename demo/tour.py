@@ -1,0 +1,222 @@
+"""The guided demo: every step is a command of `cdp` or a look from the outside, and says what it does and why it can be trusted."""
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, NamedTuple
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from config import loader
+from demo import latency, replay, replayer, showcase
+from demo.messages import TENANT, iso
+from demo.pipeline_watch import PipelineWatch
+from demo.records import Tally
+from profile_store.client import Client
+from sinks.clickhouse import ClickHouse, ClickHouseError
+from stack.topics import set_clock
+
+STALLED_S: Final = 120.0
+LOOK_S: Final = 0.5
+
+
+class TourError(RuntimeError):
+    """A step failed; the message says what to do."""
+
+
+class Length(NamedTuple):
+    """How long a tour: which part of the data set, how many live events at which rate."""
+
+    options: replay.Options
+    live_events: int = 300
+    live_rate: float = 20.0
+
+
+class Tour:
+    """Walks a newcomer through the platform.
+
+    Args:
+        console: where it is told.
+        length: what is played.
+    """
+
+    def __init__(self, console: Console, length: Length) -> None:
+        self._console = console
+        self._length = length
+        self._begun = time.monotonic()
+        self._number = 0
+
+    def run(self) -> None:
+        """Take all steps.
+
+        Raises:
+            TourError: a step failed.
+        """
+        with self._step("Start the stack", "Kafka, Flink, Redis and ClickHouse as plain processes on this machine, and the two jobs; nothing is faked."):
+            self._cdp("up")
+        platform = loader.platform()
+        partitions = replayer.partitions_of(platform.kafka.bootstrap, loader.topics().raw())
+        watch = PipelineWatch(platform.kafka.bootstrap, platform.redis.url, partitions)
+        server = ClickHouse(platform.clickhouse)
+        why = "25,900 invoices (UCI Online Retail, CC BY 4.0), with synthetic visits marked as such; the log's clock is theirs."
+        with self._step("Replay a year of a real shop", why):
+            tally = self._replay(watch, Client(platform.redis.url, TENANT))
+        if tally is not None:
+            why = "The loader stores each event exactly once, so the count must be the replay's, to the event."
+            with self._step("Wait for the history in ClickHouse", why):
+                self._wait_history(server, tally.to_json()["total"])
+        with self._step("Compute the RFM cut points", "The tenant's own quantiles, out of ClickHouse; profiles whose scores change are published anew."):
+            self._cdp("rfm", "refresh")
+        with self._step("Send live events", "The broker stamps them now. A second client reads Redis; one clock measures both ends."):
+            self._live(platform.kafka.bootstrap, platform.redis.url)
+        with self._step("A loyal customer, live", "Read from Redis by any identifier; this is what marketing systems see."):
+            self._loyal(server)
+        with self._step("The shop's customers by value", "View `rfm_segments` over the newest snapshot of every profile."):
+            self._console.print(showcase.of_rows("RFM segments", server.rows(showcase.SEGMENTS, {"tenant": TENANT})))
+            self._console.print(showcase.of_rows("newest minutes (log time)", server.rows(showcase.MINUTES, {"tenant": TENANT})))
+        with self._step("Check the books", "Each raw record must end once: applied, duplicate or rejected. Offset by offset, not by totals."):
+            self._cdp("verify")
+        self._farewell()
+
+    @contextmanager
+    def _step(self, title: str, why: str) -> Iterator[None]:
+        self._number += 1
+        self._console.print(f"\n[bold]{self._number}. {title}[/bold]  [dim]({time.monotonic() - self._begun:.0f} s)[/dim]\n   {why}")
+        try:
+            yield
+        except (ClickHouseError, replayer.ReplayError, latency.NotSeenError) as error:
+            raise TourError(f"step {self._number} ({title}): {error}") from error
+
+    def _cdp(self, *words: str) -> None:
+        """Run a command of ours as anybody would."""
+        self._console.print(f"   [cyan]$ cdp {' '.join(words)}[/cyan]")
+        done = subprocess.run([sys.executable, "-m", "cli.main", *words], check=False)
+        if done.returncode:
+            raise TourError(f"`cdp {' '.join(words)}` failed (exit code {done.returncode}); its output above says why. `cdp status` and `cdp logs` tell more")
+
+    def _replay(self, watch: PipelineWatch, store: Client) -> Tally | None:
+        """Write the events in one thread and watch the pipeline from another; None when the log held them already."""
+        prepared = replay.plan(self._length.options)
+        before = sum(watch.ends().values())
+        player = _Player(self._length.options, prepared)
+        self._console.print(f"   {prepared.story}")
+        figures = TextColumn("{task.completed:,}"), TextColumn("{task.fields[note]}"), TimeElapsedColumn()
+        with Progress(SpinnerColumn(), TextColumn("{task.description:24}"), BarColumn(), *figures, console=self._console) as bars, player:
+            written = bars.add_task("events written to Kafka", total=player.events or None, note="")
+            applied = bars.add_task("raw records processed", total=None, note="")
+            progress, first, moved_at = -1, False, time.monotonic()
+            while True:
+                over = player.is_over()
+                ends = watch.ends()
+                total, done = sum(ends.values()) - before, watch.processed(ends) - before
+                bars.update(written, completed=player.progress.events, note=iso(player.progress.log_ms)[:10] if player.progress.log_ms else "")
+                bars.update(applied, completed=max(0, done), total=max(1, total), note=f"{watch.keys():,} keys in Redis")
+                first = first or self._show_first(watch, store)
+                if over and (player.tally is None or done >= player.written):
+                    break
+                if done != progress:
+                    progress, moved_at = done, time.monotonic()
+                if over and time.monotonic() - moved_at > STALLED_S:
+                    raise TourError(f"the pipeline has not moved for {STALLED_S:.0f} s: see `cdp jobs` and `cdp logs profiles`; `cdp demo` goes on from here")
+                time.sleep(LOOK_S)
+        if player.tally is None:
+            self._console.print(f"   [yellow]not replayed:[/yellow] {player.refusal}\n   The tour goes on with what is there.")
+        return player.tally
+
+    def _show_first(self, watch: PipelineWatch, store: Client) -> bool:
+        profile_id = watch.first_customer(TENANT)
+        profile = store.get_by_id(profile_id) if profile_id else None
+        if profile is None:
+            return False
+        self._console.print(f"   The first live profile, {time.monotonic() - self._begun:.0f} s after the start, while the replay goes on:")
+        self._console.print(showcase.glance(profile))
+        return True
+
+    def _wait_history(self, server: ClickHouse, total: object) -> None:
+        assert isinstance(total, dict)
+        expected, stored, moved_at = int(total["applied"]), -1, time.monotonic()
+        with self._console.status("loading") as status:
+            while stored < expected:
+                now = int(server.rows(showcase.EVENTS)[0]["events"])
+                if now != stored:
+                    stored, moved_at = now, time.monotonic()
+                    status.update(f"{stored:,} of {expected:,} events")
+                if time.monotonic() - moved_at > STALLED_S:
+                    raise TourError(f"ClickHouse has had {stored:,} of {expected:,} events for {STALLED_S:.0f} s: see `cdp jobs` and `cdp logs history`")
+                time.sleep(LOOK_S)
+        self._console.print(f"   {stored:,} events; {total['rejected']} rejected, as they should be: stock write-offs and bad debt")
+
+    def _live(self, bootstrap: str, redis_url: str) -> None:
+        set_clock("live", bootstrap)  # it is already after our own replay, not after somebody else's
+        with Progress(SpinnerColumn(), TextColumn("live events seen in Redis"), BarColumn(), TextColumn("{task.completed}"), console=self._console) as bar:
+            task = bar.add_task("live", total=self._length.live_events)
+            probe = latency.Probe(bootstrap, redis_url, TENANT)
+            measured = probe.measure(self._length.live_events, self._length.live_rate, lambda seen: bar.update(task, completed=seen))
+        self._console.print(showcase.of_latency(latency.percentiles(measured)))
+
+    def _loyal(self, server: ClickHouse) -> None:
+        customer = showcase.loyal_customer(server, TENANT)
+        if customer is None:
+            self._console.print("   nobody carries the tag `loyal` in this slice; the whole data set has some hundreds")
+            return
+        self._cdp("profile", "get", f"user_id:{customer}")
+
+    def _farewell(self) -> None:
+        platform = loader.platform()
+        house = platform.clickhouse
+        self._console.print(f"\n[bold]That was it[/bold], {time.monotonic() - self._begun:.0f} s. Still running:")
+        self._cdp("status")
+        self._console.print(
+            f"   Kafka {platform.kafka.bootstrap}, Redis {platform.redis.url}, "
+            f"ClickHouse http://{house.host}:{house.http_port}/play, Flink {platform.flink.rest}\n"
+            "   Try next: `cdp profile get user_id:14646`, `cdp tail`, `cdp jobs`; kill any process and run `cdp verify` again; docs/ tells the rest.\n"
+            "   Stop everything: `cdp down` (data stays; `cdp up` goes on where it was)."
+        )
+
+
+class _Player:
+    """A replay in a thread of its own."""
+
+    def __init__(self, options: replay.Options, prepared: replay.Plan) -> None:
+        self.progress = replayer.Progress(0, 0)
+        self.events = prepared.events
+        self.tally: Tally | None = None
+        self.written = 0
+        self.refusal = ""
+        self._error: BaseException | None = None
+        self._halt = threading.Event()
+        self._thread = threading.Thread(target=self._play, args=(options._replace(then_live=True), prepared), daemon=True)
+
+    def __enter__(self) -> "_Player":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._halt.set()
+        self._thread.join(replayer.FLUSH_S)
+
+    def is_over(self) -> bool:
+        """Whether it has ended; raises what it ended with."""
+        if self._thread.is_alive():
+            return False
+        if self._error is not None:
+            raise self._error
+        return True
+
+    def _play(self, options: replay.Options, prepared: replay.Plan) -> None:
+        try:
+            self.tally = replay.run(options, prepared, self._report)
+            self.written = sum(counts.total() for counts in self.tally.counts.values())
+        except replay.NewerRecordsError as error:
+            self.refusal = str(error)
+        except BaseException as error:  # handed to the thread that waits
+            self._error = error
+
+    def _report(self, progress: replayer.Progress) -> None:
+        self.progress = progress
+        if self._halt.is_set():
+            raise replayer.ReplayError("interrupted")
