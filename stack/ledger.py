@@ -117,7 +117,7 @@ def choose(settings: Settings, job: str, ledger: Ledger, wanted: str = "", rewin
     if not wanted:
         if last and not _is_readable(Path(last.path)):
             raise StackError(f"the newest point of {job} is gone: {last.path}", "start from another with --from PATH --rewind")
-        return last
+        return _identify(settings, job, ledger, Path(last.path)) if last else None
     point = _identify(settings, job, ledger, Path(wanted.removeprefix("file://")).expanduser().absolute())
     if last and point.path != last.path and not rewind:
         known = f"has id {point.checkpoint_id}" if point.run == last.run else "belongs to an earlier run" if point.run else "is not known to this stack"

@@ -159,12 +159,27 @@ def belonging_to(home: Path) -> dict[str, list[Identity]]:
     return found
 
 
-def check_port(name: str, port: int) -> None:
+def check_port(name: str, port: int, patience_s: float = 3.0) -> None:
     """Make sure that nobody listens on a port.
 
+    Args:
+        name: of the port, as in `config/stack.yaml`.
+        port: its number.
+        patience_s: how long to wait for it: the kernel takes a moment to clear away a killed process with much memory.
+
     Raises:
-        StackError: somebody does; says who, as far as this user may know.
+        StackError: somebody listens there; says who, as far as this user may know.
     """
+    deadline = time.monotonic() + patience_s
+    while not _is_free(port):
+        holder = _holder(port)
+        if holder or time.monotonic() > deadline:
+            remedy = f"stop it, or choose another port: CDP_PORT_{name.upper()}=... (or CDP_PORT_BASE=... for all of them)"
+            raise StackError(f"port {port} ({name}) is in use by {holder or 'another process'}", remedy)
+        time.sleep(POLL_S)
+
+
+def _is_free(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -172,15 +187,15 @@ def check_port(name: str, port: int) -> None:
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise
-            holder = _holder(port)
-            remedy = f"stop it, or choose another port: CDP_PORT_{name.upper()}=... (or CDP_PORT_BASE=... for all of them)"
-            raise StackError(f"port {port} ({name}) is in use by {holder}", remedy) from error
+            return False
+    return True
 
 
 def _holder(port: int) -> str:
+    """Who listens on a port; empty when nobody does any more, or when this user may not know."""
     with contextlib.suppress(psutil.Error):
         for connection in psutil.net_connections("tcp"):
             if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
                 with contextlib.suppress(psutil.Error):
                     return f"process {connection.pid} ({psutil.Process(connection.pid).name()})"
-    return "another process"
+    return ""

@@ -75,17 +75,16 @@ def free_ports(count: int) -> int:
             return base
 
 
-def config_copy(folder: Path, jobs: dict[str, object] | None = None, task_managers: int | None = None) -> Path:
-    """A copy of `config/*.yaml` with other jobs or another number of TaskManagers."""
+def config_copy(folder: Path, jobs: dict[str, object] | None = None, **stack: dict[str, object]) -> Path:
+    """A copy of `config/*.yaml` with other jobs, and other values in sections of `stack.yaml` (`flink={"task_managers": 1}`)."""
     folder.mkdir(parents=True)
     for file in (PROJECT / "config").glob("*.yaml"):
         shutil.copy(file, folder)
     if jobs is not None:
         (folder / "jobs.yaml").write_text(yaml.safe_dump(jobs))
-    if task_managers is not None:
-        stack = yaml.safe_load((folder / "stack.yaml").read_text())
-        stack["flink"]["task_managers"] = task_managers
-        (folder / "stack.yaml").write_text(yaml.safe_dump(stack))
+    file = folder / "stack.yaml"
+    written = yaml.safe_load(file.read_text())
+    file.write_text(yaml.safe_dump({name: (section | stack[name] if name in stack else section) for name, section in written.items()}))
     return folder
 
 

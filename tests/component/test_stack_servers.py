@@ -14,7 +14,7 @@ from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME
 from stack import board, control, process, topics
 from stack.errors import StackError
 from stack.settings import PROJECT
-from tests.stacks import Stack, eventually, read_all
+from tests.stacks import Stack, config_copy, eventually, read_all
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +152,7 @@ def test_two_ups_at_once_end_with_one_supervisor(tmp_path: Path) -> None:
 
 
 def test_a_service_that_always_fails_is_given_up_with_its_reason(tmp_path: Path) -> None:
-    other = Stack(tmp_path / "home")
+    other = Stack(tmp_path / "home", config_copy(tmp_path / "config", supervision={"restarts": 2}))
     with other.pointed_at():
         try:
             (other.settings.data).mkdir(parents=True)

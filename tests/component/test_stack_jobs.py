@@ -1,0 +1,180 @@
+"""The stack's promises about Flink jobs: they come back from their newest point and never from an older one, unless somebody insists."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from confluent_kafka import Producer
+
+from stack import board, job_control, ledger
+from stack.errors import StackError
+from tests.stacks import Stack, config_copy, eventually, read_all
+
+JOB = "count"
+JOBS: dict[str, object] = {JOB: {"kind": "flink", "entry": "tests/component/count_job.py", "slots": 1, "needs": ["kafka"], "group": "cdp-count"}}
+KEYS = 7
+
+
+class Counted:
+    """Feeds job `count` and reads what it made of it."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.sent = 0
+
+    def feed(self, records: int = 70) -> None:
+        producer = Producer({"bootstrap.servers": self.stack.settings.kafka})
+        for index in range(records):
+            producer.produce("cdp.raw.service", b"x", key=f"k{index % KEYS}")
+        assert producer.flush(10.0) == 0
+        self.sent += records
+
+    def is_exact(self) -> bool:
+        counts: dict[bytes, set[int]] = {}
+        for message in read_all("cdp.pokes"):
+            counts.setdefault(message.key(), set()).add(int(message.value()))
+        return len(counts) == KEYS and all(seen == set(range(1, self.sent // KEYS + 1)) for seen in counts.values())
+
+    def await_exact(self) -> None:
+        eventually(self.is_exact, f"each of {KEYS} keys counted from 1 to {self.sent // KEYS}", 120.0)
+
+    def book(self) -> ledger.Ledger:
+        return ledger.read(self.stack.settings, JOB)
+
+    def newest(self) -> ledger.Point:
+        point = ledger.newest(self.stack.settings, self.book())
+        assert point is not None
+        return point
+
+    def await_checkpoint(self) -> None:
+        """Until a checkpoint is complete that began after this call."""
+        run = self.book().runs[-1].job_id
+        before = self.newest().checkpoint_id if self._has_point() else 0
+        eventually(lambda: self.newest().run == run and self.newest().checkpoint_id >= before + 2, "two more checkpoints")
+
+    def _has_point(self) -> bool:
+        return ledger.newest(self.stack.settings, self.book()) is not None
+
+
+@pytest.fixture(scope="module")
+def counted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counted]:
+    folder = tmp_path_factory.mktemp("jobs")
+    made = Stack(folder / "home", config_copy(folder / "config", JOBS, flink={"task_managers": 1}))
+    with made.pointed_at():
+        try:
+            made.up(JOB)
+            yield Counted(made)
+        finally:
+            made.down()
+
+
+def test_it_counts(counted: Counted) -> None:
+    counted.feed()
+    counted.await_exact()
+    counted.await_checkpoint()
+
+
+def test_a_killed_task_manager_is_replaced_and_the_job_goes_on(counted: Counted) -> None:
+    runs = len(counted.book().runs)
+    before = counted.stack.state("taskmanager-1").pid
+    counted.feed()
+    os.kill(before, signal.SIGKILL)
+    counted.feed()
+    counted.await_exact()
+    assert counted.stack.state("taskmanager-1").pid != before
+    assert len(counted.book().runs) == runs, "Flink itself recovers the job"
+
+
+def test_a_killed_job_manager_is_replaced_and_the_job_comes_back_from_its_newest_checkpoint(counted: Counted) -> None:
+    counted.await_checkpoint()
+    runs = len(counted.book().runs)
+    workers = counted.stack.state("taskmanager-1").pid
+    counted.feed()
+    os.kill(counted.stack.state("jobmanager").pid, signal.SIGKILL)
+    newest = counted.newest()
+    counted.feed()
+    counted.await_exact()
+    book = counted.book()
+    assert len(book.runs) == runs + 1
+    assert book.runs[-1].start is not None
+    assert (book.runs[-1].start.run, book.runs[-1].start.checkpoint_id >= newest.checkpoint_id) == (newest.run, True)
+    assert counted.stack.state("taskmanager-1").pid != workers, "what ran under the old JobManager is gone"
+
+
+def test_down_and_up_goes_on_from_the_newest_checkpoint(counted: Counted) -> None:
+    counted.await_checkpoint()
+    counted.stack.down()
+    newest = counted.newest()
+    counted.stack.up(JOB)
+    assert counted.book().runs[-1].start == newest
+    counted.feed()
+    counted.await_exact()
+
+
+def test_a_job_manager_that_dies_with_its_supervisor_is_replaced_by_the_next_up(counted: Counted) -> None:
+    counted.await_checkpoint()
+    status = board.live_status(counted.stack.settings)
+    assert status is not None
+    os.kill(status.supervisor.pid, signal.SIGKILL)
+    os.kill(status.services["jobmanager"].pid, signal.SIGKILL)
+    counted.stack.up(JOB)
+    counted.feed()
+    counted.await_exact()
+
+
+def test_stop_with_savepoint_stays_stopped_and_start_goes_on_from_it(counted: Counted) -> None:
+    counted.await_checkpoint()
+    folder = Path(job_control.stop(counted.stack.settings, JOB))
+    manifest = msgspec.json.decode((folder / "cdp.json").read_bytes(), type=ledger.Manifest)
+    assert (manifest.job, manifest.execution_mode, manifest.platform_version) == (JOB, "thread", "0.1.0")
+    assert counted.newest().path == str(folder)
+    counted.feed()
+    counted.stack.up()
+    assert counted.stack.state(JOB).state == "stopped", "`cdp up` respects the will to stop"
+    assert job_control.start(counted.stack.settings, JOB).startswith(f"{JOB}: starting from savepoint {folder}")
+    counted.await_exact()
+
+
+def test_an_older_savepoint_is_refused_unless_somebody_insists(counted: Counted) -> None:
+    settings = counted.stack.settings
+    older = job_control.savepoint(settings, JOB)
+    counted.feed()
+    counted.await_exact()
+    counted.await_checkpoint()
+    newer = job_control.stop(settings, JOB)
+    with pytest.raises(StackError, match="would go back") as caught:
+        job_control.start(settings, JOB, older)
+    assert "--rewind" in caught.value.remedy
+    job_control.start(settings, JOB, older, rewind=True)
+    run = counted.book().runs[-1]
+    assert run.start is not None
+    assert (run.start.path, run.rewound) == (older, True)
+    counted.await_exact()
+    counted.await_checkpoint()
+    job_control.stop(settings, JOB, keep_savepoint=False)
+    with pytest.raises(StackError, match="would go back"):
+        job_control.start(settings, JOB, newer)  # of the line that was left
+    job_control.start(settings, JOB)
+    counted.feed()
+    counted.await_exact()
+
+
+def test_a_savepoint_of_another_execution_mode_or_of_unknown_origin_is_refused(counted: Counted) -> None:
+    settings = counted.stack.settings
+    folder = Path(job_control.stop(settings, JOB))
+    manifest = (folder / "cdp.json").read_text()
+    (folder / "cdp.json").write_text(manifest.replace('"thread"', '"process"'))
+    with pytest.raises(StackError, match="execution mode `process`"):
+        job_control.start(settings, JOB, str(folder))
+    with pytest.raises(StackError, match="execution mode `process`"):
+        job_control.start(settings, JOB)
+    (folder / "cdp.json").unlink()
+    with pytest.raises(StackError, match=r"no cdp\.json"):
+        job_control.start(settings, JOB, str(folder), rewind=True)
+    (folder / "cdp.json").write_text(manifest)
+    job_control.start(settings, JOB, str(folder))
+    counted.feed()
+    counted.await_exact()
