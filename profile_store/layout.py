@@ -15,6 +15,7 @@ META: Final = frozenset({VERSION, AT, MERGED_INTO})
 """Fields the store itself keeps; a feature must not be called so."""
 
 PROFILE_PATTERN: Final = "cdp:{*}:*"
+NODE_PATTERN: Final = "cdp:id:*"
 
 
 def profile_key(tenant: str, profile_id: str) -> str:

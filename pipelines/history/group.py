@@ -20,6 +20,8 @@ _NOT_OURS: Final = frozenset(
         KafkaError.UNKNOWN_MEMBER_ID,
         KafkaError.FENCED_INSTANCE_ID,
         KafkaError._FENCED,
+        KafkaError._FATAL,  # a consumer knows one fatal error: another came under its instance name
+        KafkaError._MAX_POLL_EXCEEDED,
         KafkaError._ASSIGNMENT_LOST,
         KafkaError._STATE,
         KafkaError._NO_OFFSET,
@@ -96,6 +98,7 @@ class GroupLog:
         self._on_assign: Callable[[Mapping[Partition, Mark]], None] = lambda _: None
         self._on_revoke: Callable[[Iterable[Partition]], None] = lambda _: None
         self._failed: BaseException | None = None
+        self._told_s = -10.0
         self._consumer = Consumer(
             {
                 "bootstrap.servers": bootstrap,
@@ -114,6 +117,8 @@ class GroupLog:
                 "fetch.message.max.bytes": 4 << 20,
                 "queued.max.messages.kbytes": 65_536,
                 "reconnect.backoff.max.ms": 1_000,
+                "log_level": 2,  # while Kafka is away the client would log each attempt to connect; `_went_wrong` says it once
+                "error_cb": self._went_wrong,
             },
             logger=_log,
         )
@@ -164,11 +169,16 @@ class GroupLog:
         """Leave the log. A static member stays in the group until its session times out, so that a quick restart moves no partition."""
         self._consumer.close()
 
+    def _went_wrong(self, error: KafkaError) -> None:
+        if error.code() == KafkaError._ALL_BROKERS_DOWN and time.monotonic() - self._told_s > 10:
+            self._told_s = time.monotonic()
+            _log.warning("Kafka does not answer (%s); waiting", error.name())
+
     def _record(self, message: Message) -> Record:
         topic, number, offset, value = message.topic(), message.partition(), message.offset(), message.value()
         error = message.error()
         if error is not None:
-            if error.fatal() or error.code() in (KafkaError.FENCED_INSTANCE_ID, KafkaError._MAX_POLL_EXCEEDED):
+            if error.fatal() or error.code() in _NOT_OURS:
                 raise _fenced(error)
             raise LogError(f"{topic} partition {number}: {error.str()}; was the topic deleted or made anew?")
         assert topic is not None
@@ -189,6 +199,8 @@ class GroupLog:
                     look_up = partial(consumer.get_watermark_offsets, found, timeout=10)
                     low = retry("read offsets", self._retry_for_s, look_up, self._sleep)[0]
                 marks[part] = parse_mark(found.offset, found.metadata) if found.offset >= 0 else done(low)
+            under_way = sum(mark.plan is not None for mark in marks.values())
+            _log.info("%d partitions assigned, %d with a planned range to complete", len(marks), under_way)
             self._on_assign(marks)
             consumer.incremental_assign([TopicPartition(part.topic, part.number, mark.offset) for part, mark in marks.items()])
         except Exception as error:  # raised in librdkafka's callback it would be lost; `read` raises it
@@ -210,8 +222,8 @@ def rewind(bootstrap: str, topics: list[str], retry_for_s: float, sleep: Callabl
         LogError: the group has live members; they go on with the old offsets.
         LogAwayError: see `retry`.
     """
-    reader = Consumer({"bootstrap.servers": bootstrap, "group.id": GROUP}, logger=_log)
-    admin = AdminClient({"bootstrap.servers": bootstrap}, logger=_log)
+    reader = Consumer({"bootstrap.servers": bootstrap, "group.id": GROUP, "log_level": 2}, logger=_log)
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2}, logger=_log)
     try:
         listed = retry("list topics", retry_for_s, lambda: reader.list_topics(timeout=10), sleep).topics
         parts = [TopicPartition(topic, number) for topic in topics if topic in listed for number in listed[topic].partitions]
@@ -247,7 +259,7 @@ def _topic_ids(bootstrap: str, topics: list[str], retry_for_s: float, sleep: Cal
         LogError: a topic does not exist.
         LogAwayError: see `retry`.
     """
-    admin = AdminClient({"bootstrap.servers": bootstrap}, logger=_log)
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2}, logger=_log)
 
     def look_up() -> dict[str, str]:
         futures = admin.describe_topics(TopicCollection(topics), request_timeout=10)

@@ -1,0 +1,122 @@
+"""Checks 2 and 3: ClickHouse holds what the clean topics hold, and the roll-ups hold what the tables hold."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from cli.audit.compare import Key, difference
+from cli.audit.evidence import CHANGES, POSITIONED, CleanEvidence, profile_id
+from cli.audit.report import Check
+from pipelines.history.tables import ROLLUPS, TABLES, select_rollup
+from sinks.clickhouse import ClickHouse
+
+RECHECK_S: Final = 15.0
+_POSITION: Final = np.dtype([("source", "<i2"), ("partition", "<i4"), ("offset", "<i8")])
+_CHANGE: Final = np.dtype([("tenant", "<i2"), ("profile", "<i8"), ("incarnation", "<i8"), ("version", "<i8")])
+
+
+def history(
+    server: ClickHouse, clean: CleanEvidence, sources: list[str], tenants: list[str], read_on: Callable[[], None], deadline: float
+) -> Iterator[Check]:
+    """One check per table.
+
+    Args:
+        server: ClickHouse.
+        clean: the clean topics up to some moment: all of it must be there by the deadline.
+        sources: raw topics.
+        tenants: tenants.
+        read_on: reads the clean topics to their end as it is now, into `clean`.
+        deadline: until when to wait for the loader, `time.monotonic()`.
+    """
+    expected = {topic: columns.arrays() for topic, columns in clean.positions.items()} | {CHANGES: clean.changes.arrays()}
+    for topic in (*POSITIONED, CHANGES):
+        changes = topic == CHANGES
+        select = _changes(tenants) if changes else _positions(sources)
+        table = TABLES[topic].name
+        _wait_for_rows(server, table, len(expected[topic][0]), deadline)
+        while True:
+            rows = server.fixed(f"SELECT {select} FROM {table}", _CHANGE if changes else _POSITION)
+            found = [rows[name].astype(np.int64) for name in rows.dtype.names or ()]
+            gap = difference(expected[topic], found)
+            if not gap.missing or time.monotonic() > deadline:
+                break
+            time.sleep(0.5)
+        read_on()  # rows that came meanwhile must be in the log by now: a row is never there before its record
+        extra = difference((clean.changes if changes else clean.positions[topic]).arrays(), found).extra
+        name = _change_name(tenants) if changes else _position_name(sources)
+        differences = [f"{name(key)}: not in ClickHouse" for key in gap.missing]
+        differences += [f"{name(key)}: in ClickHouse, not in the topic" for key in extra]
+        differences += [f"{name(key)}: more than one row" for key in gap.twice]
+        yield Check(f"table {table}", len(expected[topic][0]), len(rows), differences)
+    links = int(server.rows(f"SELECT count() AS rows FROM {TABLES['cdp.links'].name}")[0]["rows"])
+    yield Check("table links", clean.links, links, [] if links >= clean.links else [f"{clean.links - links} rows too few"], "counted only")
+
+
+def _wait_for_rows(server: ClickHouse, table: str, count: int, deadline: float) -> None:
+    while time.monotonic() < deadline:
+        if int(server.rows(f"SELECT count() AS rows FROM {table}")[0]["rows"]) >= count:
+            return
+        time.sleep(0.5)
+
+
+def _positions(sources: Sequence[str]) -> str:
+    return f"toInt16(indexOf({list(sources)}, source) - 1), partition, offset"
+
+
+def _changes(tenants: Sequence[str]) -> str:
+    number = "reinterpretAsInt64(bitXor(reinterpretAsUInt64(reverse(unhex(profile_id))), bitShiftLeft(toUInt64(1), 63)))"
+    return f"toInt16(indexOf({list(tenants)}, tenant) - 1), {number}, incarnation, version"
+
+
+def _position_name(sources: Sequence[str]) -> Callable[[Key], str]:
+    return lambda key: f"{sources[key[0]] if key[0] >= 0 else 'unknown topic'}/{key[1]}@{key[2]}"
+
+
+def _change_name(tenants: Sequence[str]) -> Callable[[Key], str]:
+    return lambda key: f"{tenants[key[0]] if key[0] >= 0 else 'unknown tenant'} {profile_id(key[1])} version {key[2]}-{key[3]}"
+
+
+def rollups(server: ClickHouse) -> Iterator[Check]:
+    """One check per roll-up. A roll-up follows its table within one insert, so a difference must last to count."""
+    for rollup in ROLLUPS:
+        deadline = time.monotonic() + RECHECK_S
+        while True:
+            if rollup.group_by:
+                expected, found, differences = _sums(server, rollup.name, select_rollup(rollup), rollup.group_by)
+            else:
+                expected, found, differences = _newest(server, rollup.name, rollup.source)
+            if not differences or time.monotonic() > deadline:
+                break
+            time.sleep(1.0)
+        yield Check(f"roll-up {rollup.name}", expected, found, differences)
+
+
+def _sums(server: ClickHouse, name: str, select: str, group_by: str) -> tuple[int, int, list[str]]:
+    measure = select.split(" AS ")[-1].split(" ")[0]
+    both = (
+        f"SELECT {group_by}, sumIf(n, side = 0) AS wanted, sumIf(n, side = 1) AS got FROM ("
+        f"SELECT {group_by}, {measure} AS n, 0 AS side FROM ({select}) UNION ALL SELECT {group_by}, {measure}, 1 FROM {name}) GROUP BY {group_by}"
+    )
+    totals = server.rows(f"SELECT sum(wanted) AS wanted, sum(got) AS got FROM ({both})")[0]
+    differing = server.rows(f"SELECT * FROM ({both}) WHERE wanted != got")
+    return int(totals["wanted"]), int(totals["got"]), [_line(row, group_by) for row in differing]
+
+
+def _line(row: dict[str, Any], group_by: str) -> str:
+    key = " ".join(str(row[column]) for column in group_by.split(", "))
+    return f"{key}: {row['wanted']} in the table, {row['got']} in the roll-up"
+
+
+def _newest(server: ClickHouse, name: str, source: str) -> tuple[int, int, list[str]]:
+    newest = "SELECT tenant, profile_id, max((incarnation, version)) AS rank FROM {} GROUP BY tenant, profile_id"
+    both = (
+        "SELECT tenant, profile_id, anyIf(rank, side = 0) AS wanted, anyIf(rank, side = 1) AS got, uniqExact(side) AS sides FROM ("
+        f"SELECT *, 0 AS side FROM ({newest.format(source)}) UNION ALL SELECT *, 1 FROM ({newest.format(name)})) GROUP BY tenant, profile_id"
+    )
+    totals = server.rows(f"SELECT countIf(wanted.1 > 0) AS wanted, countIf(got.1 > 0) AS got FROM ({both})")[0]
+    differing = server.rows(f"SELECT * FROM ({both}) WHERE wanted != got OR sides != 2")
+    lines = [f"{row['tenant']} {row['profile_id']}: newest is {row['wanted']}, the roll-up has {row['got']}" for row in differing]
+    return int(totals["wanted"]), int(totals["got"]), lines
+

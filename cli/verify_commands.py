@@ -1,0 +1,102 @@
+"""`cdp verify`: does everything add up, from the raw topics to the stores?"""
+
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from cli.audit.report import Report
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command()
+    def verify(
+        timeout: Annotated[float, typer.Option(help="Seconds to wait for the pipeline and the stores to catch up.")] = 120,
+        as_json: Annotated[bool, typer.Option("--json", help="Print everything, each difference included, as JSON.")] = False,
+    ) -> None:
+        """Compare raw topics, clean topics, ClickHouse and Redis record by record.
+
+        Exit code 0: all is as it should be; 1: something differs; 2: something could not be determined (a server is away, the pipeline is behind).
+        """
+        from rich.console import Console
+
+        started = time.monotonic()
+        # Progress goes to the terminal's error stream, so that standard output holds the result alone.
+        with Console(stderr=True).status("verifying") as status:
+            report = run(timeout, lambda text: status.update(f"{text} ({time.monotonic() - started:.0f} s)"))
+        if as_json:
+            sys.stdout.write(report.as_json().decode() + "\n")
+        else:
+            report.show(Console())
+        raise typer.Exit(report.exit_code)
+
+
+def run(timeout_s: float, tell: Callable[[str], None] = lambda _: None) -> "Report":
+    """Make all checks against the platform's servers.
+
+    Args:
+        timeout_s: how long to wait for the pipeline and the stores to catch up.
+        tell: takes a line about what goes on.
+    """
+    import redis.exceptions
+
+    from cli.audit.report import Check, Report
+    from cli.audit.topics import TopicsAwayError
+    from sinks.clickhouse import ClickHouseError
+
+    report = Report()
+    try:
+        _run(report, time.monotonic() + timeout_s, tell)
+    except TopicsAwayError as error:
+        report.checks.append(Check("Kafka", note=str(error), known=False))
+    except ClickHouseError as error:
+        report.checks.append(Check("ClickHouse", note=str(error), known=False))
+    except redis.exceptions.RedisError as error:
+        report.checks.append(Check("Redis", note=f"{type(error).__name__}: {error}", known=False))
+    return report
+
+
+def _run(report: "Report", deadline: float, tell: Callable[[str], None]) -> None:
+    from redis import Redis
+
+    from cli.audit.conservation import conservation, missing
+    from cli.audit.evidence import CLEAN, CleanEvidence, RawEvidence
+    from cli.audit.history import history, rollups
+    from cli.audit.served import Served
+    from cli.audit.topics import Reader, processed
+    from config import loader
+    from sinks.clickhouse import ClickHouse
+
+    platform, sources = loader.platform(), loader.topics().raw()
+    tenants = list(platform.tenants)
+    raw, clean = RawEvidence(sources), CleanEvidence(sources, tenants)
+    reader = Reader(platform.kafka.bootstrap, sources, raw.take)
+    ends = reader.ends()
+    reader.read_to(ends, lambda count: tell(f"reading raw topics: {count:,} of {sum(ends.values()):,}"))
+    reader.close()
+    cleaned = Reader(platform.kafka.bootstrap, CLEAN, clean.take)
+    try:
+        while True:
+            cleaned.read_on(lambda count: tell(f"reading clean topics: {count:,}"))
+            behind = missing(raw, clean)
+            if not behind or time.monotonic() > deadline:
+                break
+            tell(f"waiting for the pipeline: {behind:,} raw records have not come out yet")
+            time.sleep(0.5)
+        done = processed(platform.kafka.bootstrap, "cdp-profiles", list(ends))
+        report.add(conservation(raw, clean, sources, ends, done))
+        server = ClickHouse(platform.clickhouse)
+        tell("comparing ClickHouse with the clean topics")
+        report.add(history(server, clean, sources, tenants, cleaned.read_on, deadline))
+        report.add(rollups(server))
+        served = Served(Redis.from_url(platform.redis.url, socket_timeout=30), clean, cleaned.read_on)
+        report.checks.append(served.profiles(lambda count: tell(f"comparing Redis: {count:,} profiles")))
+        tell("comparing Redis: identifiers")
+        report.checks.append(served.identifiers())
+    finally:
+        cleaned.close()

@@ -1,0 +1,161 @@
+"""Job `history` on real servers: killed, frozen, and without ClickHouse, it still makes one row of each record."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from cli.audit.history import rollups
+from config import loader
+from pipelines.history.tables import TABLES
+from schemas import clean
+from sinks.clickhouse import ClickHouse
+from stack.settings import PROJECT
+from tests.component.pipeline_double import PipelineDouble
+from tests.stacks import Stack, eventually, read_all
+
+FLOW_S = 30.0
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    made = Stack(tmp_path_factory.mktemp("history") / "home")
+    with made.pointed_at():
+        try:
+            made.up("kafka", "redis", "clickhouse")
+            yield made
+        finally:
+            for loader_process in Loader.started:
+                loader_process.kill()
+            made.down()
+
+
+class Loader:
+    """The job as a process of its own."""
+
+    started: ClassVar[list["Loader"]] = []
+
+    def __init__(self, log: Path, instance: str = "0") -> None:
+        self.started.append(self)
+        with log.open("ab") as output:
+            command = [sys.executable, "-m", "jobs.history", "--instance", instance]
+            self.process = subprocess.Popen(command, cwd=PROJECT, stderr=output, stdout=output)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> int:
+        self.process.terminate()
+        return self.process.wait(30)
+
+
+def keys(topic: str) -> Counter[tuple[object, ...]]:
+    columns = ("profile_id", "incarnation", "version") if topic == "cdp.profile.changes" else ("source", "partition", "offset")
+    records = [clean.decode(message.value() or b"") for message in read_all(topic)]
+    return Counter(tuple(record[column] for column in columns) for record in records)
+
+
+def rows(server: ClickHouse, topic: str) -> Counter[tuple[object, ...]]:
+    columns = "profile_id, incarnation, version" if topic == "cdp.profile.changes" else "source, partition, offset"
+    found = server.rows(f"SELECT {columns}, count() AS rows FROM {TABLES[topic].name} GROUP BY {columns}")
+    return Counter({tuple(value for name, value in row.items() if name != "rows"): int(row["rows"]) for row in found})
+
+
+def assert_all_there(server: ClickHouse) -> None:
+    for topic, table in TABLES.items():
+        wanted = keys(topic)
+        total = sum(wanted.values())
+        count = f"SELECT count() AS rows FROM {table.name}"
+        eventually(lambda count=count, total=total: int(server.rows(count)[0]["rows"]) >= total, f"{total} rows in {table.name}")  # type: ignore[misc]
+        assert rows(server, topic) == wanted
+    assert not [check for check in rollups(server) if check.differences]
+
+
+@pytest.mark.timeout(300)
+def test_each_record_becomes_one_row_while_loader_and_clickhouse_are_killed(own: Stack, tmp_path: Path) -> None:
+    rng, log = random.Random(11), tmp_path / "loader.log"
+    halt = threading.Event()
+    double = PipelineDouble(1)
+
+    def flow() -> None:
+        while not halt.is_set():
+            double.produce(rng.choice([20, 200, 1000]), abort=rng.random() < 0.1)
+
+    producer = threading.Thread(target=flow)
+    producer.start()
+    running = Loader(log)
+    clickhouse_kills = loader_kills = 0
+    until = time.monotonic() + FLOW_S
+    while time.monotonic() < until:
+        time.sleep(rng.uniform(0.2, 2.5))
+        if rng.random() < 0.3 and clickhouse_kills < 6:  # the supervisor starts it again, but not for ever
+            os.kill(own.state("clickhouse").pid, signal.SIGKILL)
+            clickhouse_kills += 1
+        else:
+            running.kill()
+            running = Loader(log)
+            loader_kills += 1
+    halt.set()
+    producer.join()
+    server = ClickHouse(loader.platform().clickhouse)
+    eventually(lambda: server.rows("SELECT 1") or True, "ClickHouse is back")
+    assert clickhouse_kills
+    assert loader_kills
+    assert_all_there(server)
+    assert running.stop() == 0, log.read_text()[-2000:]
+
+
+@pytest.mark.timeout(120)
+def test_a_frozen_loader_that_wakes_up_beside_its_successor_adds_nothing(own: Stack, tmp_path: Path) -> None:
+    double, server = PipelineDouble(2), ClickHouse(loader.platform().clickhouse)
+    frozen = Loader(tmp_path / "frozen.log")
+    double.produce(300)
+    eventually(lambda: "partitions assigned" in (tmp_path / "frozen.log").read_text(), "it owns the partitions")
+    double.produce(300)
+    frozen.process.send_signal(signal.SIGSTOP)
+    double.produce(300)
+    successor = Loader(tmp_path / "successor.log")
+    assert_all_there(server)
+    frozen.process.send_signal(signal.SIGCONT)
+    double.produce(300)
+    # Which of the two the group prefers depends on whether the frozen one had been given up already: it then comes back as the newest under its name.
+    eventually(lambda: [one.process.poll() for one in (frozen, successor)].count(1) == 1, "one of the two gives way")
+    loser, survivor = ("frozen", successor) if frozen.process.poll() == 1 else ("successor", frozen)
+    assert "another process runs under this instance's name" in (tmp_path / f"{loser}.log").read_text()
+    assert_all_there(server)
+    assert survivor.stop() == 0
+
+
+@pytest.mark.timeout(120)
+def test_two_instances_share_the_partitions_and_hand_them_over(own: Stack, tmp_path: Path) -> None:
+    double, server = PipelineDouble(3), ClickHouse(loader.platform().clickhouse)
+    one, two = Loader(tmp_path / "one.log", "0"), Loader(tmp_path / "two.log", "1")
+    for _ in range(10):
+        double.produce(200)
+    one.kill()
+    for _ in range(5):
+        double.produce(200)
+    assert_all_there(server)
+    assert two.stop() == 0
+
+
+@pytest.mark.timeout(120)
+def test_tables_that_were_lost_are_loaded_again_from_the_beginning(own: Stack, tmp_path: Path) -> None:
+    platform = loader.platform()
+    PipelineDouble(4).produce(300)
+    ClickHouse(platform.clickhouse, database="").command(f"DROP DATABASE {platform.clickhouse.database} SYNC")
+    running = Loader(tmp_path / "loader.log")
+    server = ClickHouse(platform.clickhouse)
+    eventually(lambda: server.rows("SELECT count() FROM events"), "the tables are back")
+    assert_all_there(server)
+    assert running.stop() == 0
