@@ -5,6 +5,7 @@ from typing import Any, Final
 from rich.table import Table
 
 from demo.latency import Percentiles
+from demo.messages import iso
 from profile_store.profile import Profile
 from sinks.clickhouse import ClickHouse
 
@@ -31,7 +32,8 @@ def glance(profile: Profile) -> Table:
     table.add_column("value", overflow="fold")
     for name in GLANCE:
         if name in profile.fields:
-            table.add_row(name, str(profile.fields[name]))
+            value = profile.fields[name]
+            table.add_row(name, iso(value) if name.endswith("_at") and value is not None else str(value))
     table.add_row("tags", ", ".join(profile.tags) or "none")
     return table
 
@@ -48,7 +50,7 @@ def of_rows(title: str, rows: list[dict[str, Any]]) -> Table:
 
 def of_latency(measured: Percentiles) -> Table:
     """Percentiles of the live events."""
-    table = Table(title=f"from send to visible in Redis, {measured.events} live events (ms)", title_justify="left")
+    table = Table(title=f"from send to visible in Redis, {measured.events} live events (ms)", title_justify="left", min_width=60)
     for name in ("p50", "p95", "p99", "longest"):
         table.add_column(name, justify="right")
     table.add_row(*(f"{value:,.0f}" for value in measured[:4]))

@@ -1,5 +1,7 @@
 """The guided demo: every step is a command of `cdp` or a look from the outside, and says what it does and why it can be trusted."""
 
+import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -18,8 +20,14 @@ from demo.pipeline_watch import PipelineWatch
 from demo.records import Tally
 from profile_store.client import Client
 from sinks.clickhouse import ClickHouse, ClickHouseError
+from stack.settings import load as load_settings
 from stack.topics import set_clock
 
+NO_PROFILES: Final = 1  # the writer's own counter may be there
+ALREADY_LIVE: Final = (
+    "this stack is on the live clock already, and a log's clock cannot go back to last year. There is no profile in it yet: "
+    "`cdp demo --from-nothing` deletes its data and begins again"
+)
 STALLED_S: Final = 120.0
 LOOK_S: Final = 0.5
 
@@ -29,11 +37,12 @@ class TourError(RuntimeError):
 
 
 class Length(NamedTuple):
-    """How long a tour: which part of the data set, how many live events at which rate."""
+    """How long a tour: which part of the data set, how many live events at which rate, and whether the stack's data is deleted first."""
 
     options: replay.Options
     live_events: int = 300
     live_rate: float = 20.0
+    from_nothing: bool = False
 
 
 class Tour:
@@ -57,7 +66,11 @@ class Tour:
             TourError: a step failed.
         """
         with self._step("Start the stack", "Kafka, Flink, Redis and ClickHouse as plain processes on this machine, and the two jobs; nothing is faked."):
-            self._cdp("up")
+            if self._length.from_nothing:
+                self._cdp("down")
+                shutil.rmtree(load_settings().data, ignore_errors=True)
+            # A fresh log begins on the replay's clock: otherwise the ticker has moved it to the present before the first event.
+            self._cdp("up", CDP_RAW_CLOCK="replay")
         platform = loader.platform()
         partitions = replayer.partitions_of(platform.kafka.bootstrap, loader.topics().raw())
         watch = PipelineWatch(platform.kafka.bootstrap, platform.redis.url, partitions)
@@ -71,13 +84,13 @@ class Tour:
                 self._wait_history(server, tally.to_json()["total"])
         with self._step("Compute the RFM cut points", "The tenant's own quantiles, out of ClickHouse; profiles whose scores change are published anew."):
             self._cdp("rfm", "refresh")
-        with self._step("Send live events", "The broker stamps them now. A second client reads Redis; one clock measures both ends."):
-            self._live(platform.kafka.bootstrap, platform.redis.url)
+        with self._step("The shop's customers by value", "View `rfm_segments` over the newest snapshot of every profile."):
+            self._show("RFM segments", server, showcase.SEGMENTS)
         with self._step("A loyal customer, live", "Read from Redis by any identifier; this is what marketing systems see."):
             self._loyal(server)
-        with self._step("The shop's customers by value", "View `rfm_segments` over the newest snapshot of every profile."):
-            self._console.print(showcase.of_rows("RFM segments", server.rows(showcase.SEGMENTS, {"tenant": TENANT})))
-            self._console.print(showcase.of_rows("newest minutes (log time)", server.rows(showcase.MINUTES, {"tenant": TENANT})))
+        with self._step("Send live events", "The broker stamps them now. A second client reads Redis; one clock measures both ends."):
+            self._live(platform.kafka.bootstrap, platform.redis.url)
+            self._show("The newest minutes in ClickHouse, by log time", server, showcase.MINUTES)
         with self._step("Check the books", "Each raw record must end once: applied, duplicate or rejected. Offset by offset, not by totals."):
             self._cdp("verify")
         self._farewell()
@@ -91,10 +104,11 @@ class Tour:
         except (ClickHouseError, replayer.ReplayError, latency.NotSeenError) as error:
             raise TourError(f"step {self._number} ({title}): {error}") from error
 
-    def _cdp(self, *words: str) -> None:
+    def _cdp(self, *words: str, **environment: str) -> None:
         """Run a command of ours as anybody would."""
-        self._console.print(f"   [cyan]$ cdp {' '.join(words)}[/cyan]")
-        done = subprocess.run([sys.executable, "-m", "cli.main", *words], check=False)
+        said = "".join(f"{name}={value} " for name, value in environment.items()) + f"cdp {' '.join(words)}"
+        self._console.print(f"   [cyan]$ {said}[/cyan]")
+        done = subprocess.run([sys.executable, "-m", "cli.main", *words], env=os.environ | environment, check=False)
         if done.returncode:
             raise TourError(f"`cdp {' '.join(words)}` failed (exit code {done.returncode}); its output above says why. `cdp status` and `cdp logs` tell more")
 
@@ -124,6 +138,8 @@ class Tour:
                     raise TourError(f"the pipeline has not moved for {STALLED_S:.0f} s: see `cdp jobs` and `cdp logs profiles`; `cdp demo` goes on from here")
                 time.sleep(LOOK_S)
         if player.tally is None:
+            if watch.keys() <= NO_PROFILES:
+                raise TourError(ALREADY_LIVE)
             self._console.print(f"   [yellow]not replayed:[/yellow] {player.refusal}\n   The tour goes on with what is there.")
         return player.tally
 
@@ -164,6 +180,9 @@ class Tour:
             self._console.print("   nobody carries the tag `loyal` in this slice; the whole data set has some hundreds")
             return
         self._cdp("profile", "get", f"user_id:{customer}")
+
+    def _show(self, title: str, server: ClickHouse, query: str) -> None:
+        self._console.print(showcase.of_rows(title, server.rows(query, {"tenant": TENANT})))
 
     def _farewell(self) -> None:
         platform = loader.platform()
