@@ -285,7 +285,7 @@ class ProfileLogic:
         assert live.fields is not None
         assert state.verdict is not None
         if state.roster is not None and state.nodes.keys() != set(state.roster):
-            state.publish_by = state.clock  # half of a merge: silent until every node of the roster is here
+            state.publish_by = 0  # half of a merge: silent until every node of the roster is here; whoever completes it publishes
             return None
         tags, before = state.verdict.tags, state.published_tags
         features = orjson.dumps(live.fields)

@@ -1,0 +1,212 @@
+"""What profiles promise: order does not matter, merges equal the union and can be undone, time alone turns tags at the very millisecond."""
+
+import json
+import random
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipelines.identity.nodes import profile_of
+from pipelines.wire import Alias, Roster
+from tests.in_process import InProcess
+
+DAY = 86_400_000
+BASE = 1_700_000_000_000
+SOURCE = "cdp.raw.clickstream"
+
+
+def iso(ms: int) -> str:
+    import datetime as dt
+
+    return dt.datetime.fromtimestamp(ms / 1000, dt.UTC).isoformat()
+
+
+def event(message_id: str, user: str, at: int, name: str = "Product Viewed", **properties: Any) -> bytes:
+    body = {"type": "track", "event": name, "messageId": message_id, "userId": user, "timestamp": iso(at), "properties": properties or {"product_id": "p"}}
+    return json.dumps(body).encode()
+
+
+def order(order_id: str, user: str, at: int, total: float, product: str = "p", units: int = 1, message_id: str = "") -> bytes:
+    lines = [{"product_id": product, "quantity": units, "price": total / units}]
+    return event(message_id or order_id, user, at, "Order Completed", order_id=order_id, products=lines, total=total)
+
+
+def refund(refund_id: str, user: str, at: int, total: float, product: str = "p", units: int = 1) -> bytes:
+    lines = [{"product_id": product, "quantity": units, "price": total / units}]
+    return event(refund_id, user, at, "Order Refunded", refund_id=refund_id, products=lines, total=total)
+
+
+def cancel(order_id: str, user: str, at: int) -> bytes:
+    return event("cancel-" + order_id, user, at, "Order Cancelled", order_id=order_id)
+
+
+def feed(core: InProcess, values: list[tuple[bytes, int]], end: int) -> None:
+    for offset, (value, log_ms) in enumerate(values):
+        core.record(value, SOURCE, 0, offset, log_ms)
+    core.record(b'{"type":"tick"}', SOURCE, 0, len(values), end)
+    core.pass_time(end)
+
+
+def fields(core: InProcess, node: str) -> dict[str, Any]:
+    return dict(core.fields())[profile_of(node)]
+
+
+actions = st.tuples(st.sampled_from(["view", "order", "update", "refund", "cancel", "ticket"]), st.integers(0, 5), st.integers(0, 6 * DAY), st.integers(1, 9))
+
+
+def value_of(index: int, action: tuple[str, int, int, int], user: str) -> tuple[bytes, int]:
+    kind, number, offset, units = action
+    at = BASE + offset
+    made = {
+        "view": lambda: event(f"v{index}", user, at),
+        "ticket": lambda: event(f"t{index}", user, at, "Ticket Opened", ticket_id=f"t{index}"),
+        "order": lambda: order(f"o{number}", user, at, 10.0 * units, f"p{units % 3}", units, f"m{index}"),
+        "update": lambda: event(
+            f"u{index}",
+            user,
+            at,
+            "Order Updated",
+            order_id=f"o{number}",
+            products=[{"product_id": f"p{units % 2}", "quantity": units, "price": 3}],
+        ),
+        "refund": lambda: event(
+            f"r{index}", user, at, "Order Refunded", refund_id=f"r{number}", products=[{"product_id": f"p{units % 3}", "quantity": units, "price": 2}]
+        ),
+        "cancel": lambda: event(f"c{index}", user, at, "Order Cancelled", order_id=f"o{number}"),
+    }[kind]()
+    return made, at
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(actions, min_size=1, max_size=40), st.randoms(use_true_random=False))
+def test_any_permutation_with_repetitions_gives_the_same_profile(chosen: list[tuple[str, int, int, int]], dice: random.Random) -> None:
+    values = [value_of(index, action, "u1") for index, action in enumerate(chosen)]
+    end = BASE + 7 * DAY
+    straight = InProcess()
+    feed(straight, sorted(values, key=lambda pair: pair[1]), end)
+    shuffled = values + [dice.choice(values) for _ in range(5)]
+    dice.shuffle(shuffled)
+    other = InProcess(forget_every=3)
+    feed(other, [(value, BASE + 6 * DAY + index) for index, (value, _) in enumerate(shuffled)], end)
+    one, two = fields(straight, "demo|user_id|u1"), fields(other, "demo|user_id|u1")
+    moving = {"recency_days", "current_interval_days", "recency_ratio"}  # true for `_at`, which differs
+    assert {k: v for k, v in one.items() if k not in moving | decaying(one)} == {k: v for k, v in two.items() if k not in moving | decaying(two)}
+
+
+def decaying(found: dict[str, Any]) -> set[str]:
+    """Windows of an hour and a day may be published up to an hour after they fell; all others are longer than the stream."""
+    return {name for name in found if name.endswith(("_1h", "_1d"))}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(actions, st.booleans()), min_size=2, max_size=30))
+def test_merge_is_the_union_and_unmerge_gives_back_the_parts(chosen: list[tuple[tuple[str, int, int, int], bool]]) -> None:
+    """Orders of the two nodes carry different ids: a ledger belongs to a node."""
+    values = []
+    for index, (action, first) in enumerate(chosen):
+        kind, number, offset, units = action
+        values.append((*value_of(index, (kind, number + (0 if first else 100), offset, units), "a" if first else "b"), first))
+    values.sort(key=lambda triple: triple[1])
+    end = BASE + 7 * DAY
+    core = InProcess()
+    feed(core, [(value, at) for value, at, _ in values], end)
+    a, b = "demo|user_id|a", "demo|user_id|b"
+    apart = dict(core.fields())
+    present = {node for node in (a, b) if profile_of(node) in apart}
+
+    into = profile_of(a)
+    core.alias(Alias(a, "demo", into, 1))
+    core.alias(Alias(b, "demo", into, 1))
+    core.roster(Roster("demo", into, 1, [a, b]))
+    merged = fields(core, a)
+    expected = [apart[profile_of(node)] for node in present]
+    for name in ("views_lifetime", "orders_lifetime", "gross_lifetime", "tickets_7d", "unmatched_refunds", "late_events", "sessions"):
+        assert merged[name] == sum(part[name] for part in expected), name
+    assert merged["last_seen_at"] == max(part["last_seen_at"] for part in expected)
+    counted = [part["first_order_at"] for part in expected if part["first_order_at"] is not None]
+    assert merged["first_order_at"] == min(counted, default=None)
+    if profile_of(b) in apart:
+        assert json.loads(core.newest[profile_of(b)].patch.features) == {"_merged_into": into}
+
+    core.roster(Roster("demo", into, 2, [a]))
+    core.alias(Alias(b, "demo", profile_of(b, 2), 2))
+    back = dict(core.fields())
+    moving = {"recency_days", "current_interval_days", "recency_ratio"}
+    if a in present:
+        assert {k: v for k, v in back[into].items() if k not in moving | decaying(back[into])} == {
+            k: v for k, v in apart[into].items() if k not in moving | decaying(apart[into])
+        }
+    if b in present:
+        kept = {k: v for k, v in apart[profile_of(b)].items() if k not in moving | decaying(apart[profile_of(b)])}
+        now = back[profile_of(b, 2)]
+        assert {k: v for k, v in now.items() if k not in moving | decaying(now)} == kept
+
+
+def test_a_merged_profile_is_silent_until_every_node_of_its_roster_is_there() -> None:
+    core = InProcess()
+    feed(core, [(event("1", "a", BASE), BASE), (event("2", "b", BASE + 1), BASE + 1)], BASE + 10)
+    a, b = "demo|user_id|a", "demo|user_id|b"
+    core.roster(Roster("demo", profile_of(a), 1, [a, b]))
+    before = len(core.changes)
+    core.record(event("3", "a", BASE + 20), SOURCE, 0, 9, BASE + 20)
+    assert len(core.changes) == before
+    core.alias(Alias(b, "demo", profile_of(a), 1))
+    assert fields(core, a)["views_lifetime"] == 3
+
+
+def test_a_tag_turns_at_the_very_millisecond_though_nobody_writes() -> None:
+    """`high_value_dormant`: m_score >= 4 and recency_days > 90."""
+    core = InProcess()
+    feed(core, [(order("o1", "u1", BASE, 900.0), BASE)], BASE + 1)
+    core.pass_time(BASE + 90 * DAY)
+    assert fields(core, "demo|user_id|u1")["tag:high_value_dormant"] == 0
+    core.pass_time(BASE + 90 * DAY + 1)
+    change = core.newest[profile_of("demo|user_id|u1")]
+    assert change.record["tags_entered"] == ["high_value_dormant"]
+    assert (change.record["at"], change.record["cause"]) == (BASE + 90 * DAY + 1, "time")
+    core.record(order("o2", "u1", BASE + 91 * DAY, 10.0), SOURCE, 0, 9, BASE + 91 * DAY)
+    assert core.newest[profile_of("demo|user_id|u1")].record["tags_exited"] == ["high_value_dormant"]
+
+
+def test_a_window_that_a_rule_reads_turns_the_rule_when_its_oldest_entry_leaves() -> None:
+    """`frequent_small_basket`: orders_90d >= 3 and average_basket < 150."""
+    core = InProcess()
+    orders = [(order(f"o{n}", "u1", BASE + n * DAY, 10.0), BASE + n * DAY) for n in range(3)]
+    feed(core, orders, BASE + 3 * DAY)
+    assert fields(core, "demo|user_id|u1")["tag:frequent_small_basket"] == 1
+    core.pass_time(BASE + 90 * DAY - 1)
+    assert fields(core, "demo|user_id|u1")["tag:frequent_small_basket"] == 1
+    core.pass_time(BASE + 90 * DAY)
+    change = core.newest[profile_of("demo|user_id|u1")]
+    assert change.record["at"] == BASE + 90 * DAY
+    assert "frequent_small_basket" in change.record["tags_exited"]
+
+
+def test_values_that_merely_decay_are_published_within_the_hour() -> None:
+    core = InProcess()
+    feed(core, [(event("1", "u1", BASE), BASE)], BASE + 1)
+    assert fields(core, "demo|user_id|u1")["views_1h"] == 1
+    core.pass_time(BASE + 2 * 3_600_000)
+    published = fields(core, "demo|user_id|u1")
+    assert published["views_1h"] == 0
+    assert core.newest[profile_of("demo|user_id|u1")].record["at"] <= BASE + 2 * 3_600_000
+
+
+def test_changed_fields_on_top_of_the_last_version_make_the_whole_profile() -> None:
+    """What Redis builds from partial writes is what Kafka says in full."""
+    core = InProcess(forget_every=5)
+    dice = random.Random(4)
+    values = [value_of(i, (dice.choice(["view", "order", "refund", "ticket"]), i, i * 3_600_000, 1 + i % 7), "u1") for i in range(60)]
+    feed(core, values, BASE + 40 * DAY)
+    held: dict[str, Any] = {}
+    version = 0
+    for change in core.changes:
+        whole = json.loads(change.patch.features)
+        if change.patch.base_version == 0:
+            held = whole
+        else:
+            assert change.patch.base_version == version
+            held |= {name: whole[name] for name in change.patch.changed}
+        version = change.patch.version
+        assert held == whole
