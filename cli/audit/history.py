@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from cli.audit.compare import Key, difference
-from cli.audit.evidence import CHANGES, POSITIONED, CleanEvidence, profile_id
+from cli.audit.evidence import CHANGES, LINKS, POSITIONED, CleanEvidence, profile_id
 from cli.audit.report import Check
 from pipelines.history.tables import ROLLUPS, TABLES, select_rollup
 from sinks.clickhouse import ClickHouse
@@ -31,6 +31,7 @@ def history(
         deadline: until when to wait for the loader, `time.monotonic()`.
     """
     expected = {topic: columns.arrays() for topic, columns in clean.positions.items()} | {CHANGES: clean.changes.arrays()}
+    links = clean.links
     for topic in (*POSITIONED, CHANGES):
         changes = topic == CHANGES
         select = _changes(tenants) if changes else _positions(sources)
@@ -50,14 +51,18 @@ def history(
         differences += [f"{name(key)}: in ClickHouse, not in the topic" for key in extra]
         differences += [f"{name(key)}: more than one row" for key in gap.twice]
         yield Check(f"table {table}", len(expected[topic][0]), len(rows), differences)
-    links = int(server.rows(f"SELECT count() AS rows FROM {TABLES['cdp.links'].name}")[0]["rows"])
-    yield Check("table links", clean.links, links, [] if links >= clean.links else [f"{clean.links - links} rows too few"], "counted only")
+    rows_of_links = _wait_for_rows(server, TABLES[LINKS].name, links, deadline)
+    read_on()
+    too_many = [f"{rows_of_links - clean.links} rows too many"] if rows_of_links > clean.links else []
+    too_few = [f"{links - rows_of_links} rows too few"] if rows_of_links < links else []
+    yield Check("table links", links, rows_of_links, too_few + too_many, "counted only")
 
 
-def _wait_for_rows(server: ClickHouse, table: str, count: int, deadline: float) -> None:
-    while time.monotonic() < deadline:
-        if int(server.rows(f"SELECT count() AS rows FROM {table}")[0]["rows"]) >= count:
-            return
+def _wait_for_rows(server: ClickHouse, table: str, count: int, deadline: float) -> int:
+    while True:
+        rows = int(server.rows(f"SELECT count() AS rows FROM {table}")[0]["rows"])
+        if rows >= count or time.monotonic() > deadline:
+            return rows
         time.sleep(0.5)
 
 

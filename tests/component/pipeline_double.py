@@ -1,11 +1,10 @@
 """A stand-in for job `profiles`: writes raw records, and what the job would make of them, straight into the topics and Redis."""
 
 import random
-from itertools import count
 from typing import Any
 
 import orjson
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, Message, Producer
 
 from cli.audit.evidence import TICK
 from config import loader
@@ -35,39 +34,34 @@ class PipelineDouble:
         self.customers = customers
         self.incarnation = 1_000 + seed
         self.versions: dict[int, int] = {}
-        self.delivered: list[tuple[int, int, bytes]] = []
 
-    def produce(self, records: int, abort: bool = False, seen_by_redis: bool = True) -> None:
+    def produce(self, records: int, abort: bool = False) -> None:
         """Write raw records and let them come out.
 
         Args:
             records: how many raw records, ticks among them.
-            abort: take back what came out, as a job does that dies before its checkpoint; the caller then calls again with `retry`.
-            seen_by_redis: also write the profiles.
+            abort: let them come out twice, the first time in vain, as with a job that dies before its checkpoint.
         """
         topic = "cdp.raw.orders"
         landed: list[tuple[int, int]] = []
+
+        def note(_error: KafkaError | None, message: Message) -> None:
+            if message.value() != TICK:
+                landed.append((message.partition() or 0, message.offset() or 0))
+
         for number in range(records):
-            value = TICK if number % 10 == 0 else orjson.dumps({"number": number})
-            self.raw.produce(topic, value, on_delivery=lambda _, message: landed.append((message.partition() or 0, message.offset() or 0)))
+            self.raw.produce(topic, TICK if number % 10 == 0 else orjson.dumps({"number": number}), on_delivery=note)
         self.raw.flush(30)
         self.clean.begin_transaction()
-        patches = [patch for number, position in enumerate(landed) if number % 10 for patch in self._come_out(topic, *position)]
+        patches = [patch for position in landed for patch in self._come_out(topic, *position)]
         self.clean.flush(30)
         if abort:
             self.clean.abort_transaction(30)
             self.clean.begin_transaction()
-            for position in landed:
-                if position not in self._ticks(landed):
-                    patches += self._come_out(topic, *position)
+            patches += [patch for position in landed for patch in self._come_out(topic, *position)]
             self.clean.flush(30)
-        if seen_by_redis:
-            self.store.write(patches)
+        self.store.write(patches)
         self.clean.commit_transaction(30)
-
-    @staticmethod
-    def _ticks(landed: list[tuple[int, int]]) -> set[tuple[int, int]]:
-        return set(landed[::10])
 
     def _come_out(self, source: str, partition: int, offset: int) -> list[Patch]:
         customer = self.rng.randrange(self.customers)

@@ -1,0 +1,193 @@
+"""`cdp verify` finds what is wrong and calls right what is right."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from redis import Redis
+
+from cli.audit import history, served
+from cli.audit.report import Check, Report
+from cli.verify_commands import run
+from config import loader
+from schemas import clean
+from sinks.clickhouse import ClickHouse
+from stack.settings import PROJECT
+from tests.component.pipeline_double import PipelineDouble
+from tests.stacks import Stack, eventually
+
+
+class World:
+    """Servers, the loader, and a pipeline that did everything right so far."""
+
+    def __init__(self, folder: Path) -> None:
+        with (folder / "loader.log").open("ab") as output:
+            self.loader = subprocess.Popen([sys.executable, "-m", "jobs.history"], cwd=PROJECT, stderr=output, stdout=output)
+        self.double = PipelineDouble(1)
+        self.double.produce(500)
+        self.double.produce(500, abort=True)
+        self.redis: Any = Redis.from_url(loader.platform().redis.url)
+        self.clickhouse = ClickHouse(loader.platform().clickhouse)
+
+    def verify(self) -> Report:
+        return run(timeout_s=20)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    made = Stack(tmp_path_factory.mktemp("verify") / "home")
+    with made.pointed_at():
+        world = None
+        try:
+            made.up("kafka", "redis", "clickhouse")
+            world = World(tmp_path_factory.mktemp("logs"))
+            report = world.verify()
+            assert report.exit_code == 0, report.as_json().decode()
+            yield world
+        finally:
+            if world:
+                world.loader.kill()
+                world.loader.wait()
+            made.down()
+
+
+@pytest.fixture(autouse=True)
+def short_rechecks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(served, "RECHECK_S", 2.0)
+    monkeypatch.setattr(history, "RECHECK_S", 2.0)
+
+
+def wrong(report: Report) -> dict[str, list[str]]:
+    assert report.exit_code == 1, report.as_json().decode()
+    return {check.name: check.differences for check in report.checks if check.differences}
+
+
+def check(report: Report, name: str) -> Check:
+    return next(check for check in report.checks if check.name == name)
+
+
+def test_all_is_well_and_every_check_counted_something(world: World) -> None:
+    report = world.verify()
+    assert report.exit_code == 0
+    assert [found.verdict for found in report.checks] == ["ok"] * len(report.checks)
+    counted = {found.name for found in report.checks if found.found}
+    expected = {"raw cdp.raw.orders/0", "raw cdp.raw.orders/1", "table events", "table duplicates", "table rejected", "table profile_changes", "table links"}
+    expected |= {"roll-up events_by_minute", "roll-up rejected_by_minute", "roll-up profiles_newest", "Redis profiles", "Redis identifiers"}
+    assert counted == expected
+
+
+def test_it_holds_while_records_flow(world: World) -> None:
+    import threading
+
+    halt = threading.Event()
+
+    def flow() -> None:
+        while not halt.is_set():
+            world.double.produce(50)
+
+    producer = threading.Thread(target=flow)
+    producer.start()
+    try:
+        report = world.verify()
+    finally:
+        halt.set()
+        producer.join()
+    assert report.exit_code == 0, report.as_json().decode()
+
+
+def test_a_field_a_version_a_profile_and_a_key_that_are_wrong_in_redis_are_named(world: World) -> None:
+    keys = [f"cdp:{{{number:016x}}}:demo" for number in range(5)]
+    kept = {key: world.redis.hgetall(key) for key in keys}
+    world.redis.hset(keys[0], "views_lifetime", "666")
+    world.redis.hset(keys[1], "_v", "1001-1")
+    world.redis.delete(keys[2])
+    world.redis.hdel(keys[3], "rfm_segment")
+    world.redis.hset(keys[4], "stranger", "1")
+    world.redis.hset("cdp:{ffff}:demo", mapping={"_v": "1-1", "_at": "1", "a": "1"})
+    world.redis.set("cdp:id:demo:user_id:stranger", "0:ffff")
+    world.redis.set("cdp:id:demo:user_id:3", "0:ffff")
+    try:
+        found = wrong(world.verify())
+    finally:
+        for key, fields in kept.items():
+            world.redis.delete(key)
+            world.redis.hset(key, mapping=fields)
+        world.redis.delete("cdp:{ffff}:demo", "cdp:id:demo:user_id:stranger")
+        world.redis.set("cdp:id:demo:user_id:3", f"0:{3:016x}")
+    assert set(found) == {"Redis profiles", "Redis identifiers"}
+    lines = found["Redis profiles"]
+    assert [line.split(": ", 1)[1].split("1001-")[0] for line in lines[:5]] == [
+        "field views_lifetime: differs",
+        "Redis has version ",
+        "not in Redis",
+        "field rfm_segment: missing",
+        "field stranger: too much",
+    ]
+    assert lines[5] == "demo ffff: in Redis, but no change of it is in the topic"
+    assert len(lines) == 6
+    assert len(found["Redis identifiers"]) == 2
+    assert world.verify().exit_code == 0
+
+
+def test_rows_lost_doubled_and_foreign_in_clickhouse_are_named(world: World) -> None:
+    one = world.clickhouse.rows("SELECT source, partition, offset FROM events ORDER BY offset LIMIT 1")[0]
+    where = f"source = '{one['source']}' AND partition = {one['partition']} AND offset = {one['offset']}"
+    copy = "SELECT * EXCEPT (_ingested_at), now64(3) FROM"
+    world.clickhouse.command("INSERT INTO duplicates " + copy + " duplicates LIMIT 1")
+    world.clickhouse.command("INSERT INTO events SELECT * REPLACE (999999 AS offset) FROM events LIMIT 1")
+    world.clickhouse.command(f"DELETE FROM events WHERE {where}")
+    world.clickhouse.command("DELETE FROM profile_changes WHERE version = 1 AND profile_id = '0000000000000001'")
+    world.clickhouse.command("INSERT INTO rejected_by_minute VALUES ('2024-01-01 00:00:00', 'cdp.raw.orders', 'quality_rule', 1)")
+    found = wrong(world.verify())
+    position = f"{one['source']}/{one['partition']}@{one['offset']}"
+    assert found["table events"][0] == f"{position}: not in ClickHouse"
+    assert found["table events"][1].endswith("@999999: in ClickHouse, not in the topic")
+    assert len(found["table events"]) == 2
+    [twice] = found["table duplicates"]
+    assert twice.endswith("more than one row")
+    assert found["table profile_changes"] == [f"demo 0000000000000001 version {world.double.incarnation}-1: not in ClickHouse"]
+    assert "1 in the roll-up" in found["roll-up rejected_by_minute"][0]
+
+
+def test_a_raw_record_that_comes_out_twice_is_named(world: World) -> None:
+    event = {"tenant": "demo", "node": "demo|user_id|1", "message_id": "m", "source": "cdp.raw.orders", "partition": 0, "offset": 1, "log_time": 1_700_000_000_000}
+    world.double.clean.begin_transaction()
+    world.double.clean.produce("cdp.duplicates", clean.encode("duplicate", event))
+    world.double.clean.produce("cdp.duplicates", clean.encode("duplicate", {**event, "offset": 0}))
+    world.double.clean.commit_transaction(30)
+    lines = wrong(world.verify())["raw cdp.raw.orders/0"]
+    assert "offset 1: came out more than once" in lines
+    assert "offset 0: came out although it is a tick or not there" in lines or "offset 0: came out more than once" in lines
+
+
+def test_a_raw_record_that_did_not_come_out_yet_is_unknown_and_one_the_job_claims_to_have_done_is_lost(world: World) -> None:
+    from confluent_kafka import Consumer, TopicPartition
+
+    raw = world.double.raw
+    raw.produce("cdp.raw.service", orjson.dumps({"lost": 1}), partition=0)
+    raw.flush(10)
+    report = run(timeout_s=1)
+    service = check(report, "raw cdp.raw.service/0")
+    assert service.verdict == "unknown"
+    assert "1 not processed yet" in service.note
+    group = Consumer({"bootstrap.servers": loader.platform().kafka.bootstrap, "group.id": "cdp-profiles"})
+    group.commit(offsets=[TopicPartition("cdp.raw.service", 0, 1)], asynchronous=False)
+    group.close()
+    assert check(run(timeout_s=1), "raw cdp.raw.service/0").differences == ["offset 0: came out nowhere"]
+
+
+def test_a_server_that_is_away_makes_the_result_unknown(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cli.audit.topics.ANSWER_TIMEOUT_S", 0.5)
+    monkeypatch.setenv("CDP_KAFKA", "127.0.0.1:9")
+    loader.platform.cache_clear()
+    try:
+        report = run(timeout_s=1)
+    finally:
+        monkeypatch.undo()
+        loader.platform.cache_clear()
+    assert report.exit_code == 2
+    eventually(lambda: "is it running?" in report.checks[0].note, "the note says what to do")
