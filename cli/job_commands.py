@@ -39,7 +39,9 @@ def jobs() -> None:
 def start(
     name: Name,
     path: Annotated[str, typer.Option("--from", help="Folder of a checkpoint or savepoint. Default: the newest point there is.")] = "",
-    rewind: Annotated[bool, typer.Option("--rewind", help="Allow a point older than the newest: what came after it is written again.")] = False,
+    rewind: Annotated[
+        bool, typer.Option("--rewind", help="Allow a point older than the newest: what came after it is written again.")
+    ] = False,
     parallelism: Annotated[int, typer.Option(help="Parallelism from now on (0: as before). Needs 3 TaskManagers per unit.")] = 0,
 ) -> None:
     """Start a job from its newest point, or from a named one."""

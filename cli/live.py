@@ -27,7 +27,11 @@ class UpView:
         self._parts: dict[str, tuple[str, float]] = {}
         self._services: dict[str, ServiceState] = {}
         self._said: dict[str, str] = {}
-        self._live = Live(get_renderable=self._table, console=self._console, transient=True, refresh_per_second=8) if self._console.is_terminal else None
+        self._live = (
+            Live(get_renderable=self._table, console=self._console, transient=True, refresh_per_second=8)
+            if self._console.is_terminal
+            else None
+        )
 
     def __enter__(self) -> Self:
         if self._live:
@@ -57,7 +61,10 @@ class UpView:
         said = f"up: {len(states)} services ready" + (f", {started} started, {took:.1f} s" if started else " already")
         print(said)
         addresses = {"kafka": f"Kafka {settings.kafka}", "redis": f"Redis 127.0.0.1:{settings.ports.redis}"}
-        addresses |= {"clickhouse": f"ClickHouse http://127.0.0.1:{settings.ports.clickhouse_http}", "jobmanager": f"Flink {settings.flink}"}
+        addresses |= {
+            "clickhouse": f"ClickHouse http://127.0.0.1:{settings.ports.clickhouse_http}",
+            "jobmanager": f"Flink {settings.flink}",
+        }
         print("  ".join(address for name, address in addresses.items() if name in states))
 
     def _say(self, name: str, words: str) -> None:

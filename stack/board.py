@@ -33,7 +33,10 @@ class Status(msgspec.Struct):
 
 
 class Wanted(msgspec.Struct):
-    """`run/wanted.json`: the services that shall run, each with a generation; a greater one means: start it anew, and forgive its failures."""
+    """`run/wanted.json`: the services that shall run, each with a generation.
+
+    A greater generation means: start it anew, and forgive its failures.
+    """
 
     services: dict[str, int] = {}
 
@@ -68,5 +71,3 @@ def read_wanted(settings: Settings) -> Wanted:
 def write_wanted(settings: Settings, wanted: Wanted) -> None:
     """Tell the supervisor."""
     write_json(settings.run / "wanted.json", wanted)
-
-

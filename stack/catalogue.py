@@ -40,8 +40,8 @@ def select(settings: Settings, only: list[str]) -> list[str]:
 
     Args:
         settings: which stack.
-        only: names of services and jobs; `flink` stands for the JobManager and its TaskManagers, `servers` for all servers. Empty: everything,
-            except jobs that were stopped on purpose.
+        only: names of services and jobs; `flink` stands for the JobManager and its TaskManagers, `servers` for all servers. Empty:
+            everything, except jobs that were stopped on purpose.
 
     Raises:
         StackError: there is nothing of that name.

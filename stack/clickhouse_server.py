@@ -1,8 +1,10 @@
-"""Run a ClickHouse server out of the shared library `libchdb.so`: `python -m stack.clickhouse_server LIBRARY FOLDER TCP_PORT HTTP_PORT [--setting=value ...]`.
+"""Run a ClickHouse server out of the shared library `libchdb.so`.
 
-The library starts its listeners on request (`SYSTEM START LISTEN`). It runs as an interactive session on a private pseudo-terminal: outside
-interactive mode its error handler ends the process at a client's first wrong password. The process has no tie to the terminal it was started
-from; SIGTERM types `exit` into the session, and the server closes its tables and leaves.
+    python -m stack.clickhouse_server LIBRARY FOLDER TCP_PORT HTTP_PORT [--setting=value ...]
+
+The library starts its listeners on request (`SYSTEM START LISTEN`). It runs as an interactive session on a private pseudo-terminal:
+outside interactive mode its error handler ends the process at a client's first wrong password. The process has no tie to the terminal
+it was started from; SIGTERM types `exit` into the session, and the server closes its tables and leaves.
 """
 
 import ctypes

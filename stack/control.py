@@ -128,4 +128,6 @@ def _wait_ready(settings: Settings, names: list[str], asked: float, watch: Watch
         time.sleep(0.1)
     late = [state for state in states.values() if state.state != "ready"] or [ServiceState("supervisor")]
     said = "; ".join(f"{state.name} is {state.state} {state.detail}".strip() for state in late)
-    raise StackError(f"not ready after {deadline_s:.0f} s: {said}", f"see `cdp logs {late[0].name}`; `cdp up` goes on waiting, `cdp down` gives up")
+    raise StackError(
+        f"not ready after {deadline_s:.0f} s: {said}", f"see `cdp logs {late[0].name}`; `cdp up` goes on waiting, `cdp down` gives up"
+    )

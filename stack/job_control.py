@@ -27,7 +27,9 @@ def start(settings: Settings, name: str, path: str = "", rewind: bool = False, p
     _must_be_up(settings)
     if job.kind == "process":
         if path or rewind or parallelism:
-            raise StackError(f"{name} is a plain process: its state is in Kafka and ClickHouse", "start it without --from, --rewind and --parallelism")
+            raise StackError(
+                f"{name} is a plain process: its state is in Kafka and ClickHouse", "start it without --from, --rewind and --parallelism"
+            )
         _keep_process(settings, name, "running")
         said = "starting"
     else:

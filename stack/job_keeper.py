@@ -118,7 +118,7 @@ class JobKeeper:
             self._show("failed", f"gave up after {self._bound.recent} failures: {self.state.detail}", keep=True)
         elif time.monotonic() >= self._not_before:
             point = ledger.choose(self._settings, self.name, book)
-            is_first_try = run is not None and point == run.start
+            is_first_try = run is not None and point is not None and run.start is not None and point.path == run.start.path
             self._submit(book, point, bool(run and is_first_try and run.rewound), run.parallelism if run else self._job.parallelism)
 
     def _carry_out(self, request: Request, book: Ledger) -> None:
@@ -135,7 +135,7 @@ class JobKeeper:
         if self._running(book):
             raise StackError(f"{self.name} runs already", f"`cdp job stop {self.name}` stops it")
         point = ledger.choose(self._settings, self.name, book, request.path, request.rewind)
-        # The request is a run of its own in the ledger even before it can be submitted, so a start that has to be tried again keeps its point.
+        # Written down before anything is submitted: a start that has to be tried again keeps its point.
         rewound = bool(request.path) and request.rewind
         parallelism = request.parallelism or (book.runs[-1].parallelism if book.runs else self._job.parallelism)
         book.desired = "running"
@@ -217,7 +217,9 @@ class JobKeeper:
         env |= {"CDP_JOB": self.name, "CDP_JOB_PARALLELISM": str(run.parallelism), "CDP_JOB_REWOUND": "1" if run.rewound else ""}
         with (self._settings.logs / f"{self.name}.log").open("ab") as output:
             command = flink.client_command(self._settings, arguments)
-            child = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, cwd=PROJECT)
+            child = subprocess.Popen(
+                command, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, cwd=PROJECT
+            )
             deadline = time.monotonic() + SUBMIT_WITHIN_S
             while child.poll() is None:
                 if self._halt.wait(0.05) or time.monotonic() > deadline:
@@ -228,7 +230,11 @@ class JobKeeper:
     def _has_current_code(self) -> bool:
         """Whether the TaskManagers imported the code as it is now; if not they are started anew, and the submission waits."""
         now = source.fingerprint()
-        stale = [(peer, record) for name, peer in self._peers.items() if name.startswith("taskmanager") and (record := peer.record) and record.code != now]
+        stale = [
+            (peer, record)
+            for name, peer in self._peers.items()
+            if name.startswith("taskmanager") and (record := peer.record) and record.code != now
+        ]
         for peer, record in stale:
             peer.renew(record.identity, "the code has changed")
         if stale:

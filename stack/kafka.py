@@ -45,7 +45,7 @@ def service(settings: Settings) -> Service:
         ports=["kafka", "kafka_controller"],
         prepare=lambda: _prepare(settings, folder),
         probe=lambda: _serves(settings),
-        when_ready=lambda: topics.create(settings.kafka),
+        when_ready=lambda: _create_topics(settings),
         stop_within_s=20.0,
     )
 
@@ -89,7 +89,14 @@ def _prepare(settings: Settings, folder: Path) -> None:
     format_once = [*tool, "format", "--ignore-formatted", "-t", cluster, "-c", str(folder / "server.properties")]
     done = subprocess.run(format_once, capture_output=True, text=True, check=False, env=child_environment(settings, "kafka"), timeout=120)
     if done.returncode:
-        raise StackError(f"Kafka's storage could not be formatted: {(done.stderr or done.stdout).strip()[-500:]}", f"look at {_data(settings)}")
+        raise StackError(
+            f"Kafka's storage could not be formatted: {(done.stderr or done.stdout).strip()[-500:]}", f"look at {_data(settings)}"
+        )
+
+
+def _create_topics(settings: Settings) -> None:
+    for difference in topics.create(settings.kafka):
+        print(f"kafka: {difference}", flush=True)  # into the supervisor's log
 
 
 def _serves(settings: Settings) -> bool:

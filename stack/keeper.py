@@ -51,7 +51,10 @@ class Bound:
 
 
 class Keeper:
-    """Keeps one service as it is wanted. `state` is read by the supervisor's main thread and by the keepers of services that need this one."""
+    """Keeps one service as it is wanted.
+
+    `state` and `record` are read by the supervisor's main thread and by the keepers of services that need this one.
+    """
 
     def __init__(self, service: Service, settings: Settings, peers: dict[str, "Keeper"], log: Callable[[str], None]) -> None:
         self.name = service.name
@@ -128,7 +131,9 @@ class Keeper:
         if self.record:
             self._watch()
         elif self._bound.is_spent:
-            self._show("failed", f"{self._bound.recent} failures, see `cdp logs {self.name}`; `cdp up` tries again: {self.state.detail}", keep=True)
+            self._show(
+                "failed", f"{self._bound.recent} failures, see `cdp logs {self.name}`; `cdp up` tries again: {self.state.detail}", keep=True
+            )
         elif time.monotonic() >= self._not_before:
             self._start()
 

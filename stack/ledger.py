@@ -1,9 +1,10 @@
 """What a job has been through (`data/jobs/<job>.json`), and from it the newest point it can go on from.
 
-A *run* is one submission: a Flink job id, decided before the submission and written down first, so that no crash can leave a run that nobody
-knows. Runs follow each other; each starts where an earlier one ended (or, on purpose, before that). So the newest point is the last completed
-checkpoint or savepoint of the last run; while that has none, the point it started from. Ids of checkpoints and savepoints rise within a run,
-and from a run to the one that continues it. Modification times are never compared: clocks step, and copies restart them.
+A *run* is one submission: a Flink job id, decided before the submission and written down first, so that no crash can leave a run that
+nobody knows. Runs follow each other; each starts where an earlier one ended (or, on purpose, before that). So the newest point is the
+last completed checkpoint or savepoint of the last run; while that has none, the point it started from. Ids of checkpoints and
+savepoints rise within a run, and from a run to the one that continues it. Modification times are never compared: clocks step, and
+copies restart them.
 """
 
 import time
@@ -80,7 +81,9 @@ def read(settings: Settings, job: str) -> Ledger:
     except FileNotFoundError:
         return Ledger()
     except msgspec.DecodeError as error:
-        raise StackError(f"{file} is damaged: {error}", "mend it by hand; without it the job would start empty beside its own checkpoints") from error
+        raise StackError(
+            f"{file} is damaged: {error}", "mend it by hand; without it the job would start empty beside its own checkpoints"
+        ) from error
 
 
 def write(settings: Settings, job: str, ledger: Ledger) -> None:
@@ -96,7 +99,10 @@ def newest(settings: Settings, ledger: Ledger) -> Point | None:
     if not ledger.runs:
         return None
     run = ledger.runs[-1]
-    own = [*_checkpoints(settings, run), *(point for point in ledger.savepoints if point.run == run.job_id and _is_readable(Path(point.path)))]
+    own = [
+        *_checkpoints(settings, run),
+        *(point for point in ledger.savepoints if point.run == run.job_id and _is_readable(Path(point.path))),
+    ]
     return max(own, key=lambda point: point.checkpoint_id, default=run.start)
 
 
@@ -120,7 +126,13 @@ def choose(settings: Settings, job: str, ledger: Ledger, wanted: str = "", rewin
         return _identify(settings, job, ledger, Path(last.path)) if last else None
     point = _identify(settings, job, ledger, Path(wanted.removeprefix("file://")).expanduser().absolute())
     if last and point.path != last.path and not rewind:
-        known = f"has id {point.checkpoint_id}" if point.run == last.run else "belongs to an earlier run" if point.run else "is not known to this stack"
+        known = (
+            f"has id {point.checkpoint_id}"
+            if point.run == last.run
+            else "belongs to an earlier run"
+            if point.run
+            else "is not known to this stack"
+        )
         raise StackError(
             f"{job} would go back: {point.path} {known}, the newest point is {last.path} (id {last.checkpoint_id})",
             "what the job wrote since then would be written again, and differently; leave out --from, or add --rewind if that is what you want",
@@ -134,7 +146,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def forget_earlier_runs(settings: Settings, ledger: Ledger) -> list[Path]:
-    """Folders of earlier runs' checkpoints that nobody needs: the last run has a checkpoint of its own, and its first one is always full."""
+    """Folders of checkpoints that nobody needs any more: earlier runs', once the last run has one (its first one is always full)."""
     if not ledger.runs or not _checkpoints(settings, ledger.runs[-1]):
         return []
     return [folder for run in ledger.runs[:-1] if (folder := settings.checkpoints / run.job_id).is_dir()]

@@ -47,7 +47,9 @@ def _unsupervised(settings: Settings, name: str) -> ServiceState:
     if record is None:
         return ServiceState(name)
     running: State = "ready"
-    return ServiceState(name, running, record.identity.pid, started=record.spawned_at, detail="nobody watches it: `cdp up` starts the supervisor again")
+    return ServiceState(
+        name, running, record.identity.pid, started=record.spawned_at, detail="nobody watches it: `cdp up` starts the supervisor again"
+    )
 
 
 def _line(name: str, state: str, pid: int, ports: list[int], restarts: int, started: float, detail: str) -> Line:
@@ -60,7 +62,9 @@ def _line(name: str, state: str, pid: int, ports: list[int], restarts: int, star
                 cpu_s += times.user + times.system
         except psutil.Error:
             continue  # ended meanwhile
-    return Line(name, state, pid, ports, round(memory_mb, 1), round(cpu_s, 1), restarts, round(time.time() - started, 1) if pid else 0.0, detail)
+    return Line(
+        name, state, pid, ports, round(memory_mb, 1), round(cpu_s, 1), restarts, round(time.time() - started, 1) if pid else 0.0, detail
+    )
 
 
 def _family(pid: int) -> list[psutil.Process]:
@@ -107,7 +111,9 @@ def jobs(settings: Settings) -> list[JobLine]:
                 run = book.runs[-1].job_id
                 restarts += rest.restarts(run)
                 if found := rest.checkpoint(run):
-                    checkpoint = f"{found.id}: {max(0.0, time.time() - found.at):.1f} s ago, {found.size / 2**20:.1f} MB, took {found.took_s:.1f} s"
+                    checkpoint = (
+                        f"{found.id}: {max(0.0, time.time() - found.at):.1f} s ago, {found.size / 2**20:.1f} MB, took {found.took_s:.1f} s"
+                    )
         detail = state.detail if job.is_there else f"there is no {job.entry}"
         lag = topics.lag(job.group) if job.group and kafka_is_up else None
         lines.append(JobLine(name, job.kind, state.state, state.since, restarts, checkpoint, lag, detail))
@@ -115,4 +121,6 @@ def jobs(settings: Settings) -> list[JobLine]:
 
 
 def _newest_words(point: ledger.Point | None) -> str:
-    return f"{point.checkpoint_id}: {point.kind} of {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(point.taken_at))}" if point else "none"
+    return (
+        f"{point.checkpoint_id}: {point.kind} of {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(point.taken_at))}" if point else "none"
+    )

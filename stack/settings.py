@@ -37,15 +37,21 @@ class Parts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Kafka(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The broker: size of its heap in MiB, and options as `server.properties` has them."""
+
     heap_mb: int
     options: dict[str, str]
 
 
 class Redis(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How often its append-only file reaches the disk."""
+
     appendfsync: str
 
 
 class ClickHouse(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Settings as on its command line."""
+
     options: dict[str, str]
 
 
@@ -70,6 +76,8 @@ class TaskManager(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Flink(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Number and sizes of Flink's processes, and options as `config.yaml` has them."""
+
     task_managers: int
     job_manager: JobManager
     task_manager: TaskManager

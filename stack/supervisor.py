@@ -1,7 +1,8 @@
 """The background process that owns the servers: `python -m stack.supervisor`, started by `cdp up`.
 
-It holds a lock, so that there is one per `CDP_HOME`; takes over what an earlier supervisor left running; keeps what `run/wanted.json` names; and
-publishes `run/status.json`. SIGTERM ends the supervisor alone: `cdp down` then stops the servers itself, by the same records.
+It holds a lock, so that there is one per `CDP_HOME`; takes over what an earlier supervisor left running; keeps what `run/wanted.json`
+names; and publishes `run/status.json`. SIGTERM ends the supervisor alone: `cdp down` then stops the servers itself, by the same
+records.
 """
 
 import fcntl

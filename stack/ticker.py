@@ -30,7 +30,7 @@ def main() -> None:
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
-    bootstrap = {"bootstrap.servers": loader.platform().kafka.bootstrap, "log_level": 0}
+    bootstrap: dict[str, str | int | float | bool] = {"bootstrap.servers": loader.platform().kafka.bootstrap, "log_level": 0}
     producer = Producer(bootstrap | {"linger.ms": 0, "acks": "all", "message.timeout.ms": 5000, "queue.buffering.max.messages": 10_000})
     admin = AdminClient(bootstrap)
     last_said = ""

@@ -1,7 +1,7 @@
 """The topics of `config/topics.yaml` on a broker: create them, tell differences, and choose the raw topics' clock.
 
-Live, raw topics stamp records with the broker's time (`LogAppendTime`); for a replay they keep the producer's (`CreateTime`), so that the log's
-own time is the time of the events.
+Live, raw topics stamp records with the broker's time (`LogAppendTime`); for a replay they keep the producer's (`CreateTime`), so that
+the log's own time is the time of the events.
 """
 
 import os
@@ -17,12 +17,15 @@ from stack.errors import StackError
 
 CLOCK = "message.timestamp.type"
 Mode = Literal["live", "replay"]
-CLOCKS: dict[Mode, str] = {"live": "LogAppendTime", "replay": "CreateTime"}
+CLOCKS: dict[str, str] = {"live": "LogAppendTime", "replay": "CreateTime"}
 TIMEOUT_S = 15.0
 
 
 class TopicState(msgspec.Struct, frozen=True):
-    """A topic as the broker has it. `records` is end minus begin over all partitions; `size_bytes` is -1 where the broker's folder is not at hand."""
+    """A topic as the broker has it.
+
+    `records` is end minus begin over all partitions; `size_bytes` is -1 where the broker's folder is not at hand.
+    """
 
     name: str
     partitions: int
@@ -33,8 +36,10 @@ class TopicState(msgspec.Struct, frozen=True):
 
 
 def create(bootstrap: str | None = None) -> list[str]:
-    """Create the topics that are not there yet; raw ones start with the live clock, or with the one `CDP_RAW_CLOCK` names (`replay` before
-    a replay into a fresh stack: otherwise the ticker has already moved the log's clock to the present).
+    """Create the topics that are not there yet.
+
+    Raw ones start with the live clock, or with the one that `CDP_RAW_CLOCK` names (`replay` before a replay into a fresh stack:
+    otherwise the ticker has already moved the log's clock to the present).
 
     Returns:
         What differs from the file in topics that exist (nothing is changed there), one sentence each.
@@ -43,12 +48,15 @@ def create(bootstrap: str | None = None) -> list[str]:
         StackError: the broker does not answer or refuses a topic.
     """
     wanted = loader.topics()
+    mode = os.environ.get("CDP_RAW_CLOCK", "live")
+    if mode not in CLOCKS:
+        raise StackError(f"CDP_RAW_CLOCK={mode} is no clock", "say `live` or `replay`")
     admin = _admin(bootstrap)
     there = _metadata(admin)
     new = []
     for name, topic in wanted.topics.items():
         if name not in there:
-            clock = {CLOCK: CLOCKS[os.environ.get("CDP_RAW_CLOCK", "live")]} if topic.raw else {}
+            clock = {CLOCK: CLOCKS[mode]} if topic.raw else {}
             new.append(NewTopic(name, wanted.partitions(name), wanted.replication(name), config=clock | topic.config))
     if new:
         for name, future in admin.create_topics(new, operation_timeout=TIMEOUT_S).items():
@@ -57,7 +65,8 @@ def create(bootstrap: str | None = None) -> list[str]:
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise StackError(f"topic {name} could not be created: {error.args[0].str()}", "look at config/topics.yaml") from error
-    return [_difference(name, wanted.partitions(name), there[name]) for name in wanted.topics if name in there and there[name] != wanted.partitions(name)]
+    differing = [name for name in wanted.topics if name in there and there[name] != wanted.partitions(name)]
+    return [_difference(name, wanted.partitions(name), there[name]) for name in differing]
 
 
 def set_clock(mode: Mode, bootstrap: str | None = None) -> None:
@@ -105,9 +114,11 @@ def describe(bootstrap: str | None = None, folder: Path | None = None) -> list[T
     try:
         for name in wanted.topics:
             partitions = there.get(name, 0)
-            bounds = [consumer.get_watermark_offsets(TopicPartition(name, index), timeout=TIMEOUT_S) for index in range(partitions)]
+            places = [TopicPartition(name, index) for index in range(partitions)]
+            bounds = [consumer.get_watermark_offsets(place, timeout=TIMEOUT_S) for place in places]
+            records = sum(end - begin for begin, end in bounds)
             difference = "" if partitions == wanted.partitions(name) else _difference(name, wanted.partitions(name), partitions)
-            states.append(TopicState(name, partitions, sum(end - begin for begin, end in bounds), clock.get(name, ""), _size(folder, name), difference))
+            states.append(TopicState(name, partitions, records, clock.get(name, ""), _size(folder, name), difference))
     finally:
         consumer.close()
     return states
@@ -121,8 +132,13 @@ def lag(group: str, bootstrap: str | None = None) -> int | None:
         places = [place for place in committed if place.offset >= 0]
         if not places:
             return None
-        ends = admin.list_offsets({TopicPartition(place.topic, place.partition): OffsetSpec.latest() for place in places})
-        return sum(max(0, ends[TopicPartition(place.topic, place.partition)].result(TIMEOUT_S).offset - place.offset) for place in places)
+        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        ends = admin.list_offsets({TopicPartition(place.topic, place.partition): latest for place in places})
+        behind = 0
+        for place in places:
+            end: int = ends[TopicPartition(place.topic, place.partition)].result(TIMEOUT_S).offset
+            behind += max(0, end - place.offset)
+        return behind
     except KafkaException:
         return None  # the group is not there, or Kafka is starting: a status line is no place to fail
 

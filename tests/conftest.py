@@ -1,13 +1,14 @@
 """Fixtures for all tests: which kind a test is (by folder), and the real servers that component tests share.
 
-A component test that needs servers asks for the fixture `stack`; it then finds Kafka (with all topics of `config/topics.yaml`), Redis and ClickHouse (with the
-database) running, and `config.loader.platform()` pointing at them:
+A component test that needs servers asks for the fixture `stack`; it then finds Kafka (with all topics of `config/topics.yaml`), Redis
+and ClickHouse (with the database) running, and `config.loader.platform()` pointing at them:
 
     def test_something(stack):
         client = redis.Redis.from_url(loader.platform().redis.url)
 
-`stack_with_flink` adds a JobManager and the TaskManagers. Both live as long as the test session and are shared: use your own keys, groups and tables, and kill nothing
-in them. The ticker does not run, so a raw topic holds only what tests write. A test that breaks things makes its own `tests.stacks.Stack`.
+`stack_with_flink` adds a JobManager and the TaskManagers. Both live as long as the test session and are shared: use your own keys,
+groups and tables, and kill nothing in them. The ticker does not run, so a raw topic holds only what tests write. A test that breaks
+things makes its own `tests.stacks.Stack`.
 """
 
 from collections.abc import Iterator

@@ -106,7 +106,12 @@ def eventually(holds: Callable[[], object], what: str, deadline_s: float = 60.0)
 def read_all(topic: str) -> list[Message]:
     """Every committed record that a topic holds at this moment."""
     consumer = Consumer(
-        {"bootstrap.servers": loader.platform().kafka.bootstrap, "group.id": f"read-all-{time.monotonic_ns()}", "enable.auto.commit": False, "log_level": 0}
+        {
+            "bootstrap.servers": loader.platform().kafka.bootstrap,
+            "group.id": f"read-all-{time.monotonic_ns()}",
+            "enable.auto.commit": False,
+            "log_level": 0,
+        }
         | {"isolation.level": "read_committed", "auto.offset.reset": "earliest", "enable.partition.eof": True}
     )
     found: list[Message] = []

@@ -1,4 +1,4 @@
-"""A small Flink job for tests of the stack: counts the records of each key of `cdp.raw.service` (without ticks) and writes the counts to `cdp.pokes`."""
+"""A small Flink job for tests of the stack: counts the records of each key of `cdp.raw.service` into `cdp.pokes`."""
 
 import os
 
@@ -11,11 +11,19 @@ from tests.component.count_operators import Count
 
 TEXT = Types.STRING()
 PAIR = Types.ROW_NAMED(["k", "v"], [TEXT, TEXT])
-KAFKA = {"connector": "kafka", "properties.bootstrap.servers": os.environ["CDP_KAFKA"], "key.format": "raw", "key.fields": "k", "value.format": "raw"}
+KAFKA = {
+    "connector": "kafka",
+    "properties.bootstrap.servers": os.environ["CDP_KAFKA"],
+    "key.format": "raw",
+    "key.fields": "k",
+    "value.format": "raw",
+}
 
 
 def table(tables: StreamTableEnvironment, name: str, topic: str, **options: str) -> None:
-    settings = KAFKA | {"topic": topic, "value.fields-include": "EXCEPT_KEY"} | {key.replace("_", "."): value for key, value in options.items()}
+    settings = (
+        KAFKA | {"topic": topic, "value.fields-include": "EXCEPT_KEY"} | {key.replace("_", "."): value for key, value in options.items()}
+    )
     listed = ", ".join(f"'{key}' = '{value}'" for key, value in settings.items())
     tables.execute_sql(f"CREATE TABLE {name} (k STRING, v STRING) WITH ({listed})")
 

@@ -11,10 +11,10 @@ from pyflink.datastream.state import ValueStateDescriptor
 class Count(KeyedProcessFunction):  # type: ignore[misc]
     """Emits `Row(key, number of records of this key so far)`."""
 
-    def open(self, runtime_context: Any) -> None:  # noqa: ANN401
+    def open(self, runtime_context: Any) -> None:
         self.seen = runtime_context.get_state(ValueStateDescriptor("seen", Types.LONG()))
 
-    def process_element(self, value: str, ctx: Any) -> Iterator[Row]:  # noqa: ANN401
+    def process_element(self, value: str, ctx: Any) -> Iterator[Row]:
         seen = (self.seen.value() or 0) + 1
         self.seen.update(seen)
         yield Row(ctx.get_current_key(), str(seen))

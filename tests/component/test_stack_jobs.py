@@ -14,7 +14,9 @@ from stack.errors import StackError
 from tests.stacks import Stack, config_copy, eventually, read_all
 
 JOB = "count"
-JOBS: dict[str, object] = {JOB: {"kind": "flink", "entry": "tests/component/count_job.py", "slots": 1, "needs": ["kafka"], "group": "cdp-count"}}
+JOBS: dict[str, object] = {
+    JOB: {"kind": "flink", "entry": "tests/component/count_job.py", "slots": 1, "needs": ["kafka"], "group": "cdp-count"}
+}
 KEYS = 7
 
 

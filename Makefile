@@ -1,0 +1,78 @@
+# `make` lists the targets. Everything runs out of .venv (made by `make setup`) and .cdp (servers, data, logs).
+SHELL := /bin/bash
+PY := .venv/bin/python
+CDP := .venv/bin/cdp
+ROOMS := bench cli config demo jobs pipelines profile_store schemas sinks stack tests
+
+.DEFAULT_GOAL := help
+.PHONY: help setup check lock demo up down status test test-unit test-component test-system lint bench bench-large clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+
+setup: .venv/.installed ## install everything into .venv (needs Python 3.11, Java 17, Maven and Node; says what is missing)
+
+.venv/.installed: requirements.lock pyproject.toml
+	@$(MAKE) --no-print-directory check
+	@set -e; \
+	if command -v uv >/dev/null; then uv=uv; else \
+	  [ -x .tools/uv/bin/uv ] || { python3.11 -m venv .tools/uv && .tools/uv/bin/pip install --quiet --disable-pip-version-check uv; }; \
+	  uv=.tools/uv/bin/uv; fi; \
+	[ -x $(PY) ] || $$uv venv --quiet --python 3.11 .venv; \
+	export VIRTUAL_ENV=$$PWD/.venv; \
+	$$uv pip sync --quiet --require-hashes requirements.lock; \
+	$$uv pip install --quiet --no-deps -e .
+	@touch $@
+	@echo "installed into .venv; next: make demo, or .venv/bin/cdp up"
+
+check: ## check for what has to be there already: Python 3.11, Java 17, Maven, Node
+	@missing=0; \
+	say() { echo "missing: $$1 -- $$2" >&2; missing=1; }; \
+	command -v python3.11 >/dev/null || say "python3.11" "Debian 12: apt-get install python3.11 python3.11-venv; elsewhere: pyenv install 3.11"; \
+	command -v java >/dev/null || [ -n "$$JAVA_HOME" ] || say "java 17" "Debian: apt-get install openjdk-17-jre-headless"; \
+	command -v mvn >/dev/null || say "mvn" "Debian: apt-get install maven"; \
+	command -v npm >/dev/null || say "npm" "Debian: apt-get install npm"; \
+	exit $$missing
+
+lock: ## resolve the dependencies anew into requirements.lock (a uv.lock would name registry hosts, hence this form)
+	@uv=$$(command -v uv || echo .tools/uv/bin/uv); \
+	$$uv pip compile --quiet --universal --python-version 3.11 --extra local --extra dev --generate-hashes --no-header --no-emit-index-url \
+	  pyproject.toml -o requirements.lock
+
+demo: setup ## the guided tour: start the stack, replay real orders, look at live profiles
+	@$(CDP) demo
+
+up: setup ## start the stack
+	@$(CDP) up
+
+down: ## stop the stack; data stays
+	@[ ! -x $(CDP) ] || $(CDP) down
+
+status: ## show the services
+	@$(CDP) status
+
+test: test-unit test-component test-system ## all tests
+
+test-unit: setup ## fast tests, no servers
+	@$(PY) -m pytest tests/unit -q
+
+test-component: setup ## tests against real servers, one part at a time
+	@$(PY) -m pytest tests/component -q
+
+test-system: setup ## tests of the whole stack
+	@$(PY) -m pytest tests/system -q
+
+lint: setup ## ruff, mypy and the rules about who imports whom
+	@.venv/bin/ruff check $(ROOMS)
+	@.venv/bin/ruff format --check $(ROOMS)
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+
+bench: setup ## measure throughput and latency, small
+	@$(PY) -m bench
+
+bench-large: setup ## measure throughput and latency, long enough for figures to quote
+	@$(PY) -m bench --large
+
+clean: down ## stop the stack and remove its data, logs and downloads; .venv stays
+	@rm -rf .cdp
