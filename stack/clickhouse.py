@@ -8,7 +8,7 @@ from config import loader
 from stack import parts
 from stack.errors import StackError
 from stack.service import Service
-from stack.settings import HOST, Settings
+from stack.settings import Settings
 
 
 def service(settings: Settings) -> Service:
@@ -24,7 +24,7 @@ def service(settings: Settings) -> Service:
         ports=["clickhouse_tcp", "clickhouse_http"],
         prepare=lambda: folder.mkdir(parents=True, exist_ok=True),
         probe=lambda: query(settings, "SELECT 1").strip() == "1",
-        when_ready=lambda: _create_database(settings),
+        when_ready=lambda: create_database(settings),
         stop_within_s=20.0,
     )
 
@@ -35,12 +35,13 @@ def query(settings: Settings, sql: str) -> str:
     Raises:
         StackError: ClickHouse refused it; holds its words.
     """
-    address = f"http://{HOST}:{settings.ports.clickhouse_http}/"
+    address = f"http://{settings.hosts.clickhouse}:{settings.ports.clickhouse_http}/"
     answer = urllib3.request("POST", address, body=sql.encode(), timeout=2.0, retries=False)
     if answer.status != 200:
         raise StackError(f"ClickHouse: {answer.data.decode(errors='replace').strip()}")
     return answer.data.decode()
 
 
-def _create_database(settings: Settings) -> None:
+def create_database(settings: Settings) -> None:
+    """Create the platform's database if it is not there."""
     query(settings, f"CREATE DATABASE IF NOT EXISTS `{loader.platform().clickhouse.database}`")

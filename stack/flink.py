@@ -33,7 +33,10 @@ logger.checkpoints.level = WARN
 
 def services(settings: Settings) -> list[Service]:
     """How to run the JobManager and the TaskManagers."""
-    return [job_manager(settings), *(task_manager(settings, index + 1) for index in range(settings.stack.flink.task_managers))]
+    return [
+        job_manager(settings),
+        *(task_manager(settings, f"taskmanager-{index + 1}") for index in range(settings.stack.flink.task_managers)),
+    ]
 
 
 def job_manager(settings: Settings) -> Service:
@@ -58,9 +61,8 @@ def job_manager(settings: Settings) -> Service:
     )
 
 
-def task_manager(settings: Settings, number: int) -> Service:
+def task_manager(settings: Settings, name: str) -> Service:
     """How to run one TaskManager. It is worth nothing without the JobManager it registered with: what ran there is gone with it."""
-    name = f"taskmanager-{number}"
     memory = settings.stack.flink.task_manager
     predecessor = ""
 
@@ -119,45 +121,61 @@ def conf_dir(settings: Settings) -> Path:
     return settings.run / "flink"
 
 
+def render_configuration(settings: Settings) -> None:
+    """Write `config.yaml` and the logging configuration to where every process of Flink looks for them."""
+    render(conf_dir(settings) / "log4j.properties", LOGGING)
+    render(conf_dir(settings) / "config.yaml", yaml.safe_dump(configuration(settings), width=10_000))
+
+
 def configuration(settings: Settings) -> dict[str, str]:
-    """Flink's configuration: addresses and folders of this stack, memory, and the options of `config/stack.yaml`."""
+    """Flink's configuration: addresses and folders of this stack, memory, and the options of `config/stack.yaml`.
+
+    On one machine everything is bound to the loopback address. Between containers the JobManager has a host name, and every process is
+    reached by the address it finds for itself.
+    """
+    host = settings.hosts.flink
+    bind = HOST if host == HOST else "0.0.0.0"
+    own_host = {"taskmanager.host": HOST} if host == HOST else {}
     ports, flink = settings.ports, settings.stack.flink
     job, task = flink.job_manager, flink.task_manager
-    return {
-        "env.java.opts.all": _shipped_java_options(),
-        "jobmanager.rpc.address": HOST,
-        "jobmanager.bind-host": HOST,
-        "jobmanager.rpc.port": str(ports.flink_rpc),
-        "rest.address": HOST,
-        "rest.bind-address": HOST,
-        "rest.port": str(ports.flink_rest),
-        "rest.bind-port": str(ports.flink_rest),
-        "taskmanager.host": HOST,
-        "taskmanager.bind-host": HOST,
-        "taskmanager.numberOfTaskSlots": "1",
-        "jobmanager.memory.heap.size": f"{job.heap_mb}m",
-        "jobmanager.memory.off-heap.size": f"{job.off_heap_mb}m",
-        "jobmanager.memory.jvm-metaspace.size": f"{job.metaspace_mb}m",
-        "jobmanager.memory.jvm-overhead.min": f"{job.overhead_mb}m",
-        "jobmanager.memory.jvm-overhead.max": f"{job.overhead_mb}m",
-        "taskmanager.cpu.cores": "1.0",
-        "taskmanager.memory.framework.heap.size": "128m",
-        "taskmanager.memory.task.heap.size": f"{task.heap_mb - 128}m",
-        "taskmanager.memory.framework.off-heap.size": f"{task.off_heap_mb}m",
-        "taskmanager.memory.task.off-heap.size": "0m",
-        "taskmanager.memory.managed.size": f"{task.managed_mb}m",
-        "taskmanager.memory.network.min": f"{task.network_mb}m",
-        "taskmanager.memory.network.max": f"{task.network_mb}m",
-        "taskmanager.memory.jvm-metaspace.size": f"{task.metaspace_mb}m",
-        "taskmanager.memory.jvm-overhead.min": f"{task.overhead_mb}m",
-        "taskmanager.memory.jvm-overhead.max": f"{task.overhead_mb}m",
-        "python.executable": sys.executable,
-        "python.client.executable": sys.executable,
-        "execution.checkpointing.dir": f"file://{settings.checkpoints}",
-        "execution.checkpointing.savepoint-dir": f"file://{settings.savepoints}",
-        "io.tmp.dirs": str(_scratch(settings, "jobmanager")),
-        "web.tmpdir": str(_scratch(settings, "jobmanager")),
-    } | flink.options
+    return (
+        {
+            "env.java.opts.all": _shipped_java_options(),
+            "jobmanager.rpc.address": host,
+            "jobmanager.bind-host": bind,
+            "jobmanager.rpc.port": str(ports.flink_rpc),
+            "rest.address": host,
+            "rest.bind-address": bind,
+            "rest.port": str(ports.flink_rest),
+            "rest.bind-port": str(ports.flink_rest),
+            "taskmanager.bind-host": bind,
+            "taskmanager.numberOfTaskSlots": "1",
+            "jobmanager.memory.heap.size": f"{job.heap_mb}m",
+            "jobmanager.memory.off-heap.size": f"{job.off_heap_mb}m",
+            "jobmanager.memory.jvm-metaspace.size": f"{job.metaspace_mb}m",
+            "jobmanager.memory.jvm-overhead.min": f"{job.overhead_mb}m",
+            "jobmanager.memory.jvm-overhead.max": f"{job.overhead_mb}m",
+            "taskmanager.cpu.cores": "1.0",
+            "taskmanager.memory.framework.heap.size": "128m",
+            "taskmanager.memory.task.heap.size": f"{task.heap_mb - 128}m",
+            "taskmanager.memory.framework.off-heap.size": f"{task.off_heap_mb}m",
+            "taskmanager.memory.task.off-heap.size": "0m",
+            "taskmanager.memory.managed.size": f"{task.managed_mb}m",
+            "taskmanager.memory.network.min": f"{task.network_mb}m",
+            "taskmanager.memory.network.max": f"{task.network_mb}m",
+            "taskmanager.memory.jvm-metaspace.size": f"{task.metaspace_mb}m",
+            "taskmanager.memory.jvm-overhead.min": f"{task.overhead_mb}m",
+            "taskmanager.memory.jvm-overhead.max": f"{task.overhead_mb}m",
+            "python.executable": sys.executable,
+            "python.client.executable": sys.executable,
+            "execution.checkpointing.dir": f"file://{settings.checkpoints}",
+            "execution.checkpointing.savepoint-dir": f"file://{settings.savepoints}",
+            "io.tmp.dirs": str(_scratch(settings, "jobmanager")),
+            "web.tmpdir": str(_scratch(settings, "jobmanager")),
+        }
+        | own_host
+        | flink.options
+    )
 
 
 def _java(settings: Settings) -> list[str]:
@@ -181,8 +199,7 @@ def _scratch(settings: Settings, name: str) -> Path:
 
 
 def _prepare(settings: Settings, name: str) -> None:
-    render(conf_dir(settings) / "log4j.properties", LOGGING)
-    render(conf_dir(settings) / "config.yaml", yaml.safe_dump(configuration(settings), width=10_000))
+    render_configuration(settings)
     shutil.rmtree(_scratch(settings, name), ignore_errors=True)  # a killed TaskManager leaves its local RocksDB there
     _scratch(settings, name).mkdir(parents=True)
 

@@ -135,7 +135,7 @@ def choose(settings: Settings, job: str, ledger: Ledger, wanted: str = "", rewin
         )
         raise StackError(
             f"{job} would go back: {point.path} {known}, the newest point is {last.path} (id {last.checkpoint_id})",
-            "what the job wrote since then would be written again, and differently; leave out --from, or add --rewind if that is what you want",
+            "what the job wrote since then would be written again, and differently; leave out --from, or add --rewind if you mean it",
         )
     return point
 

@@ -99,7 +99,8 @@ def jobs(settings: Settings) -> list[JobLine]:
     """All jobs of `config/jobs.yaml`."""
     status = board.live_status(settings)
     rest = Rest(settings.flink, timeout_s=2.0)
-    kafka_is_up = status is not None and status.services["kafka"].state == "ready"
+    # Where Kafka is not a service of this supervisor (containers) it is taken to be up.
+    kafka_is_up = status is not None and status.services.get("kafka", ServiceState("kafka", "ready")).state == "ready"
     lines = []
     for name, job in catalogue_jobs.load().items():
         state = status.services.get(name, ServiceState(name)) if status else ServiceState(name)

@@ -1,4 +1,8 @@
-"""Where the stack lives and listens: `config/stack.yaml`, overridden by `CDP_HOME`, `CDP_PARTS`, `CDP_PORT_BASE` and `CDP_PORT_<NAME>`."""
+"""Where the stack lives and listens: `config/stack.yaml`, overridden by the environment.
+
+`CDP_HOME` and `CDP_PARTS` are folders; `CDP_PORT_BASE` and `CDP_PORT_<NAME>` are ports; `CDP_HOST_<SERVER>` names the host of a server
+that runs in a container of its own.
+"""
 
 import os
 import secrets
@@ -25,6 +29,15 @@ class Ports(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     clickhouse_http: int
     flink_rest: int
     flink_rpc: int
+
+
+class Hosts(msgspec.Struct, frozen=True):
+    """Hosts of the servers: this machine, except between containers."""
+
+    kafka: str = HOST
+    redis: str = HOST
+    clickhouse: str = HOST
+    flink: str = HOST
 
 
 class Parts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -112,6 +125,7 @@ class Settings(msgspec.Struct, frozen=True):
     home: Path
     parts: Path
     ports: Ports
+    hosts: Hosts = Hosts()
 
     @property
     def data(self) -> Path:
@@ -131,12 +145,12 @@ class Settings(msgspec.Struct, frozen=True):
     @property
     def kafka(self) -> str:
         """Bootstrap address."""
-        return f"{HOST}:{self.ports.kafka}"
+        return f"{self.hosts.kafka}:{self.ports.kafka}"
 
     @property
     def flink(self) -> str:
         """Address of Flink's REST interface."""
-        return f"http://{HOST}:{self.ports.flink_rest}"
+        return f"http://{self.hosts.flink}:{self.ports.flink_rest}"
 
     @property
     def checkpoints(self) -> Path:
@@ -160,7 +174,8 @@ def load(env: Mapping[str, str] | None = None) -> Settings:
     stack = loader.read("stack.yaml", Stack)
     home = Path(env.get("CDP_HOME") or PROJECT / ".cdp").expanduser().absolute()
     parts = Path(env.get("CDP_PARTS") or home / "parts").expanduser().absolute()
-    return Settings(stack=stack, home=home, parts=parts, ports=_ports(stack.ports, env))
+    hosts = Hosts(**{name: env[f"CDP_HOST_{name.upper()}"] for name in Hosts.__struct_fields__ if env.get(f"CDP_HOST_{name.upper()}")})
+    return Settings(stack=stack, home=home, parts=parts, ports=_ports(stack.ports, env), hosts=hosts)
 
 
 def _ports(ports: Ports, env: Mapping[str, str]) -> Ports:
@@ -192,8 +207,8 @@ def environment(settings: Settings | None = None) -> dict[str, str]:
         "CDP_PARTS": str(settings.parts),
         "CDP_CONFIG_DIR": str(loader.folder().absolute()),
         "CDP_KAFKA": settings.kafka,
-        "CDP_REDIS": f"redis://{HOST}:{ports.redis}/0",
-        "CDP_CLICKHOUSE_HOST": HOST,
+        "CDP_REDIS": f"redis://{settings.hosts.redis}:{ports.redis}/0",
+        "CDP_CLICKHOUSE_HOST": settings.hosts.clickhouse,
         "CDP_CLICKHOUSE_TCP": str(ports.clickhouse_tcp),
         "CDP_CLICKHOUSE_HTTP": str(ports.clickhouse_http),
         "CDP_FLINK": settings.flink,
