@@ -1,0 +1,125 @@
+"""The 360 card of a profile, for a terminal."""
+
+import datetime
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.columns import Columns
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from config.loader import Definitions
+from profile_store.profile import Profile
+
+LIVE_S = 86_400.0
+_SCORE_COLOURS = {0: "dim", 1: "red", 2: "yellow", 3: "white", 4: "green", 5: "bold green"}
+
+
+def moment(ms: float | None) -> str:
+    """A time in ms as text, `-` for none."""
+    return "-" if ms is None else datetime.datetime.fromtimestamp(ms / 1000, datetime.UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def number(value: Any) -> str:
+    """A value for a table: thousands separated, two decimals where there are any, `-` for null."""
+    if value is None:
+        return "-"
+    if isinstance(value, float) and not value.is_integer():
+        return f"{value:,.2f}"
+    return f"{value:,.0f}" if isinstance(value, int | float) else str(value)
+
+
+def card(profile: Profile, identifiers: Sequence[str], definitions: Definitions, currency: str, now_s: float, log_now_ms: int | None) -> RenderableType:
+    """Draw a profile.
+
+    Args:
+        profile: as read from the store.
+        identifiers: how the customer is known, ready to show.
+        definitions: windows, tags and what they say.
+        currency: of amounts.
+        now_s: wall clock.
+        log_now_ms: newest log time known, where a replay of old data makes the wall clock meaningless.
+    """
+    parts = [_head(profile, identifiers), Columns([_rfm(profile), _rhythm(profile, currency)], padding=(0, 4)), _tags(profile, definitions)]
+    parts += [_windows(profile.fields, definitions, currency), _likes(profile.fields), Text(_freshness(profile, now_s, log_now_ms), style="dim")]
+    return Panel(Group(*parts), title=f"profile {profile.profile_id}", subtitle=f"tenant {profile.tenant}", expand=False, padding=(1, 2))
+
+
+def _head(profile: Profile, identifiers: Sequence[str]) -> RenderableType:
+    grid = Table.grid(padding=(0, 2))
+    shown = list(identifiers[:6])
+    more = f" and {len(identifiers) - 6} more" if len(identifiers) > 6 else ""
+    grid.add_row("[bold]known as[/]", ", ".join(shown) + more)
+    grid.add_row("[bold]seen[/]", f"{moment(profile.number('first_seen_at'))} … {moment(profile.number('last_seen_at'))}")
+    return grid
+
+
+def _rfm(profile: Profile) -> RenderableType:
+    line = Text()
+    for letter, name in (("R", "r_score"), ("F", "f_score"), ("M", "m_score")):
+        score = int(profile.number(name) or 0)
+        line.append(f"{letter} {score}  ", style=_SCORE_COLOURS.get(score, ""))
+    line.append(profile.text("rfm_segment") or "", style="bold cyan")
+    line.append(f"  (cut points {number(profile.number('rfm_version'))})", style="dim")
+    return line
+
+
+def _rhythm(profile: Profile, currency: str) -> RenderableType:
+    fields = profile.fields
+    said = f"basket {number(fields.get('average_basket'))} {currency}, orders every {number(fields.get('mean_interpurchase_days'))} days, "
+    return Text(f"{said}last {number(fields.get('recency_days'))} days ago")
+
+
+def _tags(profile: Profile, definitions: Definitions) -> RenderableType:
+    grid = Table.grid(padding=(0, 2))
+    holding = set(profile.tags)
+    for rule in definitions.tags:
+        if rule.name in holding:
+            grid.add_row("[bold]tag[/]", f"[green]{rule.name}[/]", rule.says)
+    absent = [rule.name for rule in definitions.tags if rule.name not in holding]
+    if absent:
+        grid.add_row("[dim]not[/]", f"[dim]{', '.join(absent)}[/]")
+    return grid
+
+
+def _windows(fields: Mapping[str, Any], definitions: Definitions, currency: str) -> RenderableType:
+    features = definitions.features.features
+    windows = list(dict.fromkeys(window for feature in features for window in feature.windows))
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("")
+    for window in windows:
+        table.add_column(window, justify="right")
+    money = {feature.name for feature in features if feature.measure == "amount"}
+    money |= {feature.name for feature in features if set(feature.difference) & money}
+    for feature in features:
+        if len(feature.windows) > 1:
+            label = f"{feature.name} ({currency})" if feature.name in money else feature.name
+            table.add_row(label, *(number(fields.get(f"{feature.name}_{window}")) if window in feature.windows else "" for window in windows))
+    return table
+
+
+def _likes(fields: Mapping[str, Any]) -> RenderableType:
+    grid = Table.grid(padding=(0, 2))
+    products = fields.get("top_products") or []
+    if products:
+        grid.add_row("[bold]top products[/]", ", ".join(f"{name} × {number(units)}" for name, units in products))
+    channels: dict[str, int] = fields.get("channels") or {}
+    total = sum(channels.values())
+    if total:
+        ordered = sorted(channels.items(), key=lambda pair: -pair[1])
+        grid.add_row("[bold]channels[/]", ", ".join(f"{name} {count / total:.0%}" for name, count in ordered))
+    grid.add_row("[bold]activity[/]", f"{number(fields.get('sessions'))} sessions, {number(fields.get('interactions_30d'))} interactions in 30 days")
+    return grid
+
+
+def _freshness(profile: Profile, now_s: float, log_now_ms: int | None) -> str:
+    version = f"version {profile.version[0]}-{profile.version[1]}"
+    age_s = profile.age_s(now_s)
+    if age_s < LIVE_S:
+        return f"true for {moment(profile.at)} UTC, {age_s:.1f} s ago; {version}"
+    behind = ""
+    if log_now_ms is not None:
+        behind = f", {max(0.0, (log_now_ms - profile.at) / 1000):,.0f} s before the newest event of the log"
+    return f"true for {moment(profile.at)} UTC (log time{behind}); {version}"

@@ -1,0 +1,169 @@
+"""`cdp profile`: one customer, seen from all sides."""
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from profile_store.profile import Profile
+
+profile_app = typer.Typer(help="One customer, seen from all sides.", no_args_is_help=True)
+Who = Annotated[str, typer.Argument(help="An identifier, namespace:value, e.g. user_id:17850.")]
+TenantName = Annotated[str, typer.Option("--tenant", help="Whose customer; default: the platform's default tenant.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(profile_app, name="profile")
+
+
+class UnknownProfileError(LookupError):
+    """Nobody is known under the identifier."""
+
+
+@profile_app.command()
+def get(
+    identifier: Who,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the fields as JSON.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Show each change as it comes, until Ctrl-C.")] = False,
+    tenant: TenantName = "",
+) -> None:
+    """Show a customer as marketing systems see it: live, from Redis."""
+    from cli import stores
+
+    owner = stores.tenant_or_default(tenant)
+    client = stores.profiles(owner)
+    if not watch:
+        _show(identifier, _known(client.get(identifier), identifier, owner), as_json)
+        return
+    try:
+        _follow(identifier, client.watch(identifier), as_json)
+    except KeyboardInterrupt:
+        raise typer.Exit from None
+
+
+@profile_app.command()
+def why(identifier: Who, tag: Annotated[str, typer.Argument(help="Name of a tag of config/tags.yaml.")], tenant: TenantName = "") -> None:
+    """Say why a customer has a tag, or has it not."""
+    from rich.console import Console
+
+    from cli import stores
+    from cli.profile_card import moment
+    from cli.why import sentence, tree
+    from config import loader
+    from pipelines.audiences.rules import RuleBook
+
+    owner = stores.tenant_or_default(tenant)
+    definitions = loader.definitions()
+    rule = next((rule for rule in definitions.tags if rule.name == tag), None)
+    expression = RuleBook(definitions).tag(tag)
+    if rule is None or expression is None:
+        raise UnknownTagError(f"there is no tag `{tag}`; there are {', '.join(rule.name for rule in definitions.tags)} (config/tags.yaml)")
+    profile = _known(stores.profiles(owner).get(identifier), identifier, owner)
+    part = expression.explain(profile.fields)
+    console = Console()
+    console.print(sentence(identifier, tag, rule.says, part), soft_wrap=True, highlight=False)
+    console.print(tree(part))
+    console.print(f"values as of {moment(profile.at)} UTC, version {profile.version[0]}-{profile.version[1]}", style="dim")
+    if (tag in profile.tags) != part.holds:
+        told = "has it" if tag in profile.tags else "does not have it"
+        console.print(f"[yellow]The published profile {told}: it was judged by another version of the rule.[/]")
+
+
+@profile_app.command()
+def history(
+    identifier: Who,
+    fields: Annotated[str, typer.Option(help="Fields to show, separated by commas.")] = "rfm_segment,r_score,f_score,m_score,orders_lifetime,net_lifetime",
+    every: Annotated[bool, typer.Option("--all", help="Every version, not only those in which a shown field or a tag changed.")] = False,
+    last: Annotated[int, typer.Option(help="At most this many lines, the newest.")] = 30,
+    tenant: TenantName = "",
+) -> None:
+    """Show how a customer came to be as it is: versions over time, from ClickHouse."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from cli import stores
+    from cli.profile_card import number
+    from cli.profile_history import versions
+
+    owner, names = stores.tenant_or_default(tenant), [name.strip() for name in fields.split(",") if name.strip()]
+    node = stores.node_of(owner, identifier)
+    found = list(versions(stores.history(), owner, node or "", names, every))
+    if not found:
+        raise UnknownProfileError(f"no profile of `{identifier}` in the history of tenant {owner}; is job `history` running (`cdp status`)?")
+    table = Table("at (UTC)", "version", "cause", "tags", *names, box=None, header_style="bold")
+    for version in found[-last:]:
+        tags = " ".join([*(f"[green]+{tag}[/]" for tag in version.entered), *(f"[red]-{tag}[/]" for tag in version.exited)])
+        table.add_row(version.at, version.version, version.cause, tags, *(number(version.fields.get(name)) for name in names))
+    console = Console()
+    console.print(table)
+    if len(found) > last:
+        console.print(f"{len(found) - last} earlier ones not shown; --last shows more", style="dim")
+
+
+@profile_app.command()
+def rebuild() -> None:
+    """Write every profile's newest change from Kafka into Redis; what Redis holds newer stays."""
+    from rich.console import Console
+
+    from cli.profile_rebuild import rebuild as run
+
+    with Console(stderr=True).status("reading cdp.profile.changes") as status:
+        result = run(lambda text: status.update(text))
+    print(f"{result.written:,} profiles written, {result.stale:,} were newer in Redis already")
+
+
+class UnknownTagError(LookupError):
+    """There is no tag of this name."""
+
+
+def _known(profile: "Profile | None", identifier: str, tenant: str) -> "Profile":
+    if profile is None:
+        raise UnknownProfileError(f"nobody is known as `{identifier}` in tenant {tenant}; try `cdp tail` to see who passes")
+    return profile
+
+
+def _show(identifier: str, profile: "Profile", as_json: bool) -> None:
+    from rich.console import Console
+
+    if as_json:
+        print(_json(profile))
+    else:
+        Console().print(_card(identifier, profile))
+
+
+def _follow(identifier: str, profiles: "Iterator[Profile | None]", as_json: bool) -> None:
+    from rich.console import Console
+    from rich.live import Live
+
+    console = Console()
+    if as_json or not console.is_terminal:
+        for profile in profiles:
+            if profile is not None:
+                _show(identifier, profile, as_json)
+        return
+    with Live(console=console, auto_refresh=False) as live:
+        for profile in profiles:
+            live.update(_card(identifier, profile) if profile else f"nobody is known as {identifier} yet; waiting", refresh=True)
+
+
+def _json(profile: "Profile") -> str:
+    import msgspec
+
+    version = f"{profile.version[0]}-{profile.version[1]}"
+    head = {"tenant": profile.tenant, "profile_id": profile.profile_id, "version": version, "at": profile.at}
+    return msgspec.json.encode({**head, "fields": profile.fields}).decode()
+
+
+def _card(identifier: str, profile: "Profile") -> Any:
+    from cli import stores
+    from cli.profile_card import card
+    from cli.profile_history import background
+    from config import loader
+
+    known = background(stores.history(), profile.tenant, profile.profile_id)
+    nodes = [stores.shown_node(node) for node in known.nodes] or [identifier]
+    currency = loader.platform().tenants[profile.tenant].currency
+    return card(profile, nodes, loader.definitions(), currency, time.time(), known.log_now_ms)

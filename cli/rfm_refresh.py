@@ -1,0 +1,194 @@
+"""One refresh of a tenant's cut points: read, compare, publish, poke, and see that it arrived."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import msgspec
+from confluent_kafka import KafkaError, Message, Producer
+from redis import Redis
+
+from cli.audit.topics import Reader
+from config.loader import CutPoints, Definitions, Platform
+from pipelines.audiences.rules import RuleBook
+from pipelines.history import cut_points
+from pipelines.history.cut_points import Customer, Effect
+from pipelines.history.views import profile_columns
+from profile_store import layout
+from sinks.clickhouse import ClickHouse
+
+DEFINITIONS: Final = "cdp.definitions"
+POKES: Final = "cdp.pokes"
+DAY_MS: Final = 86_400_000
+BATCH: Final = 500
+POKE_AGAIN_S: Final = 10.0
+Tell = Callable[[str], None]
+
+
+class RefreshError(RuntimeError):
+    """The refresh cannot go on; the message says why."""
+
+
+class Outcome(msgspec.Struct):
+    """What a refresh found.
+
+    Attributes:
+        tenant: whose.
+        customers: profiles with an order.
+        old: cut points in force.
+        new: cut points computed; their version is one more when they are to be published.
+        reasons: what moved, in words; empty when nothing did.
+        effect: what the new ones change.
+    """
+
+    tenant: str
+    customers: int
+    old: CutPoints
+    new: CutPoints
+    reasons: list[str]
+    effect: Effect
+
+
+def look(server: ClickHouse, platform: Platform, definitions: Definitions, tenant: str, tell: Tell) -> Outcome | None:
+    """Compute a tenant's cut points and compare them with those in force; None for a tenant without orders."""
+    tell(f"{tenant}: reading profiles")
+    rules = RuleBook(definitions)
+    found = customers(server, definitions, rules, tenant)
+    if not found:
+        return None
+    old = in_force(platform.kafka.bootstrap, definitions).get(tenant, definitions.rfm.initial)
+    new = cut_points.quantiles(found, definitions.rfm, old.version + 1)
+    tell(f"{tenant}: comparing {len(found):,} customers")
+    reasons = cut_points.moved(old, new, definitions.rfm.tolerance)
+    return Outcome(tenant, len(found), old, new, reasons, cut_points.effect(found, rules, old, new))
+
+
+def customers(server: ClickHouse, definitions: Definitions, rules: RuleBook, tenant: str) -> list[Customer]:
+    """Profiles with an order, and the fields the rules read. What depends on the clock is reckoned for the newest log time of the tenant."""
+    readable = profile_columns(definitions)
+    names = sorted(name for name in rules.reads | {definitions.rfm.recency, "orders_lifetime"} if name in readable)
+    query = f"""
+        WITH (SELECT max(log_time) FROM events WHERE tenant = {{tenant:String}}) AS now
+        SELECT profile_id, {", ".join(names)}, toUnixTimestamp64Milli(now) - toUnixTimestamp64Milli(last_order_at) AS since_ms
+        FROM profiles WHERE tenant = {{tenant:String}} AND orders_lifetime > 0 AND last_order_at IS NOT NULL"""
+    found = []
+    for row in server.rows(query, {"tenant": tenant}):
+        days = row.pop("since_ms") / DAY_MS
+        mean = row.get("mean_interpurchase_days")
+        clock = {"recency_days": days, "current_interval_days": days, "recency_ratio": days / mean if mean else None}
+        found.append(Customer(row.pop("profile_id"), {**row, **clock}))
+    return found
+
+
+def in_force(bootstrap: str, definitions: Definitions) -> dict[str, CutPoints]:
+    """The newest published cut points by tenant; tenants without one use the configured ones."""
+    newest: dict[str, CutPoints] = {}
+
+    def take(_topic: str, message: Message) -> None:
+        value = message.value()
+        found = cut_points.parse_definition(value) if value else None
+        if found and found[1].version > newest.get(found[0], definitions.rfm.initial).version:
+            newest[found[0]] = found[1]
+
+    reader = Reader(bootstrap, [DEFINITIONS], take)
+    try:
+        reader.read_on()
+    finally:
+        reader.close()
+    return newest
+
+
+class Publisher:
+    """Writes to the control topics and makes sure that it arrived.
+
+    Args:
+        bootstrap: Kafka's address.
+    """
+
+    def __init__(self, bootstrap: str) -> None:
+        self._failed: KafkaError | None = None
+        self._producer = Producer({"bootstrap.servers": bootstrap, "acks": "all", "enable.idempotence": True, "linger.ms": 20, "log_level": 2})
+
+    def publish(self, tenant: str, cuts: CutPoints) -> None:
+        """Publish cut points."""
+        key, value = cut_points.definition(tenant, cuts)
+        self._send(DEFINITIONS, key, value)
+        self.flush()
+
+    def poke(self, tenant: str, profile_ids: Sequence[str], reason: str) -> None:
+        """Make profiles look at themselves again."""
+        for profile_id in profile_ids:
+            self._send(POKES, profile_id, cut_points.poke(tenant, profile_id, reason))
+        self.flush()
+
+    def flush(self) -> None:
+        """Wait until Kafka has everything.
+
+        Raises:
+            RefreshError: it has not.
+        """
+        left = self._producer.flush(30)
+        if self._failed or left:
+            why = self._failed.str() if self._failed else "Kafka does not answer"
+            raise RefreshError(f"records were not accepted ({why}); run the command again, repeating it is harmless")
+
+    def _send(self, topic: str, key: str, value: bytes) -> None:
+        while True:
+            try:
+                self._producer.produce(topic, value, key, on_delivery=self._delivered)
+            except BufferError:
+                self._producer.poll(0.1)
+            else:
+                self._producer.poll(0)
+                return
+
+    def _delivered(self, error: KafkaError | None, _message: Message) -> None:
+        self._failed = self._failed or error
+
+
+def carry_out(publisher: Publisher, redis_url: str, outcome: Outcome, wait_s: float, tell: Tell) -> list[str]:
+    """Publish an outcome and poke whom it concerns until they show it.
+
+    A poke may overtake the definition on its way to the profile's operator, and then changes nothing: who has not changed is poked again.
+
+    Args:
+        publisher: where to.
+        redis_url: profile store, to see the profiles change.
+        outcome: from `look`.
+        wait_s: how long to wait for the profiles; 0: poke once and do not look.
+        tell: takes a line about what goes on.
+
+    Returns:
+        Profiles that have not changed by then; nothing is known of them when `wait_s` is 0.
+    """
+    tenant, version = outcome.tenant, outcome.new.version
+    waiting = outcome.effect.moved
+    publisher.publish(tenant, outcome.new)
+    reason = f"cut points version {version}"
+    until = time.monotonic() + wait_s
+    redis: Any = Redis.from_url(redis_url, socket_timeout=30)
+    poked_at = -POKE_AGAIN_S
+    while waiting:
+        if time.monotonic() - poked_at >= POKE_AGAIN_S:
+            for first in range(0, len(waiting), 10 * BATCH):
+                publisher.poke(tenant, waiting[first : first + 10 * BATCH], reason)
+                tell(f"{tenant}: poked {min(first + 10 * BATCH, len(waiting)):,} of {len(waiting):,} profiles")
+            poked_at = time.monotonic()
+        if time.monotonic() > until:
+            break
+        time.sleep(0.5)
+        waiting = _behind(redis, tenant, waiting, version)
+        tell(f"{tenant}: {len(outcome.effect.moved) - len(waiting):,} of {len(outcome.effect.moved):,} profiles show version {version}")
+    return waiting
+
+
+def _behind(redis: Any, tenant: str, profile_ids: Sequence[str], version: int) -> list[str]:
+    behind = []
+    for first in range(0, len(profile_ids), BATCH):
+        batch = profile_ids[first : first + BATCH]
+        pipeline = redis.pipeline(transaction=False)
+        for profile_id in batch:
+            pipeline.hget(layout.profile_key(tenant, profile_id), "rfm_version")
+        shown = pipeline.execute()
+        behind += [profile_id for profile_id, value in zip(batch, shown, strict=True) if value is None or layout.decode_value(value) < version]
+    return behind

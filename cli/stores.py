@@ -1,0 +1,72 @@
+"""The stores as the commands open them: with the platform's addresses and its own reading of identifiers."""
+
+import os
+from pathlib import Path
+
+from config import loader
+from pipelines.identity.nodes import Nodes
+from profile_store.client import Client
+from profile_store.lookup import Normaliser, default_normaliser, parse_identifier
+from sinks.clickhouse import ClickHouse
+
+QUICK_S = 5.0
+
+
+class TenantError(ValueError):
+    """The tenant is not in `config/platform.yaml`."""
+
+
+def tenant_or_default(name: str) -> str:
+    """The tenant named, or the platform's default for an empty name.
+
+    Raises:
+        TenantError: there is none of this name.
+    """
+    platform = loader.platform()
+    if name and name not in platform.tenants:
+        raise TenantError(f"no tenant `{name}`; there are {', '.join(platform.tenants)} (config/platform.yaml)")
+    return name or platform.default_tenant
+
+
+def normaliser() -> Normaliser:
+    """The platform's reading of identifier values; without the key file of this installation, identifiers marked `pii` cannot be read."""
+    identity = loader.identity()
+    path = os.environ.get("CDP_HMAC_KEY_FILE")
+    if not path or not Path(path).exists():
+        pii = {namespace.name for namespace in identity.namespaces if namespace.pii}
+        return lambda tenant, namespace, value: None if namespace in pii else default_normaliser(tenant, namespace, value)
+    nodes = Nodes(identity, Path(path).read_bytes())
+
+    def normalise(tenant: str, namespace: str, value: str) -> str | None:
+        key = nodes.key(tenant, namespace, value)
+        return key.split("|", 2)[2] if key else None
+
+    return normalise
+
+
+def profiles(tenant: str) -> Client:
+    """A client of the profile store."""
+    return Client(loader.platform().redis.url, tenant, normaliser())
+
+
+def node_of(tenant: str, identifier: str) -> str | None:
+    """The node key of an identifier, None when it identifies nobody.
+
+    Raises:
+        IdentifierError: it is not `namespace:value`.
+    """
+    namespace, raw = parse_identifier(identifier)
+    value = normaliser()(tenant, namespace, raw)
+    return None if value is None else f"{tenant}|{namespace}|{value}"
+
+
+def history() -> ClickHouse:
+    """ClickHouse, for questions that are answered at once or not at all."""
+    return ClickHouse(loader.platform().clickhouse, answer_timeout_s=QUICK_S)
+
+
+def shown_node(node: str) -> str:
+    """A node key as people write it; values that stand for personal data are marked."""
+    _, namespace, value = node.split("|", 2)
+    pii = {space.name for space in loader.identity().namespaces if space.pii}
+    return f"{namespace}:{value[:8]}… (hashed)" if namespace in pii else f"{namespace}:{value}"

@@ -1,0 +1,52 @@
+"""Why a profile has a tag, or has it not: the rule's parts with the values found, and one sentence."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.tree import Tree
+
+from pipelines.audiences.expressions import Part
+
+
+def tree(part: Part) -> Tree:
+    """The rule as a tree, each part with its verdict and the values it read."""
+    root = Tree(_label(part), guide_style="dim")
+    _grow(root, part)
+    return root
+
+
+def _grow(branch: Tree, part: Part) -> None:
+    for inner in part.parts:
+        _grow(branch.add(_label(inner)), inner)
+
+
+def _label(part: Part) -> str:
+    found = f"  [dim]({_values(part.found)})[/]" if part.found else ""
+    return f"[green]✓[/] {part.text}{found}" if part.holds else f"[red]✗[/] {part.text}{found}"
+
+
+def _values(found: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} = {_value(value)}" for name, value in found.items())
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def reasons(part: Part) -> list[Part]:
+    """The comparisons that decide: of a condition that holds those that make it hold, of one that does not those that keep it from holding."""
+    if not part.parts:
+        return [part]
+    if len(part.parts) == 1:
+        return reasons(part.parts[0])
+    deciding = [inner for inner in part.parts if inner.holds == part.holds]
+    return [reason for inner in deciding for reason in reasons(inner)]
+
+
+def sentence(who: str, tag: str, says: str, part: Part) -> str:
+    """One sentence that says why."""
+    because = " and ".join(f"{reason.text} {'holds' if reason.holds else 'does not hold'} ({_values(reason.found)})" for reason in reasons(part))
+    meaning = f" ({says})" if says else ""
+    return f"{who} {'has' if part.holds else 'does not have'} the tag {tag}{meaning}, because {because}."
