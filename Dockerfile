@@ -7,6 +7,11 @@ FROM maven:3.9-eclipse-temurin-17 AS connector
 RUN mvn -q -B org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy \
     -Dartifact=org.apache.flink:flink-sql-connector-kafka:5.0.0-2.2 -DoutputDirectory=/flink-connector
 
+# The full Python image has the compiler that one of the packages needs.
+FROM python:3.11-bookworm AS packages
+COPY requirements.lock ./
+RUN pip install --no-cache-dir --disable-pip-version-check --prefix=/packages --require-hashes -r requirements.lock
+
 FROM python:3.11-slim-bookworm
 COPY --from=flink /opt/java/openjdk /opt/java/openjdk
 ENV JAVA_HOME=/opt/java/openjdk \
@@ -15,8 +20,7 @@ ENV JAVA_HOME=/opt/java/openjdk \
     CDP_HOME=/var/lib/cdp \
     CDP_PARTS=/opt/cdp-parts
 WORKDIR /opt/cdp
-COPY requirements.lock ./
-RUN pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements.lock
+COPY --from=packages /packages /usr/local
 COPY --from=connector /flink-connector /opt/cdp-parts/flink-connector
 COPY . .
 RUN pip install --no-cache-dir --disable-pip-version-check --no-deps -e . \

@@ -1,6 +1,7 @@
 """docker-compose.yml is valid Compose, and says the same as the local stack: ports, settings, images, topics.
 
-`schemas/compose-spec.json` is the JSON schema of the Compose Specification (Apache License 2.0), as shipped in the npm package dclint 3.1.0.
+`schemas/compose-spec.json` is the JSON schema of the Compose Specification (Apache License 2.0), as shipped in the npm package
+dclint 3.1.0.
 """
 
 import json
