@@ -1,5 +1,6 @@
 """Bring the stack up and down: what `cdp up` and `cdp down` do, callable from tests and from other commands."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -73,6 +74,12 @@ def down(settings: Settings, say: Callable[[str], None] = lambda _line: None) ->
     if supervisor:
         process.stop([supervisor.identity], 10.0)
         count += 1
+    return count + stop_services(settings, say)
+
+
+def stop_services(settings: Settings, say: Callable[[str], None] = lambda _line: None) -> int:
+    """Stop all processes of this home but the calling one, workers before servers; nobody may restart them meanwhile."""
+    count = 0
     (settings.run / "wanted.json").unlink(missing_ok=True)
     for last in (False, True):
         wave = [identity for name, identity in _ours(settings) if (name in LAST) == last]
@@ -88,6 +95,7 @@ def down(settings: Settings, say: Callable[[str], None] = lambda _line: None) ->
 def _ours(settings: Settings) -> list[tuple[str, Identity]]:
     """Processes with a record, and those that carry this home's mark (children without a record included)."""
     found = {(path.stem, record.identity) for path in settings.run.glob("*.json") if (record := process.read_record(path))}
+    found = {(name, identity) for name, identity in found if identity.pid != os.getpid()}
     found |= {(name, identity) for name, identities in process.belonging_to(settings.home).items() for identity in identities}
     return sorted(found, key=lambda pair: pair[1].pid)
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 
-from stack import board, catalogue, process
+from stack import board, catalogue, control, process
 from stack.board import ServiceState
 from stack.job_keeper import JobKeeper
 from stack.keeper import Keeper
@@ -46,11 +46,15 @@ def main() -> None:
     signal.signal(signal.SIGINT, end)
     log(f"supervisor: started, pid {identity.pid}")
     supervise(settings, identity, halt)
-    log("supervisor: ended, services left as they are")
+    if halt.is_set():
+        log("supervisor: ended, services left as they are")
+    else:
+        log(f"supervisor: the process it works for is gone, {control.stop_services(settings)} services stopped")
 
 
 def supervise(settings: Settings, identity: process.Identity, halt: threading.Event) -> None:
-    """Keep everything as wanted until told to halt."""
+    """Keep everything as wanted until told to halt, or until the owner is gone."""
+    owner = _owner()
     processes: dict[str, Keeper] = {}
     for service in catalogue.services(settings):
         processes[service.name] = Keeper(service, settings, processes, log)
@@ -63,7 +67,7 @@ def supervise(settings: Settings, identity: process.Identity, halt: threading.Ev
         keeper.start()
     last_shown: dict[str, ServiceState] = {}
     last_write = 0.0
-    while not halt.wait(LOOP_S):
+    while not halt.wait(LOOP_S) and (owner is None or process.is_alive(owner)):
         _apply_wanted(settings, keepers)
         shown = {name: _copy(keeper.state) for name, keeper in keepers.items()}
         if shown != last_shown or time.monotonic() - last_write > 1.0:
@@ -75,6 +79,12 @@ def supervise(settings: Settings, identity: process.Identity, halt: threading.Ev
         keeper.halt()
     for keeper in keepers.values():
         keeper.join(5.0)
+
+
+def _owner() -> process.Identity | None:
+    """The process named by `CDP_OWNER` (`pid:start ticks`): tests that are killed must not leave servers behind."""
+    pid, _, ticks = os.environ.get("CDP_OWNER", "").partition(":")
+    return process.Identity(int(pid), int(ticks), process.boot_id()) if pid and ticks else None
 
 
 def log(line: str) -> None:

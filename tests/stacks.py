@@ -13,7 +13,7 @@ import yaml
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from config import loader
-from stack import board, control, settings
+from stack import board, control, process, settings
 from stack.settings import PROJECT, Settings
 
 POLL_S = 0.1
@@ -30,6 +30,9 @@ class Stack:
     def __init__(self, home: Path, config: Path | None = None) -> None:
         parts = os.environ.get("CDP_PARTS") or str(PROJECT / ".cdp" / "parts")
         self._own = {"CDP_HOME": str(home), "CDP_PARTS": parts, "CDP_PORT_BASE": str(free_ports(len(settings.Ports.__struct_fields__)))}
+        me = process.identify(os.getpid())
+        assert me is not None
+        self._own["CDP_OWNER"] = f"{me.pid}:{me.started_ticks}"
         if config:
             self._own["CDP_CONFIG_DIR"] = str(config)
         with self.pointed_at():

@@ -123,6 +123,21 @@ def test_down_leaves_no_process_even_when_the_supervisor_and_the_records_are_gon
         assert other.down() == 0
 
 
+def test_a_test_that_is_killed_leaves_no_server_behind(tmp_path: Path) -> None:
+    code = f"""
+import os, pathlib, signal
+from tests.stacks import Stack
+stack = Stack(pathlib.Path({str(tmp_path)!r}) / "home")
+with stack.pointed_at():
+    stack.up("redis")
+    print(stack.state("redis").pid, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    said = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, timeout=60, check=False)
+    server = int(said.stdout)
+    eventually(lambda: process.identify(server) is None and not process.belonging_to(tmp_path / "home"), "all of it is gone", 20.0)
+
+
 def test_data_survives_down_and_up(tmp_path: Path) -> None:
     import redis
 
