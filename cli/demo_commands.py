@@ -15,6 +15,7 @@ def demo_command(
     customers: Annotated[int, typer.Option(help="Only N of the customers (0: all).")] = 0,
     live_events: Annotated[int, typer.Option(help="How many live events to measure the latency with.")] = 300,
     live_rate: Annotated[float, typer.Option(help="Live events per second.")] = 20.0,
+    from_nothing: Annotated[bool, typer.Option("--from-nothing", help="Stop the stack and DELETE its data first.")] = False,
 ) -> None:
     """Start everything, replay a year of a real shop, and show what became of it."""
     from rich.console import Console
@@ -25,7 +26,7 @@ def demo_command(
     console = Console()
     options = replay.Options(Slice(limit_days, customers), shift=True)
     try:
-        tour.Tour(console, tour.Length(options, live_events, live_rate)).run()
+        tour.Tour(console, tour.Length(options, live_events, live_rate, from_nothing)).run()
     except tour.TourError as error:
         console.print(f"[red]demo:[/red] {error}")
         raise typer.Exit(1) from None

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Container, Sequence
+from fractions import Fraction
 from typing import Any
 
 from tests.oracle.envelope import Event
@@ -137,16 +138,18 @@ def _times(parts: list[_Node]) -> Fields:
 
 
 def _rhythm(fields: Fields, at_ms: int) -> Fields:
+    """Quotients are rounded once, at the end: at the very moment a threshold is reached, the value stands on it."""
     orders, first, last = fields["orders_lifetime"], fields["first_order_at"], fields["last_order_at"]
-    mean = (last - first) / (orders - 1) / DAY_MS if orders >= 2 else None
-    recency = (at_ms - last) / DAY_MS if last is not None else None
-    return {
-        "average_basket": fields["gross_lifetime"] / orders if orders else None,
+    mean = Fraction(last - first, (orders - 1) * DAY_MS) if orders >= 2 else None
+    recency = Fraction(at_ms - last, DAY_MS) if last is not None else None
+    exact = {
+        "average_basket": Fraction(round(fields["gross_lifetime"] * 100), 100 * orders) if orders else None,
         "mean_interpurchase_days": mean,
         "current_interval_days": recency,
         "recency_days": recency,
         "recency_ratio": recency / mean if mean and recency is not None else None,
     }
+    return {name: None if value is None else float(value) for name, value in exact.items()}
 
 
 def _scores(fields: Fields, cuts: CutPoints) -> Fields:
