@@ -75,10 +75,12 @@ class RuleBook:
         base = {field.name for field in published_fields(definitions.features)} | set(PLAIN_FIELDS)
         known = base | set(SCORES) | {"rfm_segment"}
         self._raw = (rfm.recency, rfm.frequency, rfm.monetary)
+        self._score_reads = frozenset({*self._raw, "orders_lifetime", "last_order_at"})
         self._segments = [(rule.name, Expression(rule.when, known, f"config/segments.yaml: {rule.name}")) for rule in definitions.segments]
         self._tags = [(rule.name, Expression(rule.when, known, f"config/tags.yaml: {rule.name}")) for rule in definitions.tags]
+        self._segment_reads = frozenset().union(*(rule.names for _, rule in self._segments))
         rules = [expression for _, expression in self._segments + self._tags]
-        self.reads: frozenset[str] = frozenset(self._raw).union(*(rule.names for rule in rules))
+        self.reads: frozenset[str] = frozenset({*self._raw, "orders_lifetime"}).union(*(rule.names for rule in rules))
         self._timed = [comparison for rule in rules for comparison in rule.comparisons if comparison.names & CLOCK_FIELDS]
         # What the next flip by time depends on: where the clock fields start from, and whatever they are compared with.
         self._flip_reads = _CLOCK_BASES.union(*(comparison.names for comparison in self._timed)) - CLOCK_FIELDS
@@ -100,20 +102,46 @@ class RuleBook:
         """Whether a change of these fields can move the next flip by time."""
         return not self._flip_reads.isdisjoint(changed)
 
-    def judge(self, fields: Mapping[str, Any], cuts: CutPoints) -> Verdict:
-        """Scores, segment and tags for a profile's fields."""
-        recency, frequency, monetary = (fields.get(name) for name in self._raw)
-        scores = (0, 0, 0)
-        if fields.get("orders_lifetime"):
-            scores = (
-                0 if recency is None else 5 - _above(recency, cuts.recency),
-                1 + _above(frequency or 0, cuts.frequency),
-                1 + _above(monetary or 0, cuts.monetary),
-            )
+    def judge(self, fields: Mapping[str, Any], cuts: CutPoints, old: Verdict | None = None, changed: Mapping[str, Any] | None = None) -> Verdict:
+        """Scores, segment and tags for a profile's fields.
+
+        Args:
+            fields: the profile.
+            cuts: cut points in force.
+            old: an earlier verdict by the same cut points; only what `changed` touches is looked at again.
+            changed: fields that have changed since; ignored without `old`.
+        """
+        if old is None or changed is None or not self._score_reads.isdisjoint(changed):
+            scores = self._scores(fields, cuts)
+        else:
+            scores = old.scores
         view = {**fields, "r_score": scores[0], "f_score": scores[1], "m_score": scores[2]}
-        segment = next((name for name, rule in self._segments if rule.holds(view)), "")
+        if old is None or changed is None:
+            segment = self._segment(view)
+            view["rfm_segment"] = segment
+            return Verdict(scores, segment, [name for name, rule in self._tags if rule.holds(view)], cuts.version)
+        moved = set(changed) if _CLOCK_BASES.isdisjoint(changed) else {*changed, *CLOCK_FIELDS}
+        moved.update(name for name, before, now in zip(SCORES, old.scores, scores, strict=True) if before != now)
+        segment = old.segment if self._segment_reads.isdisjoint(moved) else self._segment(view)
         view["rfm_segment"] = segment
-        return Verdict(scores, segment, [name for name, rule in self._tags if rule.holds(view)], cuts.version)
+        if segment != old.segment:
+            moved.add("rfm_segment")
+        held = old.tags
+        tags = [name for name, rule in self._tags if (name in held if rule.names.isdisjoint(moved) else rule.holds(view))]
+        return Verdict(scores, segment, tags, cuts.version)
+
+    def _segment(self, view: Mapping[str, Any]) -> str:
+        return next((name for name, rule in self._segments if rule.holds(view)), "")
+
+    def _scores(self, fields: Mapping[str, Any], cuts: CutPoints) -> tuple[int, int, int]:
+        if not fields.get("orders_lifetime"):
+            return 0, 0, 0
+        recency, frequency, monetary = (fields.get(name) for name in self._raw)
+        return (
+            0 if recency is None else 5 - _above(recency, cuts.recency),
+            1 + _above(frequency or 0, cuts.frequency),
+            1 + _above(monetary or 0, cuts.monetary),
+        )
 
     def next_flip(self, fields: Mapping[str, Any], cuts: CutPoints, now: int) -> int | None:
         """The first moment after `now` (ms) at which a comparison with a clock field or a recency cut point turns by time alone."""

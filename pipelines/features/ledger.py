@@ -196,7 +196,7 @@ class Ledger:
         return Product([], []) if blob is None else _product(blob)
 
     def _rematch(self, product: Product) -> None:
-        if not product.refunded:
+        if not product.refunded and not product.unmatched:
             return
         unmatched = unmatched_lines(product)
         self._summary.unmatched += unmatched - product.unmatched

@@ -12,7 +12,7 @@ from pipelines.features.plan import Ask, Plan
 from pipelines.features.series import NEVER, Series, Window
 from pipelines.features.sessions import Sessions
 from pipelines.identity.nodes import phase_ms, profile_of
-from pipelines.ingest.dedupe import IdStore, Seen
+from pipelines.ingest.dedupe import Ids, IdStore, Seen
 from pipelines.wire import Alias, Event, Join, Leave, Update, Value
 
 FORMAT: Final = 1
@@ -57,17 +57,19 @@ class Live:
     Attributes:
         key: node key.
         state: the persisted part.
+        ids: message ids seen, indexed.
         phase: tile phase, ms.
         values: values as last sent to the profile.
         due: series -> the earliest moment at which one of its values may change by time alone.
         timers: series -> the moment by which that has to be acted upon (at once for values that rules read, else within the refresh time).
     """
 
-    __slots__ = ("due", "key", "phase", "state", "timers", "values")
+    __slots__ = ("due", "ids", "key", "phase", "state", "timers", "values")
 
     def __init__(self, key: str, state: NodeState, phase: int) -> None:
         self.key = key
         self.state = state
+        self.ids = Ids(state.seen)
         self.phase = phase
         self.values: dict[str, Value] = {}
         self.due: dict[str, int] = {}
@@ -155,11 +157,11 @@ class NodeLogic:
             stores: ledger and spilled ids of this node.
         """
         state = live.state
-        known = state.seen.find(event.id_hash, stores.ids)
+        known = live.ids.find(event.id_hash, stores.ids)
         if known is not None:
             return Duplicate() if known == event.fingerprint else Conflict()
         state.clock = max(state.clock, event.log_time)
-        state.seen.remember(event.id_hash, event.fingerprint, state.clock, self._dedupe_ms, stores.ids)
+        live.ids.remember(event.id_hash, event.fingerprint, state.clock, self._dedupe_ms, stores.ids)
         state.seq += 1
         touched: list[str] = []
         if event.late:
@@ -221,7 +223,7 @@ class NodeLogic:
         plan, state, time = self._plan, live.state, event.event_time
         touched = [*plan.by_event.get(event.name, ()), *plan.by_type.get(event.type, ())]
         for name in touched:
-            _series(state, name).add(time, 1, 0)
+            _series(state, name, counting=True).add(time, 1, 0)
         if event.facts is not None:
             ledger = Ledger(stores.ledger, state.summary, _series(state, "orders"), _series(state, "refunds"))
             if ledger.apply(event.facts, time, event.message_id):
@@ -301,8 +303,8 @@ def _by_window(asks: list[Ask], plan: Plan) -> list[_Asked]:
     return [_Asked(window, any(ask.name in plan.exact for ask in group), [(ask.name, ask.amount) for ask in group]) for window, group in grouped.items()]
 
 
-def _series(state: NodeState, name: str) -> Series:
+def _series(state: NodeState, name: str, *, counting: bool = False) -> Series:
     series = state.series.get(name)
     if series is None:
-        series = state.series[name] = Series.empty()
+        series = state.series[name] = Series.empty(counting=counting)
     return series

@@ -29,7 +29,7 @@ class Series(msgspec.Struct, array_like=True):
     Attributes:
         times: entry times in ms, ascending.
         counts: running count up to and including each entry.
-        amounts: running amount in minor units.
+        amounts: running amount in minor units; empty in a series that only counts.
     """
 
     times: list[int]
@@ -37,9 +37,9 @@ class Series(msgspec.Struct, array_like=True):
     amounts: list[int]
 
     @classmethod
-    def empty(cls) -> "Series":
-        """A series without entries."""
-        return cls([0], [0], [0])
+    def empty(cls, *, counting: bool = False) -> "Series":
+        """A series without entries; one that only counts keeps no amounts."""
+        return cls([0], [0], [] if counting else [0])
 
     def add(self, time: int, count: int, amount: int) -> None:
         """Add to the entry at a time, making it if need be; an entry whose count returns to 0 is removed.
@@ -53,7 +53,8 @@ class Series(msgspec.Struct, array_like=True):
         if time > times[-1]:
             times.append(time)
             counts.append(counts[-1] + count)
-            amounts.append(amounts[-1] + amount)
+            if amounts:
+                amounts.append(amounts[-1] + amount)
             return
         index = bisect_left(times, time)
         if index == 0:  # older than everything remembered: only the total knows it
@@ -61,17 +62,17 @@ class Series(msgspec.Struct, array_like=True):
         elif times[index] != time:
             times.insert(index, time)
             counts.insert(index, counts[index - 1])
-            amounts.insert(index, amounts[index - 1])
+            if amounts:
+                amounts.insert(index, amounts[index - 1])
         start = max(index, 0)
-        for i in range(start, len(times)):
-            counts[i] += count
-            amounts[i] += amount
-        if index > 0 and counts[index] == counts[index - 1] and amounts[index] == amounts[index - 1]:
-            del times[index], counts[index], amounts[index]
+        counts[start:] = [running + count for running in counts[start:]]
+        amounts[start:] = [running + amount for running in amounts[start:]]
+        if index > 0 and counts[index] == counts[index - 1]:
+            del times[index], counts[index], amounts[index : index + 1]
 
     def total(self) -> tuple[int, int]:
         """Lifetime count and amount."""
-        return self.counts[-1], self.amounts[-1]
+        return self.counts[-1], self.amounts[-1] if self.amounts else 0
 
     def within(self, now: int, window: Window, exact: int, phase: int) -> tuple[int, int]:
         """Count and amount inside a window.
@@ -83,7 +84,8 @@ class Series(msgspec.Struct, array_like=True):
             phase: the node's tile phase in ms.
         """
         index = self._tail(now, window, exact, phase) - 1
-        return self.counts[-1] - self.counts[index], self.amounts[-1] - self.amounts[index]
+        amounts = self.amounts
+        return self.counts[-1] - self.counts[index], amounts[-1] - amounts[index] if amounts else 0
 
     def _tail(self, now: int, window: Window, exact: int, phase: int) -> int:
         """Index of the first entry inside the window (1 or more: the sentinel is never inside)."""
@@ -142,4 +144,4 @@ class Series(msgspec.Struct, array_like=True):
         kept.reverse()
         self.times = [times[i] for i in kept] + times[keep_from:]
         self.counts = [counts[i] for i in kept] + counts[keep_from:]
-        self.amounts = [amounts[i] for i in kept] + amounts[keep_from:]
+        self.amounts = [amounts[i] for i in kept] + amounts[keep_from:] if amounts else []

@@ -1,21 +1,23 @@
 """Exact dedupe of one node: message ids of at least seven days, with a fingerprint of the body.
 
-The newest ids stand in the node's head; when they are many the older ones move to a mapping with one entry an id, so that a busy node costs a point
-read an event and no growing blob. Days of the log's clock decide when an id is forgotten.
+The newest ids stand in the node's head, in chunks that are packed once and copied as they are on each write. When there are many, the oldest chunk
+moves to a mapping with one entry an id, so that a busy node costs a point read an event and no growing blob. Days of the log's clock decide when an id
+is forgotten.
 """
 
-from typing import Protocol
+import struct
+from typing import Final, Protocol
 
 import msgspec
 
-INLINE = 128
-_SPILL = 64
-DAY_MS = 86_400_000
-_UINT = 0xFFFFFFFF
+DAY_MS: Final = 86_400_000
+CHUNK: Final = 32
+CHUNKS_INLINE: Final = 4
+_PACKED: Final = struct.Struct(">qq")
 
 
 class IdStore(Protocol):
-    """Mapping for spilled ids; keys are ints, values ints or packed bytes."""
+    """Mapping for spilled ids; keys are ints, values ints."""
 
     def get(self, key: int) -> int | None:
         """Fingerprint of an id hash, or None."""
@@ -31,24 +33,45 @@ class IdStore(Protocol):
 
 
 class Seen(msgspec.Struct, array_like=True):
-    """Ids this node has seen.
+    """Ids a node has seen, as persisted.
 
     Attributes:
-        inline: id hash -> (fingerprint, day), oldest first.
-        batches: `(batch number, newest day in it)` of spilled ids.
-        next_batch: number of the next batch.
+        chunks: packed chunks of `(id hash, fingerprint)`, oldest first.
+        days: newest day in each chunk.
+        open: hash and fingerprint, hash and fingerprint ... of the newest ids, fewer than a chunk.
+        day: newest day among them.
+        batches: `(number, newest day)` of spilled chunks, oldest first.
+        next_batch: number of the next one.
     """
 
-    inline: dict[int, tuple[int, int]] = {}
+    chunks: list[bytes] = []
+    days: list[int] = []
+    open: list[int] = []
+    day: int = 0
     batches: list[tuple[int, int]] = []
     next_batch: int = 0
 
+
+class Ids:
+    """The ids of one node with an index in memory.
+
+    Args:
+        seen: kept up to date.
+    """
+
+    __slots__ = ("_index", "_seen")
+
+    def __init__(self, seen: Seen) -> None:
+        self._seen = seen
+        self._index: dict[int, int] = {}
+        for chunk in seen.chunks:
+            self._index.update(_PACKED.iter_unpack(chunk))
+        self._index.update(zip(seen.open[::2], seen.open[1::2], strict=True))
+
     def find(self, id_hash: int, store: IdStore) -> int | None:
         """Fingerprint remembered for an id, or None when it is new."""
-        found = self.inline.get(id_hash)
-        if found is not None:
-            return found[0]
-        return store.get(id_hash) if self.batches else None
+        found = self._index.get(id_hash)
+        return store.get(id_hash) if found is None and self._seen.batches else found
 
     def remember(self, id_hash: int, fingerprint: int, clock: int, keep_ms: int, store: IdStore) -> None:
         """Remember a new id and forget those that are too old.
@@ -60,22 +83,35 @@ class Seen(msgspec.Struct, array_like=True):
             keep_ms: how long ids are kept at least.
             store: where ids go when they are many.
         """
-        day = clock // DAY_MS
-        oldest = (clock - keep_ms) // DAY_MS  # days before this one lie wholly outside
-        while self.batches and self.batches[0][1] < oldest:
-            store.drop_batch(self.batches.pop(0)[0])
-        inline = self.inline
-        inline[id_hash] = (fingerprint, day)
-        if len(inline) <= INLINE:
+        seen = self._seen
+        self._index[id_hash] = fingerprint
+        seen.open += (id_hash, fingerprint)
+        seen.day = max(seen.day, clock // DAY_MS)
+        if len(seen.open) < 2 * CHUNK:
             return
-        for old in [known for known, (_, seen) in inline.items() if seen < oldest]:
-            del inline[old]
-        if len(inline) <= INLINE:
-            return
-        moved = list(inline.items())[:_SPILL]
-        for old, (body, _) in moved:
-            store.put(old, body)
-            del inline[old]
-        self.batches.append((self.next_batch, max(seen for _, (_, seen) in moved)))
-        store.put_batch(self.next_batch, [old for old, _ in moved])
-        self.next_batch += 1
+        seen.chunks.append(b"".join(_PACKED.pack(*pair) for pair in zip(seen.open[::2], seen.open[1::2], strict=True)))
+        seen.days.append(seen.day)
+        seen.open = []
+        self._forget((clock - keep_ms) // DAY_MS, store)
+        if len(seen.chunks) > CHUNKS_INLINE:
+            self._spill(store)
+
+    def _forget(self, oldest: int, store: IdStore) -> None:
+        """Drop what lies wholly before the day `oldest`."""
+        seen = self._seen
+        while seen.batches and seen.batches[0][1] < oldest:
+            store.drop_batch(seen.batches.pop(0)[0])
+        while seen.days and seen.days[0] < oldest:
+            seen.days.pop(0)
+            for known, _ in _PACKED.iter_unpack(seen.chunks.pop(0)):
+                self._index.pop(known, None)
+
+    def _spill(self, store: IdStore) -> None:
+        seen = self._seen
+        moved = list(_PACKED.iter_unpack(seen.chunks.pop(0)))
+        for known, body in moved:
+            store.put(known, body)
+            self._index.pop(known, None)
+        seen.batches.append((seen.next_batch, seen.days.pop(0)))
+        store.put_batch(seen.next_batch, [known for known, _ in moved])
+        seen.next_batch += 1

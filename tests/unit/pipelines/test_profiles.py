@@ -155,6 +155,14 @@ def test_a_merged_profile_is_silent_until_every_node_of_its_roster_is_there() ->
     assert fields(core, a)["views_lifetime"] == 3
 
 
+def test_a_refund_that_moves_to_another_product_leaves_no_unmatched_line_behind() -> None:
+    core = InProcess()
+    first = event("m1", "u1", BASE, "Order Refunded", refund_id="r", products=[{"product_id": "p1", "quantity": 1, "price": 2}])
+    second = event("m2", "u1", BASE + 1, "Order Refunded", refund_id="r", products=[{"product_id": "p2", "quantity": 1, "price": 2}])
+    feed(core, [(first, BASE), (second, BASE + 1)], BASE + 2)
+    assert fields(core, "demo|user_id|u1")["unmatched_refunds"] == 1
+
+
 def test_a_tag_turns_at_the_very_millisecond_though_nobody_writes() -> None:
     """`high_value_dormant`: m_score >= 4 and recency_days > 90."""
     core = InProcess()
