@@ -17,7 +17,7 @@ def up(
     only: Annotated[
         str, typer.Option(help="Start only these services and what they need, e.g. `kafka,redis`; `flink` stands for all of Flink.")
     ] = "",
-    deadline: Annotated[float, typer.Option(help="Seconds to wait until everything is ready.")] = 240.0,
+    deadline: Annotated[float, typer.Option(help="Seconds to wait until everything is ready.")] = 600.0,
 ) -> None:
     """Start the stack: fetch what is missing, start every server, wait until all of them serve. Does nothing when all is up."""
     from cli.live import UpView

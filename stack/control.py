@@ -28,7 +28,7 @@ def ignore_part(_part: str, _state: str, _seconds: float) -> None:
 
 
 def up(
-    settings: Settings, only: Sequence[str] = (), watch: Watcher = ignore, progress: parts.Progress = ignore_part, deadline_s: float = 240.0
+    settings: Settings, only: Sequence[str] = (), watch: Watcher = ignore, progress: parts.Progress = ignore_part, deadline_s: float = 600.0
 ) -> dict[str, ServiceState]:
     """Start what does not run yet and wait until all of it is ready.
 

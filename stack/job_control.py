@@ -7,7 +7,7 @@ from stack.errors import StackError
 from stack.settings import Settings
 
 DEADLINE_S = 360.0
-READY_WITHIN_S = 240.0
+READY_WITHIN_S = 600.0
 
 
 def start(settings: Settings, name: str, path: str = "", rewind: bool = False, parallelism: int = 0) -> str:

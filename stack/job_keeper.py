@@ -20,7 +20,8 @@ from stack.requests import Answer, Request
 from stack.settings import PROJECT, Settings, child_environment
 
 LOOP_S = 0.25
-SUBMIT_WITHIN_S = 180.0
+READY_LOOP_S = 0.5
+SUBMIT_WITHIN_S = 300.0
 STOP_WITHIN_S = 300.0
 CLEAN_EVERY_S = 30.0
 SUBMISSIONS = 3  # a submission that fails thrice in a row fails for a reason that time does not mend
@@ -41,6 +42,7 @@ class JobKeeper:
         self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
         self._generation = self._wanted_generation = 0
         self._not_before = self._last_clean = 0.0
+        self._began = time.monotonic()
         self._unsubmitted = 0
         self._seen = self._mourned = ""  # the run that was seen alive last, and the one whose end has been counted
 
@@ -72,7 +74,7 @@ class JobKeeper:
             except Exception as error:  # whatever it is: say it, and keep looking after the job
                 self._log(f"{self.name}: {type(error).__name__}: {error}")
                 self._show("waiting", f"{type(error).__name__}: {error}"[:200])
-            self._halt.wait(LOOP_S)
+            self._halt.wait(READY_LOOP_S if self.state.state == "ready" else LOOP_S)
 
     def _turn(self) -> None:
         if self._wanted_generation == 0:
@@ -100,7 +102,9 @@ class JobKeeper:
         found = self._rest.job(run.job_id) if run else None
         if run and found and found.state not in TERMINAL:
             self._seen = run.job_id
-            self.state.started = found.since if found.is_running else self.state.started
+            if found.is_running and self.state.state != "ready":
+                self.state.started = found.since
+                self.state.ready_after_s = time.monotonic() - self._began
             self._show("ready" if found.is_running else "starting", "" if found.is_running else found.state.lower())
             if found.is_running:
                 self._clean(book)
@@ -200,7 +204,7 @@ class JobKeeper:
         ledger.write(self._settings, self.name, book)
         self._log(f"{self.name}: submitting run {run.job_id}, parallelism {run.parallelism}, from {_words(point)}")
         self._show("starting", f"submitting, from {_words(point)}")
-        began = time.monotonic()
+        self._began = began = time.monotonic()
         code = self._call_client(run)
         if code:
             self._unsubmitted += 1

@@ -12,8 +12,8 @@ from stack.process import Identity, Record
 from stack.service import Service
 from stack.settings import Settings, child_environment
 
-LOOP_S = 0.1
-PROBE_EVERY_S = 2.0
+LOOP_S = 0.2
+PROBE_EVERY_S = 5.0
 MAX_BACKOFF_S = 10.0
 
 
@@ -59,6 +59,7 @@ class Keeper:
     def __init__(self, service: Service, settings: Settings, peers: dict[str, "Keeper"], log: Callable[[str], None]) -> None:
         self.name = service.name
         self.service = service
+        self._spec = service.spec()
         self.state = ServiceState(service.name)
         self.record: Record | None = None
         self._settings, self._peers, self._log = settings, peers, log
@@ -153,7 +154,7 @@ class Keeper:
             env,
             self.service.log(self._settings),
             path,
-            spec=self.service.spec(),
+            spec=self._spec,
             partner=partner,
             code=source.fingerprint() if self.service.runs_our_code else "",
         )
@@ -218,7 +219,7 @@ class Keeper:
         self.service.record(self._settings).unlink(missing_ok=True)
 
     def _is_outdated(self, record: Record) -> bool:
-        return record.spec != self.service.spec() or (bool(self.service.tied_to) and record.partner != self._partner())
+        return record.spec != self._spec or (bool(self.service.tied_to) and record.partner != self._partner())
 
     def _partner(self) -> Identity | None:
         peer = self._peers.get(self.service.tied_to)

@@ -21,7 +21,7 @@ from stack.job_keeper import JobKeeper
 from stack.keeper import Keeper
 from stack.settings import Settings, apply_environment, load
 
-LOOP_S = 0.1
+LOOP_S = 0.2
 LOG_LIMIT_BYTES = 64 * 1024 * 1024
 
 
