@@ -46,9 +46,7 @@ def replay_command(
 
     console = Console()
     chosen = Faults(duplicates, conflicts, late, reordered, malformed)
-    options = replay.Options(
-        Slice(limit_days, customers), shift, chosen, seed, tick_every, settle, speed, force, then_live, expect, script
-    )
+    options = replay.Options(Slice(limit_days, customers), shift, chosen, seed, tick_every, settle, speed, force, then_live, expect, script)
     try:
         prepared = replay.plan(options)
         console.print(f"Replaying {prepared.story}")
@@ -80,6 +78,8 @@ def play(options: "Options", prepared: "Plan", console: "Console") -> None:
 
         tally = replay.run(options, prepared, report)
         elapsed_s = bar.tasks[task].elapsed or 1
-    console.print(f"{tally.events:,} events in {elapsed_s:.1f} s ({tally.events / elapsed_s:,.0f}/s); expected outcome: {tally.to_json()['total']}")
+    console.print(
+        f"{tally.events:,} events in {elapsed_s:.1f} s ({tally.events / elapsed_s:,.0f}/s); expected outcome: {tally.to_json()['total']}"
+    )
     if options.expect is not None:
         console.print(f"Expected outcome written to {options.expect}")

@@ -91,5 +91,7 @@ def before(invoice: Invoice, catalogue: Sequence[Line]) -> list[Message]:
                 user = invoice.customer
                 content = {"traits": {"country": invoice.country, "email": f"customer-{user.removesuffix('.0')}@example.org"}}
             message_id = f"browse-{invoice.number}-{len(events)}"
-            events.append(message(CLICKSTREAM, time_ms, message_id, step.kind, user=user, device=device.anonymous_id, context=context, **content))
+            events.append(
+                message(CLICKSTREAM, time_ms, message_id, step.kind, user=user, device=device.anonymous_id, context=context, **content)
+            )
     return events

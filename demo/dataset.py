@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
-import pyarrow.parquet as pq  # type: ignore[import-untyped]
+import pyarrow.parquet as pq
 
 DAY_MS: Final = 86_400_000
 FILE: Final = Path(__file__).parent.parent / "data" / "online_retail.parquet"
@@ -73,7 +73,11 @@ def load(path: Path = FILE) -> Dataset:
     invoices: dict[str, Invoice] = {}
     catalogue: dict[str, Line] = {}
     rows = zip(
-        *(columns[name] for name in ("InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID", "Country")), strict=True
+        *(
+            columns[name]
+            for name in ("InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID", "Country")
+        ),
+        strict=True,
     )
     for number, code, name, quantity, date, price, customer, country in rows:
         line = Line(code, name.strip(), int(quantity), price)

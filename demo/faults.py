@@ -68,7 +68,9 @@ def inject(messages: Sequence[Message], faults: Faults, seed: int = 0) -> Iterat
             records.append(_repeat(message, _other_body(message.body), rng, end_ms, REJECTED + "id_conflict", "conflict"))
         if at in late:
             records.append(_late(message, rng))
-    records += [_malformed(kind, number, rng.choice(messages)) for number, kind in enumerate(itertools.islice(itertools.cycle(KINDS), counts[4]))]
+    records += [
+        _malformed(kind, number, rng.choice(messages)) for number, kind in enumerate(itertools.islice(itertools.cycle(KINDS), counts[4]))
+    ]
     yield from sorted(records, key=lambda record: record.log_ms)  # stable: an original stays before its repetition
 
 

@@ -99,7 +99,9 @@ class Probe:
         """One event per visitor, so that every profile exists; returns the profiles' keys with their visitors."""
         visitors = [f"live-visitor-{number:02d}" for number in range(VISITORS)]
         identifiers = {f"user_id:{visitor}": visitor for visitor in visitors}
-        before = {name: (profile.number(FIELD) or 0) if profile else 0 for name, profile in self._client.get_many(list(identifiers)).items()}
+        before = {
+            name: (profile.number(FIELD) or 0) if profile else 0 for name, profile in self._client.get_many(list(identifiers)).items()
+        }
         for visitor in visitors:
             self._send(visitor)
         self._producer.flush(10)
@@ -110,7 +112,9 @@ class Probe:
             if len(grown) == len(identifiers):
                 return {profile_key(self._tenant, profile.profile_id).encode(): identifiers[name] for name, profile in grown.items()}
             time.sleep(0.05)
-        raise NotSeenError(f"live events were not in Redis after {PATIENCE_S:.0f} s: is the clock live (`cdp topics`), does the job run (`cdp jobs`)?")
+        raise NotSeenError(
+            f"live events were not in Redis after {PATIENCE_S:.0f} s: is the clock live (`cdp topics`), does the job run (`cdp jobs`)?"
+        )
 
     def _send(self, visitor: str) -> None:
         self._number += 1

@@ -23,7 +23,15 @@ def _view(message_id: str, log_ms: int) -> Body:
     product = {"product_id": "85123A", "price": 2.55, "quantity": 1}
     stamp = iso(log_ms)
     who = {"userId": "malformed", "timestamp": stamp, "sentAt": stamp}
-    return {"type": "track", "event": "Product Added", "messageId": message_id, "tenant": TENANT, **who, "context": {"synthetic": True}, "properties": product}
+    return {
+        "type": "track",
+        "event": "Product Added",
+        "messageId": message_id,
+        "tenant": TENANT,
+        **who,
+        "context": {"synthetic": True},
+        "properties": product,
+    }
 
 
 def _order(message_id: str, log_ms: int) -> Body:

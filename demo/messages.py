@@ -38,7 +38,9 @@ def dice(*parts: object) -> random.Random:
     return random.Random("|".join(map(str, (SEED, *parts))))
 
 
-def message(topic: str, time_ms: int, message_id: str, kind: str, *, user: str, device: str, context: dict[str, Any], **rest: Any) -> Message:
+def message(
+    topic: str, time_ms: int, message_id: str, kind: str, *, user: str, device: str, context: dict[str, Any], **rest: Any
+) -> Message:
     """Build one event whose event time is its log time.
 
     Args:

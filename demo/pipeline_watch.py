@@ -4,7 +4,7 @@ import itertools
 from typing import Final
 
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient, OffsetSpec
 from redis import Redis
 
 from profile_store.layout import PROFILE_PATTERN, parse_profile_key
@@ -33,7 +33,9 @@ class PipelineWatch:
         """End offsets of the raw partitions."""
         spec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
         asked = {TopicPartition(topic, partition): spec for topic, partition in self._places}
-        return {(place.topic, place.partition): int(future.result(ASK_S).offset) for place, future in self._admin.list_offsets(asked).items()}
+        return {
+            (place.topic, place.partition): int(future.result(ASK_S).offset) for place, future in self._admin.list_offsets(asked).items()
+        }
 
     def processed(self, upto: Ends | None = None) -> int:
         """Raw records whose effects are committed, up to given ends; the group commits them with each checkpoint."""

@@ -42,7 +42,9 @@ def outcome(body: dict[str, Any]) -> str:
 
 def of(message: Message) -> Record:
     """The record of an event nothing was done to."""
-    return Record(message.log_ms, message.topic, message.key.encode(), render(message.body), outcome(message.body), message.body["messageId"])
+    return Record(
+        message.log_ms, message.topic, message.key.encode(), render(message.body), outcome(message.body), message.body["messageId"]
+    )
 
 
 def with_ticks(records: Iterable[Record], every_ms: int, settle_ms: int, latest_ms: int | None = None) -> Iterator[Record | Tick]:

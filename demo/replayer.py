@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from demo.records import TICK_BYTES, Record, Tally, Tick
 
@@ -51,7 +51,9 @@ class _Deliveries:
 
     def check(self) -> None:
         if self.failed:
-            raise ReplayError(f"{self.failed:,} records were not accepted by Kafka ({self.first}); the replay has stopped and is incomplete")
+            raise ReplayError(
+                f"{self.failed:,} records were not accepted by Kafka ({self.first}); the replay has stopped and is incomplete"
+            )
 
 
 def partitions_of(bootstrap: str, topics: list[str]) -> dict[str, int]:

@@ -24,6 +24,15 @@ def after(invoice: Invoice) -> list[Message]:
     )
     context = {"channel": channel, "synthetic": True}
     return [
-        message(SERVICE, time_ms, f"ticket-{invoice.number}-{step}", name, user=invoice.customer, device="", context=context, properties=properties)
+        message(
+            SERVICE,
+            time_ms,
+            f"ticket-{invoice.number}-{step}",
+            name,
+            user=invoice.customer,
+            device="",
+            context=context,
+            properties=properties,
+        )
         for step, time_ms, name, properties in steps
     ]

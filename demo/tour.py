@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,9 +16,11 @@ from config import loader
 from demo import latency, replay, replayer, showcase
 from demo.messages import TENANT, iso
 from demo.pipeline_watch import PipelineWatch
+from demo.player import Player
 from demo.records import Tally
 from profile_store.client import Client
 from sinks.clickhouse import ClickHouse, ClickHouseError
+from stack.errors import StackError
 from stack.settings import load as load_settings
 from stack.topics import set_clock
 
@@ -65,7 +66,9 @@ class Tour:
         Raises:
             TourError: a step failed.
         """
-        with self._step("Start the stack", "Kafka, Flink, Redis and ClickHouse as plain processes on this machine, and the two jobs; nothing is faked."):
+        with self._step(
+            "Start the stack", "Kafka, Flink, Redis and ClickHouse as plain processes on this machine, and the two jobs; nothing is faked."
+        ):
             if self._length.from_nothing:
                 self._cdp("down")
                 shutil.rmtree(load_settings().data, ignore_errors=True)
@@ -82,7 +85,9 @@ class Tour:
             why = "The loader stores each event exactly once, so the count must be the replay's, to the event."
             with self._step("Wait for the history in ClickHouse", why):
                 self._wait_history(server, tally.to_json()["total"])
-        with self._step("Compute the RFM cut points", "The tenant's own quantiles, out of ClickHouse; profiles whose scores change are published anew."):
+        with self._step(
+            "Compute the RFM cut points", "The tenant's own quantiles, out of ClickHouse; profiles whose scores change are published anew."
+        ):
             self._cdp("rfm", "refresh")
         with self._step("The shop's customers by value", "View `rfm_segments` over the newest snapshot of every profile."):
             self._show("RFM segments", server, showcase.SEGMENTS)
@@ -91,7 +96,9 @@ class Tour:
         with self._step("Send live events", "The broker stamps them now. A second client reads Redis; one clock measures both ends."):
             self._live(platform.kafka.bootstrap, platform.redis.url)
             self._show("The newest minutes in ClickHouse, by log time", server, showcase.MINUTES)
-        with self._step("Check the books", "Each raw record must end once: applied, duplicate or rejected. Offset by offset, not by totals."):
+        with self._step(
+            "Check the books", "Each raw record must end once: applied, duplicate or rejected. Offset by offset, not by totals."
+        ):
             self._cdp("verify")
         self._farewell()
 
@@ -101,7 +108,7 @@ class Tour:
         self._console.print(f"\n[bold]{self._number}. {title}[/bold]  [dim]({time.monotonic() - self._begun:.0f} s)[/dim]\n   {why}")
         try:
             yield
-        except (ClickHouseError, replayer.ReplayError, latency.NotSeenError) as error:
+        except (ClickHouseError, StackError, replayer.ReplayError, latency.NotSeenError) as error:
             raise TourError(f"step {self._number} ({title}): {error}") from error
 
     def _cdp(self, *words: str, **environment: str) -> None:
@@ -110,13 +117,16 @@ class Tour:
         self._console.print(f"   [cyan]$ {said}[/cyan]")
         done = subprocess.run([sys.executable, "-m", "cli.main", *words], env=os.environ | environment, check=False)
         if done.returncode:
-            raise TourError(f"`cdp {' '.join(words)}` failed (exit code {done.returncode}); its output above says why. `cdp status` and `cdp logs` tell more")
+            command = f"`cdp {' '.join(words)}`"
+            raise TourError(
+                f"{command} failed (exit code {done.returncode}); its output above says why. `cdp status` and `cdp logs` tell more"
+            )
 
     def _replay(self, watch: PipelineWatch, store: Client) -> Tally | None:
         """Write the events in one thread and watch the pipeline from another; None when the log held them already."""
         prepared = replay.plan(self._length.options)
         before = sum(watch.ends().values())
-        player = _Player(self._length.options, prepared)
+        player = Player(self._length.options, prepared)
         self._console.print(f"   {prepared.story}")
         figures = TextColumn("{task.completed:,}"), TextColumn("{task.fields[note]}"), TimeElapsedColumn()
         with Progress(SpinnerColumn(), TextColumn("{task.description:24}"), BarColumn(), *figures, console=self._console) as bars, player:
@@ -127,15 +137,17 @@ class Tour:
                 over = player.is_over()
                 ends = watch.ends()
                 total, done = sum(ends.values()) - before, watch.processed(ends) - before
-                bars.update(written, completed=player.progress.events, note=iso(player.progress.log_ms)[:10] if player.progress.log_ms else "")
+                date = iso(player.progress.log_ms)[:10] if player.progress.log_ms else ""
+                bars.update(written, completed=player.progress.events, note=date)
                 bars.update(applied, completed=max(0, done), total=max(1, total), note=f"{watch.keys():,} keys in Redis")
-                first = first or self._show_first(watch, store)
+                first = first or bool(player.refusal) or self._show_first(watch, store)
                 if over and (player.tally is None or done >= player.written):
                     break
                 if done != progress:
                     progress, moved_at = done, time.monotonic()
                 if over and time.monotonic() - moved_at > STALLED_S:
-                    raise TourError(f"the pipeline has not moved for {STALLED_S:.0f} s: see `cdp jobs` and `cdp logs profiles`; `cdp demo` goes on from here")
+                    advice = "see `cdp jobs` and `cdp logs profiles`; `cdp demo` goes on from here"
+                    raise TourError(f"the pipeline has not moved for {STALLED_S:.0f} s: {advice}")
                 time.sleep(LOOK_S)
         if player.tally is None:
             if watch.keys() <= NO_PROFILES:
@@ -162,13 +174,17 @@ class Tour:
                     stored, moved_at = now, time.monotonic()
                     status.update(f"{stored:,} of {expected:,} events")
                 if time.monotonic() - moved_at > STALLED_S:
-                    raise TourError(f"ClickHouse has had {stored:,} of {expected:,} events for {STALLED_S:.0f} s: see `cdp jobs` and `cdp logs history`")
+                    raise TourError(
+                        f"ClickHouse has had {stored:,} of {expected:,} events for {STALLED_S:.0f} s: see `cdp jobs` and `cdp logs history`"
+                    )
                 time.sleep(LOOK_S)
         self._console.print(f"   {stored:,} events; {total['rejected']} rejected, as they should be: stock write-offs and bad debt")
 
     def _live(self, bootstrap: str, redis_url: str) -> None:
         set_clock("live", bootstrap)  # it is already after our own replay, not after somebody else's
-        with Progress(SpinnerColumn(), TextColumn("live events seen in Redis"), BarColumn(), TextColumn("{task.completed}"), console=self._console) as bar:
+        with Progress(
+            SpinnerColumn(), TextColumn("live events seen in Redis"), BarColumn(), TextColumn("{task.completed}"), console=self._console
+        ) as bar:
             task = bar.add_task("live", total=self._length.live_events)
             probe = latency.Probe(bootstrap, redis_url, TENANT)
             measured = probe.measure(self._length.live_events, self._length.live_rate, lambda seen: bar.update(task, completed=seen))
@@ -180,6 +196,7 @@ class Tour:
             self._console.print("   nobody carries the tag `loyal` in this slice; the whole data set has some hundreds")
             return
         self._cdp("profile", "get", f"user_id:{customer}")
+        self._cdp("profile", "why", f"user_id:{customer}", "loyal")
 
     def _show(self, title: str, server: ClickHouse, query: str) -> None:
         self._console.print(showcase.of_rows(title, server.rows(query, {"tenant": TENANT})))
@@ -192,50 +209,7 @@ class Tour:
         self._console.print(
             f"   Kafka {platform.kafka.bootstrap}, Redis {platform.redis.url}, "
             f"ClickHouse http://{house.host}:{house.http_port}/play, Flink {platform.flink.rest}\n"
-            "   Try next: `cdp profile get user_id:14646`, `cdp tail`, `cdp jobs`; kill any process and run `cdp verify` again; docs/ tells the rest.\n"
+            "   Try next: `cdp profile why user_id:14646 loyal`, `cdp profile history user_id:14646`, `cdp tail`, `cdp jobs`;\n"
+            "   kill any process and run `cdp verify` again; docs/ tells the rest.\n"
             "   Stop everything: `cdp down` (data stays; `cdp up` goes on where it was)."
         )
-
-
-class _Player:
-    """A replay in a thread of its own."""
-
-    def __init__(self, options: replay.Options, prepared: replay.Plan) -> None:
-        self.progress = replayer.Progress(0, 0)
-        self.events = prepared.events
-        self.tally: Tally | None = None
-        self.written = 0
-        self.refusal = ""
-        self._error: BaseException | None = None
-        self._halt = threading.Event()
-        self._thread = threading.Thread(target=self._play, args=(options._replace(then_live=True), prepared), daemon=True)
-
-    def __enter__(self) -> "_Player":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._halt.set()
-        self._thread.join(replayer.FLUSH_S)
-
-    def is_over(self) -> bool:
-        """Whether it has ended; raises what it ended with."""
-        if self._thread.is_alive():
-            return False
-        if self._error is not None:
-            raise self._error
-        return True
-
-    def _play(self, options: replay.Options, prepared: replay.Plan) -> None:
-        try:
-            self.tally = replay.run(options, prepared, self._report)
-            self.written = sum(counts.total() for counts in self.tally.counts.values())
-        except replay.NewerRecordsError as error:
-            self.refusal = str(error)
-        except BaseException as error:  # handed to the thread that waits
-            self._error = error
-
-    def _report(self, progress: replayer.Progress) -> None:
-        self.progress = progress
-        if self._halt.is_set():
-            raise replayer.ReplayError("interrupted")

@@ -8,7 +8,9 @@ TOLERANCE = 1e-9
 STORE_FIELDS = frozenset({"_v", "_at"})
 
 
-def differences(expected: Mapping[str, Any], published: Mapping[str, Any], ignore: frozenset[str] = STORE_FIELDS) -> dict[str, tuple[Any, Any]]:
+def differences(
+    expected: Mapping[str, Any], published: Mapping[str, Any], ignore: frozenset[str] = STORE_FIELDS
+) -> dict[str, tuple[Any, Any]]:
     """Field -> (expected, published) where they differ; a field that is on one side only differs from `missing`.
 
     Integers, text and lists must be equal; numbers with a fraction may differ by rounding (1e-9, relative or absolute).

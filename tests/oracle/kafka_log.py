@@ -20,7 +20,9 @@ def read_raw(bootstrap: str, topics: Sequence[str]) -> list[RawRecord]:
     Raises:
         TimeoutError: Kafka gave nothing for a while although more is there.
     """
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "oracle", "enable.auto.commit": False, "enable.partition.eof": False, "log_level": 0})
+    consumer = Consumer(
+        {"bootstrap.servers": bootstrap, "group.id": "oracle", "enable.auto.commit": False, "enable.partition.eof": False, "log_level": 0}
+    )
     try:
         metadata = consumer.list_topics(timeout=IDLE_S).topics
         places = [TopicPartition(topic, partition, OFFSET_BEGINNING) for topic in topics for partition in metadata[topic].partitions]

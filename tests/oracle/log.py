@@ -75,7 +75,7 @@ class Log:
         self.judged.append(Judged(position, "applied", "", event))
 
     def counts(self) -> dict[tuple[str, int], Counter[str]]:
-        """Per topic and partition: how many ticks, applied, duplicates, and `rejected:<code>`; `late` counts again those among the applied."""
+        """Per topic and partition: ticks, applied, duplicates, and `rejected:<code>`; `late` counts again those among the applied."""
         counted: dict[tuple[str, int], Counter[str]] = defaultdict(Counter)
         for position, outcome, code, event in self.judged:
             partition = counted[position.topic, position.partition]

@@ -61,7 +61,9 @@ class Profiles:
         self._log = log
         self._rules = rules
 
-    def at(self, nodes: Sequence[str], at_ms: int, *, cut_points: CutPoints | None = None, included: Container[Position] | None = None) -> Fields:
+    def at(
+        self, nodes: Sequence[str], at_ms: int, *, cut_points: CutPoints | None = None, included: Container[Position] | None = None
+    ) -> Fields:
         """Every published field of the profile of some nodes.
 
         Args:

@@ -25,7 +25,9 @@ class CutPoints(NamedTuple):
 
 
 def _no_pseudonym(tenant: str, namespace: str, value: str) -> str:
-    raise NotImplementedError(f"an identifier of namespace {namespace}: its HMAC key is not written in the docs, give the oracle a `pseudonym`")
+    raise NotImplementedError(
+        f"an identifier of namespace {namespace}: its HMAC key is not written in the docs, give the oracle a `pseudonym`"
+    )
 
 
 class Rulebook(NamedTuple):

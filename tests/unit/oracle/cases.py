@@ -35,7 +35,9 @@ class Writer:
 
     def call(self, days: float, kind: str = "track", *, logged: float | None = None, **fields: Any) -> None:
         body = {"type": kind, "messageId": f"m{len(self.records)}", "userId": "7", "timestamp": iso(at(days)), **fields}
-        self.raw(json.dumps({name: value for name, value in body.items() if value is not None}).encode(), days if logged is None else logged)
+        self.raw(
+            json.dumps({name: value for name, value in body.items() if value is not None}).encode(), days if logged is None else logged
+        )
 
     def order(self, days: float, order_id: str, *lines: tuple[str, int, float], event: str = "Order Completed", **more: Any) -> None:
         products = [{"product_id": product, "quantity": quantity, "price": price} for product, quantity, price in lines]

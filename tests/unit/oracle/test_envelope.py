@@ -30,7 +30,9 @@ def test_only_the_exact_bytes_are_a_tick() -> None:
     assert judged(b'{"type": "tick"}') == Rejection("schema_violation")
 
 
-@pytest.mark.parametrize("value", [None, b"", b"{", b"\xff", b"nonsense", b'{"a":NaN}', b'{"a":1e400}', b'{"a":"\\ud800"}', b"[" * 65 + b"]" * 65])
+@pytest.mark.parametrize(
+    "value", [None, b"", b"{", b"\xff", b"nonsense", b'{"a":NaN}', b'{"a":1e400}', b'{"a":"\\ud800"}', b"[" * 65 + b"]" * 65]
+)
 def test_bytes_that_are_no_json(value: bytes | None) -> None:
     assert judged(value) == Rejection("payload_format")
 
@@ -51,7 +53,10 @@ def test_brackets_inside_strings_are_not_nesting() -> None:
         ({"userId": "17850.5"}, "demo|user_id|17850.5"),
         ({"userId": "null", "anonymousId": "d.0"}, "demo|anonymous_id|d.0"),
         ({"userId": None, "anonymousId": "d"}, "demo|anonymous_id|d"),
-        ({"userId": None, "context": {"externalIds": [{"type": "open_id", "id": "o"}, {"type": "member_id", "id": "12.0"}]}}, "demo|member_id|12"),
+        (
+            {"userId": None, "context": {"externalIds": [{"type": "open_id", "id": "o"}, {"type": "member_id", "id": "12.0"}]}},
+            "demo|member_id|12",
+        ),
     ],
 )
 def test_the_strongest_usable_identifier_owns_the_event(fields: dict[str, Any], expected: str) -> None:
@@ -96,7 +101,13 @@ def test_sizes() -> None:
     assert code(traits={"note": "x" * 32_768}) == "size_violation"
     assert event(messageId="m" * 100).message_id == "m" * 100
     assert code(messageId="m" * 101) == "size_violation"
-    long_order = {"type": "track", "event": "Order Cancelled", "messageId": "m", "userId": "7", "properties": {"order_id": "1", "note": "x" * 200_000}}
+    long_order = {
+        "type": "track",
+        "event": "Order Cancelled",
+        "messageId": "m",
+        "userId": "7",
+        "properties": {"order_id": "1", "note": "x" * 200_000},
+    }
     assert isinstance(judged(long_order), Event)
 
 
