@@ -22,6 +22,7 @@ MAX_QUANTITY: Final = 1_000_000
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _EARLIEST_MS = int((dt.datetime(2000, 1, 1, tzinfo=dt.UTC) - _EPOCH).total_seconds() * 1000)
 _MS = dt.timedelta(milliseconds=1)
+_TOO_LARGE: Final = "a number that JSON and a 64-bit float can hold"
 
 _decode_envelope = msgspec.json.Decoder(shape.Envelope).decode
 _decode_context = msgspec.json.Decoder(shape.Context).decode
@@ -250,7 +251,10 @@ def _within(number: float, low: float, high: float, field: str) -> None:
 
 
 def _object(raw: msgspec.Raw, field: str) -> dict[str, Any]:
-    loaded = _decode_any(raw)
+    try:
+        loaded = _decode_any(raw)
+    except msgspec.ValidationError as error:  # of an untyped value there is but one; its own path would say no more than that
+        raise _Invalid(codes.PAYLOAD_FORMAT, field, _TOO_LARGE) from error
     if not isinstance(loaded, dict):
         raise _Invalid(codes.SCHEMA_VIOLATION, field, "an object")
     return loaded
@@ -273,7 +277,7 @@ def _violation(message: str, part: str) -> tuple[str, str, str]:
     rule, _, at = message.partition(" - at ")
     path = part + at.strip("`")[1:] if at else part
     if rule.startswith("Number out of range"):
-        return codes.PAYLOAD_FORMAT, path, "a number that JSON and a 64-bit float can hold"
+        return codes.PAYLOAD_FORMAT, path.partition("[...]")[0], _TOO_LARGE
     missing = "missing required field `"
     if missing in rule:
         path += "." + rule[rule.index(missing) + len(missing) :].rstrip("`")
