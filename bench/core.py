@@ -1,0 +1,194 @@
+"""The job's pure core in one process, a step at a time: what the operators do between the engine's calls.
+
+Dicts stand in for RocksDB.
+"""
+
+import cProfile
+from collections.abc import Callable
+from time import thread_time_ns
+from typing import Any, Final
+
+import msgspec
+
+from config import loader
+from pipelines.audiences.rules import RuleBook
+from pipelines.features import node, profile
+from pipelines.features.cache import Cache
+from pipelines.features.plan import compile_plan
+from pipelines.identity.nodes import Nodes
+from pipelines.ingest.decode import Decoder
+from pipelines.ingest.personal import Masker
+from pipelines.ingest.records import duplicate_record, event_record, link_record
+from pipelines.wire import Event, NodeInput, ProfileInput, Rejected, Update
+from profile_store import patch
+from schemas import clean
+
+KEY: Final = b"0" * 32
+
+
+class Clock:
+    """Adds up the time of steps.
+
+    Attributes:
+        spent_ns: step -> time.
+        calls: step -> number of calls.
+    """
+
+    def __init__(self) -> None:
+        self.spent_ns: dict[str, int] = {}
+        self.calls: dict[str, int] = {}
+        self._profiler: cProfile.Profile | None = None
+        self._profiled = ""
+        for _ in range(10_000):
+            self.run("", int)
+        self._own_ns = self.spent_ns.pop("") // 10_000
+        self.calls.clear()
+
+    def profile(self, stage: str) -> cProfile.Profile:
+        """From now on, profile the functions of a stage, or of `all`."""
+        self._profiler = cProfile.Profile()
+        self._profiled = "" if stage == "all" else stage
+        return self._profiler
+
+    def run(self, step: str, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Call a function and note the CPU time it took (a busy machine does not count)."""
+        profiler = self._profiler if self._profiler and step.startswith(self._profiled) else None
+        if profiler:
+            profiler.enable()
+        begun = thread_time_ns()
+        found = function(*arguments)
+        took = thread_time_ns() - begun
+        if profiler:
+            profiler.disable()
+        self.spent_ns[step] = self.spent_ns.get(step, 0) + took
+        self.calls[step] = self.calls.get(step, 0) + 1
+        return found
+
+    def us(self, step: str) -> float:
+        """Mean microseconds of one call, without the clock's own time."""
+        return max(0.0, self.spent_ns[step] / self.calls[step] - self._own_ns) / 1000
+
+
+class Store:
+    """A dict where the job has MapState; serves as ledger and as id store."""
+
+    def __init__(self) -> None:
+        self.records: dict[Any, Any] = {}
+        self.batches: dict[int, list[int]] = {}
+        self.get = self.records.get
+        self.items = self.records.items
+
+    def put(self, key: Any, value: Any) -> None:
+        """See `Store` of the ledger."""
+        self.records[key] = value
+
+    def put_batch(self, number: int, ids: list[int]) -> None:
+        """See `IdStore`."""
+        self.batches[number] = ids
+
+    def drop_batch(self, number: int) -> None:
+        """See `IdStore`."""
+        for known in self.batches.pop(number):
+            del self.records[known]
+
+
+class Core:
+    """Feeds raw records through decode, node and profile.
+
+    Args:
+        clock: notes the time of each step.
+        cached: nodes and profiles kept decoded, as in the operators.
+    """
+
+    def __init__(self, clock: Clock, cached: int) -> None:
+        definitions, platform, identity = loader.definitions(), loader.platform(), loader.identity()
+        nodes = Nodes(identity, KEY)
+        rules = RuleBook(definitions)
+        scale = {name: 10**tenant.minor_units for name, tenant in platform.tenants.items()}
+        self._clock = clock
+        self._decode = Decoder(platform, nodes, Masker(identity, nodes)).decode
+        plan, limits = compile_plan(definitions, set(rules.reads)), platform.limits
+        self._node = node.NodeLogic(plan, limits.dedupe_s * 1000, limits.lateness_s * 1000)
+        self._profile = profile.ProfileLogic(definitions, rules, scale, 1)
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._node_input = msgspec.msgpack.Decoder(NodeInput).decode
+        self._profile_input = msgspec.msgpack.Decoder(ProfileInput).decode
+        self._nodes: Cache[node.Live] = Cache(cached)
+        self._profiles: Cache[profile.Live] = Cache(cached)
+        self.heads: dict[str, bytes] = {}
+        self.profiles: dict[str, bytes] = {}
+        self.ledgers: dict[str, Store] = {}
+        self.ids: dict[str, Store] = {}
+        self._stores: dict[str, node.Stores] = {}
+        self._offset = 0
+        self.timers = 0
+
+    def restart(self) -> Clock:
+        """Go on with a clock that has counted nothing yet; returns it."""
+        self._clock = Clock()
+        return self._clock
+
+    def record(self, topic: str, value: bytes, log_ms: int) -> None:
+        """Take one raw record all the way."""
+        clock = self._clock
+        self._offset += 1
+        event = clock.run("decode", self._decode, value, topic, 0, self._offset, log_ms)
+        assert isinstance(event, Event), event if isinstance(event, Rejected) else "tick"
+        sent = clock.run("decode: to node", self._encode, event)
+        update = self._at_node(clock.run("node: from decode", self._node_input, sent))
+        if update is not None:
+            self._at_profile(clock.run("profile: from node", self._profile_input, clock.run("node: to profile", self._encode, update)))
+
+    def _at_node(self, event: Event) -> Update | None:
+        clock, key = self._clock, event.node
+        live = self._nodes.get(key)
+        if live is None:
+            blob = self.heads.get(key)
+            live = self._nodes.put(key, clock.run("node: load" if blob else "node: begin", self._node.load, key, event.tenant, blob))
+        stores = self._stores.get(key) or self._begin(key)
+        result = clock.run(f"node: apply {event.name}", self._node.apply, live, event, event.log_time - 1, stores)
+        if not isinstance(result, node.Applied):
+            clock.run("node: avro duplicate", duplicate_record, event)
+            return None
+        self.timers += clock.run("node: next timer", self._node.next_timer, live) is not None
+        self.heads[key] = clock.run("node: dump", self._node.dump, live)
+        clock.run("node: avro event", event_record, event, live.state.profile_id, live.state.seq)
+        for stronger, weaker in result.links:
+            clock.run("node: avro link", link_record, event, stronger, weaker)
+        return result.update
+
+    def _begin(self, key: str) -> node.Stores:
+        ledger, ids = self.ledgers[key], self.ids[key] = Store(), Store()
+        found = self._stores[key] = node.Stores(ledger, ids)
+        return found
+
+    def _at_profile(self, update: Update) -> None:
+        clock, key = self._clock, update.profile_id
+        live = self._profiles.get(key)
+        if live is None:
+            blob = self.profiles.get(key)
+            step = "profile: load" if blob else "profile: begin"
+            live = self._profiles.put(key, clock.run(step, self._profile.load, key, update.tenant, blob))
+        whole = "" if live.published else " whole"
+        change = clock.run(f"profile: update{whole}", self._profile.update, live, update)
+        self.timers += clock.run("profile: next timer", self._profile.next_timer, live) is not None
+        self.profiles[key] = clock.run("profile: dump", self._profile.dump, live)
+        if change is not None:
+            clock.run("profile: avro change", clean.encode, "profile_change", change.record)
+            packed = clock.run(f"profile: patch{whole}", patch.encode, change.patch)
+            clock.run("serve: unpack", patch.decode, packed)
+
+    def expire(self, log_ms: int) -> None:
+        """Let time pass for every node and profile that is kept decoded, as its hourly refresh would."""
+        for key in list(self.heads):
+            live = self._nodes.get(key)
+            if live is None:
+                continue
+            update = self._clock.run("refresh: node tick", self._node.tick, live, log_ms)
+            if update is None:
+                continue
+            mine = self._profiles.get(live.state.profile_id)
+            if mine is not None:
+                self._clock.run("refresh: profile update", self._profile.update, mine, update)
+                mine.state.publish_by = min(mine.state.publish_by, log_ms)
+                self._clock.run("refresh: profile tick", self._profile.tick, mine, log_ms)
