@@ -31,7 +31,9 @@ def number(value: Any) -> str:
     return f"{value:,.0f}" if isinstance(value, int | float) else str(value)
 
 
-def card(profile: Profile, identifiers: Sequence[str], definitions: Definitions, currency: str, now_s: float, log_now_ms: int | None) -> RenderableType:
+def card(
+    profile: Profile, identifiers: Sequence[str], definitions: Definitions, currency: str, now_s: float, log_now_ms: int | None
+) -> RenderableType:
     """Draw a profile.
 
     Args:
@@ -43,7 +45,11 @@ def card(profile: Profile, identifiers: Sequence[str], definitions: Definitions,
         log_now_ms: newest log time known, where a replay of old data makes the wall clock meaningless.
     """
     parts = [_head(profile, identifiers), Columns([_rfm(profile), _rhythm(profile, currency)], padding=(0, 4)), _tags(profile, definitions)]
-    parts += [_windows(profile.fields, definitions, currency), _likes(profile.fields), Text(_freshness(profile, now_s, log_now_ms), style="dim")]
+    parts += [
+        _windows(profile.fields, definitions, currency),
+        _likes(profile.fields),
+        Text(_freshness(profile, now_s, log_now_ms), style="dim"),
+    ]
     return Panel(Group(*parts), title=f"profile {profile.profile_id}", subtitle=f"tenant {profile.tenant}", expand=False, padding=(1, 2))
 
 
@@ -96,7 +102,9 @@ def _windows(fields: Mapping[str, Any], definitions: Definitions, currency: str)
     for feature in features:
         if len(feature.windows) > 1:
             label = f"{feature.name} ({currency})" if feature.name in money else feature.name
-            table.add_row(label, *(number(fields.get(f"{feature.name}_{window}")) if window in feature.windows else "" for window in windows))
+            table.add_row(
+                label, *(number(fields.get(f"{feature.name}_{window}")) if window in feature.windows else "" for window in windows)
+            )
     return table
 
 
@@ -104,13 +112,15 @@ def _likes(fields: Mapping[str, Any]) -> RenderableType:
     grid = Table.grid(padding=(0, 2))
     products = fields.get("top_products") or []
     if products:
-        grid.add_row("[bold]top products[/]", ", ".join(f"{name} × {number(units)}" for name, units in products))
+        grid.add_row("[bold]top products[/]", ", ".join(f"{name} ({number(units)})" for name, units in products))
     channels: dict[str, int] = fields.get("channels") or {}
     total = sum(channels.values())
     if total:
         ordered = sorted(channels.items(), key=lambda pair: -pair[1])
         grid.add_row("[bold]channels[/]", ", ".join(f"{name} {count / total:.0%}" for name, count in ordered))
-    grid.add_row("[bold]activity[/]", f"{number(fields.get('sessions'))} sessions, {number(fields.get('interactions_30d'))} interactions in 30 days")
+    grid.add_row(
+        "[bold]activity[/]", f"{number(fields.get('sessions'))} sessions, {number(fields.get('interactions_30d'))} interactions in 30 days"
+    )
     return grid
 
 

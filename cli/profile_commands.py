@@ -75,7 +75,9 @@ def why(identifier: Who, tag: Annotated[str, typer.Argument(help="Name of a tag 
 @profile_app.command()
 def history(
     identifier: Who,
-    fields: Annotated[str, typer.Option(help="Fields to show, separated by commas.")] = "rfm_segment,r_score,f_score,m_score,orders_lifetime,net_lifetime",
+    fields: Annotated[
+        str, typer.Option(help="Fields to show, separated by commas.")
+    ] = "rfm_segment,r_score,f_score,m_score,orders_lifetime,net_lifetime",
     every: Annotated[bool, typer.Option("--all", help="Every version, not only those in which a shown field or a tag changed.")] = False,
     last: Annotated[int, typer.Option(help="At most this many lines, the newest.")] = 30,
     tenant: TenantName = "",
@@ -92,7 +94,9 @@ def history(
     node = stores.node_of(owner, identifier)
     found = list(versions(stores.history(), owner, node or "", names, every))
     if not found:
-        raise UnknownProfileError(f"no profile of `{identifier}` in the history of tenant {owner}; is job `history` running (`cdp status`)?")
+        raise UnknownProfileError(
+            f"no profile of `{identifier}` in the history of tenant {owner}; is job `history` running (`cdp status`)?"
+        )
     table = Table("at (UTC)", "version", "cause", "tags", *names, box=None, header_style="bold")
     for version in found[-last:]:
         tags = " ".join([*(f"[green]+{tag}[/]" for tag in version.entered), *(f"[red]-{tag}[/]" for tag in version.exited)])

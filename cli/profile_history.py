@@ -19,16 +19,21 @@ class Background(NamedTuple):
 def background(server: ClickHouse, tenant: str, profile_id: str) -> Background:
     """Identifiers of a profile and the newest log time; nothing when ClickHouse is away: a card can do without."""
     where = {"tenant": tenant, "profile": profile_id}
-    nodes = "SELECT mapKeys(nodes) AS nodes FROM profiles_newest WHERE tenant = {tenant:String} AND profile_id = {profile:String} ORDER BY rank DESC LIMIT 1"
+    nodes = """
+        SELECT mapKeys(nodes) AS nodes FROM profiles_newest WHERE tenant = {tenant:String} AND profile_id = {profile:String}
+        ORDER BY rank DESC LIMIT 1"""
+    seen = """
+        SELECT DISTINCT arrayJoin(identifiers) AS node FROM events WHERE tenant = {tenant:String} AND events.node IN {nodes:Array(String)}
+        LIMIT 50"""
+    newest = "SELECT toUnixTimestamp64Milli(max(log_time)) AS at FROM events WHERE tenant = {tenant:String}"
     try:
         found = server.rows(nodes, where)
         own = found[0]["nodes"] if found else []
-        seen = "SELECT DISTINCT arrayJoin(identifiers) AS node FROM events WHERE tenant = {tenant:String} AND node IN {nodes:Array(String)} LIMIT 50"
         others = [row["node"] for row in server.rows(seen, {**where, "nodes": _array(own)})] if own else []
-        newest = server.rows("SELECT toUnixTimestamp64Milli(max(log_time)) AS at FROM events WHERE tenant = {tenant:String}", where)[0]["at"]
+        at = server.rows(newest, where)[0]["at"]
     except ClickHouseError:
         return Background([], None)
-    return Background(list(dict.fromkeys([*own, *others])), int(newest) or None)
+    return Background(list(dict.fromkeys([*own, *others])), int(at) or None)
 
 
 def _array(values: Sequence[str]) -> str:

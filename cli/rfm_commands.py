@@ -31,7 +31,7 @@ def refresh(
     wait: Annotated[float, typer.Option(help="Seconds to wait for the profiles to show it; 0: do not wait.")] = 60,
     tenant: Annotated[str, typer.Option(help="Only this tenant; default: all.")] = "",
 ) -> None:
-    """Compute each tenant's own quantiles; when one moved beyond the tolerance, publish new cut points and have the profiles judged again."""
+    """Compute each tenant's quantiles; when one moved beyond the tolerance, publish new cut points and have profiles judged again."""
     from rich.console import Console
 
     from cli import stores
@@ -86,14 +86,22 @@ def _show(console: "Console", outcome: "Outcome") -> None:
     from rich.table import Table
 
     old, new = outcome.old, outcome.new
-    cuts = Table("", f"version {old.version} (in force)", "computed now", title=f"cut points of {outcome.tenant}, {outcome.customers:,} customers", title_justify="left")
+    cuts = Table(
+        "",
+        f"version {old.version} (in force)",
+        "computed now",
+        title=f"cut points of {outcome.tenant}, {outcome.customers:,} customers",
+        title_justify="left",
+    )
     for name in ("recency", "frequency", "monetary"):
         cuts.add_row(name, *("  ".join(f"{cut:g}" for cut in getattr(side, name)) for side in (old, new)))
     console.print(cuts)
     if not outcome.reasons:
         return
     found = outcome.effect
-    moves = Table("segment", "before", "after", "come in", "go out", title=f"{len(found.moved):,} customers get another score", title_justify="left")
+    moves = Table(
+        "segment", "before", "after", "come in", "go out", title=f"{len(found.moved):,} customers get another score", title_justify="left"
+    )
     for name in sorted(found.before | found.after, key=lambda name: -found.after[name]):
         moves.add_row(name, *(f"{side[name]:,}" for side in (found.before, found.after, found.entering, found.leaving)))
     console.print(moves)

@@ -64,7 +64,7 @@ def look(server: ClickHouse, platform: Platform, definitions: Definitions, tenan
 
 
 def customers(server: ClickHouse, definitions: Definitions, rules: RuleBook, tenant: str) -> list[Customer]:
-    """Profiles with an order, and the fields the rules read. What depends on the clock is reckoned for the newest log time of the tenant."""
+    """Profiles with an order, and the fields the rules read; what depends on the clock is reckoned for the tenant's newest log time."""
     readable = profile_columns(definitions)
     names = sorted(name for name in rules.reads | {definitions.rfm.recency, "orders_lifetime"} if name in readable)
     query = f"""
@@ -107,7 +107,9 @@ class Publisher:
 
     def __init__(self, bootstrap: str) -> None:
         self._failed: KafkaError | None = None
-        self._producer = Producer({"bootstrap.servers": bootstrap, "acks": "all", "enable.idempotence": True, "linger.ms": 20, "log_level": 2})
+        self._producer = Producer(
+            {"bootstrap.servers": bootstrap, "acks": "all", "enable.idempotence": True, "linger.ms": 20, "log_level": 2}
+        )
 
     def publish(self, tenant: str, cuts: CutPoints) -> None:
         """Publish cut points."""
@@ -190,5 +192,7 @@ def _behind(redis: Any, tenant: str, profile_ids: Sequence[str], version: int) -
         for profile_id in batch:
             pipeline.hget(layout.profile_key(tenant, profile_id), "rfm_version")
         shown = pipeline.execute()
-        behind += [profile_id for profile_id, value in zip(batch, shown, strict=True) if value is None or layout.decode_value(value) < version]
+        behind += [
+            profile_id for profile_id, value in zip(batch, shown, strict=True) if value is None or layout.decode_value(value) < version
+        ]
     return behind

@@ -44,7 +44,8 @@ def change_line(record: Mapping[str, Any]) -> Text:
     if "_merged_into" in fields:
         return line.append(f"merged into {fields['_merged_into']}", style="magenta")
     line.append(f"{fields.get('rfm_segment') or '-':<20} ", style="cyan")
-    line.append(f"{number(fields.get('orders_lifetime'))} orders, net {number(fields.get('net_lifetime'))}, {number(fields.get('views_lifetime'))} views ")
+    orders, net, views = (number(fields.get(name)) for name in ("orders_lifetime", "net_lifetime", "views_lifetime"))
+    line.append(f"{orders} orders, net {net}, {views} views ")
     for tag in record["tags_entered"]:
         line.append(f" +{tag}", style="bold green")
     for tag in record["tags_exited"]:

@@ -3,12 +3,17 @@
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
     from cli.audit.report import Report
+
+
+LOADER_S = 15.0
+"""What the loader gets at least to catch up, however long the pipeline took."""
 
 
 def register(app: typer.Typer) -> None:
@@ -21,7 +26,8 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Compare raw topics, clean topics, ClickHouse and Redis record by record.
 
-        Exit code 0: all is as it should be; 1: something differs; 2: something could not be determined (a server is away, the pipeline is behind).
+        Exit code 0: all is as it should be; 1: something differs; 2: something could not be determined (a server is away, the
+        pipeline is behind).
         """
         from rich.console import Console
 
@@ -70,6 +76,7 @@ def _run(report: "Report", deadline: float, tell: Callable[[str], None]) -> None
     from cli.audit.served import Served
     from cli.audit.topics import Reader, processed
     from config import loader
+    from pipelines.history.group import GROUP
     from sinks.clickhouse import ClickHouse
 
     platform, sources = loader.platform(), loader.topics().raw()
@@ -92,7 +99,8 @@ def _run(report: "Report", deadline: float, tell: Callable[[str], None]) -> None
         report.add(conservation(raw, clean, sources, ends, done))
         server = ClickHouse(platform.clickhouse)
         tell("comparing ClickHouse with the clean topics")
-        report.add(history(server, clean, sources, tenants, cleaned.read_on, deadline))
+        loaded = partial(processed, platform.kafka.bootstrap, GROUP, list(cleaned.ends()))
+        report.add(history(server, clean, sources, tenants, cleaned.read_on, loaded, max(deadline, time.monotonic() + LOADER_S)))
         report.add(rollups(server))
         served = Served(Redis.from_url(platform.redis.url, socket_timeout=30), clean, cleaned.read_on)
         report.checks.append(served.profiles(lambda count: tell(f"comparing Redis: {count:,} profiles")))

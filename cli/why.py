@@ -36,7 +36,7 @@ def _value(value: Any) -> str:
 
 
 def reasons(part: Part) -> list[Part]:
-    """The comparisons that decide: of a condition that holds those that make it hold, of one that does not those that keep it from holding."""
+    """The comparisons that decide: of a condition that holds those that make it hold, of one that does not those that prevent it."""
     if not part.parts:
         return [part]
     if len(part.parts) == 1:
@@ -47,6 +47,8 @@ def reasons(part: Part) -> list[Part]:
 
 def sentence(who: str, tag: str, says: str, part: Part) -> str:
     """One sentence that says why."""
-    because = " and ".join(f"{reason.text} {'holds' if reason.holds else 'does not hold'} ({_values(reason.found)})" for reason in reasons(part))
+    because = " and ".join(
+        f"{reason.text} {'holds' if reason.holds else 'does not hold'} ({_values(reason.found)})" for reason in reasons(part)
+    )
     meaning = f" ({says})" if says else ""
     return f"{who} {'has' if part.holds else 'does not have'} the tag {tag}{meaning}, because {because}."

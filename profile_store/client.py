@@ -1,8 +1,8 @@
 """Read profiles from a synchronous program.
 
-    client = Client("redis://127.0.0.1:16379/0", tenant="demo")
-    profile = client.get("user_id:17850")
-    if profile: print(profile["orders_lifetime"], profile.tags, profile.age_s())
+client = Client("redis://127.0.0.1:16379/0", tenant="demo")
+profile = client.get("user_id:17850")
+if profile: print(profile["orders_lifetime"], profile.tags, profile.age_s())
 """
 
 import time

@@ -40,7 +40,7 @@ def passes(error: Exception) -> bool:
 
 
 def checked(replies: list[Any]) -> list[Any]:
-    """Replies of a pipeline, if none is an error. (redis-py's own check would quote the command, values and all.)"""
+    """Replies of a pipeline, if none is an error; redis-py's own check would quote the command, values and all."""
     for reply in replies:
         if isinstance(reply, Exception):
             raise reply

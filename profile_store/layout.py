@@ -1,6 +1,6 @@
 """Keys, versions and value encoding of the profile store in Redis: the only place that knows them (docs/contracts.md, "Redis").
 
-A profile lives in one hash. Its key carries the profile id as hash tag, so that a Redis Cluster spreads profiles and keeps each in one slot.
+A profile lives in one hash. Its key carries the profile id as hash tag: a Redis Cluster spreads profiles and keeps each in one slot.
 """
 
 from collections.abc import Mapping

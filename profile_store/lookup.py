@@ -49,7 +49,9 @@ def find(tenant: str, identifiers: Sequence[str], normalise: Normaliser) -> Batc
         namespace, raw = parse_identifier(text)
         value = normalise(tenant, namespace, raw)
         if value is None:
-            raise IdentifierError(f"`{text}` identifies nobody: the namespace is unknown or the value is a placeholder (config/identity.yaml)")
+            raise IdentifierError(
+                f"`{text}` identifies nobody: the namespace is unknown or the value is a placeholder (config/identity.yaml)"
+            )
         keys.append(layout.node_key(tenant, namespace, value))
     if not keys:
         return {}

@@ -27,8 +27,8 @@ _PASSING_CODES: Final = {
     "319": "UNKNOWN_STATUS_OF_INSERT",
     "394": "QUERY_WAS_CANCELLED",
 }
-# An asynchronous insert would be acknowledged with rows of others and without our token; the other three settings make the base table *and* the
-# roll-ups of its materialised views take a token once, and the answer wait for all of them.
+# An asynchronous insert would be acknowledged with rows of others and without our token; the next three settings make the base table *and*
+# the roll-ups of its materialised views take a token once, and the answer wait for all of them.
 _INSERT_SETTINGS: Final = {
     "async_insert": "0",
     "insert_deduplicate": "1",
@@ -81,7 +81,9 @@ class ClickHouse:
         Returns:
             One dict per row. Integers of 64 bits are ints, times are text.
         """
-        answer = self._post(_parameters(parameters), f"{query} FORMAT JSONEachRow".encode(), {"output_format_json_quote_64bit_integers": "0"})
+        answer = self._post(
+            _parameters(parameters), f"{query} FORMAT JSONEachRow".encode(), {"output_format_json_quote_64bit_integers": "0"}
+        )
         return [orjson.loads(line) for line in answer.splitlines()]
 
     def fixed(self, query: str, dtype: np.dtype[Any], parameters: Mapping[str, Any] | None = None) -> np.ndarray[Any, Any]:
@@ -109,7 +111,9 @@ class ClickHouse:
         self._pool.close()
 
     def _post(self, query: Mapping[str, str], body: bytes, settings: Mapping[str, str] | None = None) -> bytes:
-        target = "/?" + urlencode({"database": self.database, **query, **(settings or {})} if self.database else {**query, **(settings or {})})
+        target = "/?" + urlencode(
+            {"database": self.database, **query, **(settings or {})} if self.database else {**query, **(settings or {})}
+        )
         try:
             answer = self._pool.request("POST", target, body=body)
         except (urllib3.exceptions.HTTPError, OSError) as error:

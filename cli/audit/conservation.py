@@ -11,7 +11,9 @@ from cli.audit.report import Check
 Part = tuple[str, int]
 
 
-def conservation(raw: RawEvidence, clean: CleanEvidence, sources: list[str], ends: Mapping[Part, int], processed: Mapping[Part, int]) -> Iterator[Check]:
+def conservation(
+    raw: RawEvidence, clean: CleanEvidence, sources: list[str], ends: Mapping[Part, int], processed: Mapping[Part, int]
+) -> Iterator[Check]:
     """One check per raw topic partition.
 
     Args:
@@ -34,10 +36,10 @@ def conservation(raw: RawEvidence, clean: CleanEvidence, sources: list[str], end
         differences += [f"offset {offset}: came out although it is a tick or not there" for (offset,) in gap.extra]
         differences += [f"offset {offset}: came out more than once" for (offset,) in gap.twice]
         counts = ", ".join(f"{len(_of(columns, key)):,} {name}" for name, columns in classes.items())
-        note = f"{counts}, {len(_of(ticks, key)):,} ticks"
+        note = f"{counts}; {len(_of(ticks, key)):,} ticks"
         if late:
             note += f"; {late:,} not processed yet: is job `profiles` running?"
-        yield Check(f"raw {source}/{partition}", len(here), len(seen), differences, note, known=not late)
+        yield Check(f"{source}/{partition}", len(here), len(seen), differences, note, known=not late)
     strangers = int(np.sum(found[0] < 0))
     if strangers:
         yield Check("raw topics", 0, strangers, [f"{strangers} records come from topics that config/topics.yaml does not call raw"])

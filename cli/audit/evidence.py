@@ -77,8 +77,9 @@ class CleanEvidence:
         tenants: tenants; a change names its own by the index here.
 
     Attributes:
-        positions: topic -> raw positions its records carry.
-        changes: `(tenant, profile number, incarnation, version)` of every change.
+        positions: topic -> raw positions `(source, partition, offset)` its records carry, and behind them where the record itself lies
+            (partition, offset).
+        changes: `(tenant, profile number, incarnation, version)` of every change, and where it lies.
         newest: the newest change of each profile, as its message.
         links: number of links.
         on_change: called with each change.
@@ -87,8 +88,8 @@ class CleanEvidence:
     def __init__(self, sources: list[str], tenants: list[str]) -> None:
         self._index = {source: index for index, source in enumerate(sources)}
         self._tenants = {tenant: index for index, tenant in enumerate(tenants)}
-        self.positions = {topic: Columns(3) for topic in POSITIONED}
-        self.changes = Columns(4)
+        self.positions = {topic: Columns(5) for topic in POSITIONED}
+        self.changes = Columns(6)
         self.newest: dict[Owner, tuple[Rank, bytes]] = {}
         self.links = 0
         self.on_change: Callable[[Owner, Rank, bytes], None] = lambda *_: None
@@ -99,25 +100,27 @@ class CleanEvidence:
         Raises:
             clean.UnknownSchemaError: see there.
         """
-        value = message.value()
+        value, partition, offset = message.value(), message.partition(), message.offset()
         assert value is not None
+        assert partition is not None
+        assert offset is not None
         if topic == LINKS:
             self.links += 1
             return
         head = _head(value)
         if topic == CHANGES:
             owner, rank = (head["tenant"], head["profile_id"]), (head["incarnation"], head["version"])
-            self.changes.add(self._tenants.get(owner[0], -1), profile_number(owner[1]), *rank)
+            self.changes.add(self._tenants.get(owner[0], -1), profile_number(owner[1]), *rank, partition, offset)
             held = self.newest.get(owner)
             if held is None or held[0] < rank:
                 self.newest[owner] = (rank, value)
             self.on_change(owner, rank, value)
         else:
-            self.positions[topic].add(self._index.get(head["source"], -1), head["partition"], head["offset"])
+            self.positions[topic].add(self._index.get(head["source"], -1), head["partition"], head["offset"], partition, offset)
 
     def accounted(self) -> list[Array]:
         """Raw positions of all three topics together."""
-        held = [columns.arrays() for columns in self.positions.values()]
+        held = [columns.arrays()[:3] for columns in self.positions.values()]
         return [np.concatenate(column) for column in zip(*held, strict=True)]
 
 

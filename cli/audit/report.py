@@ -66,7 +66,9 @@ class Report:
 
     def show(self, console: Console) -> None:
         """A table, and the first differences of each check below it."""
-        table = Table("check", "expected", "found", "verdict", "note")
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for column in ("check", "expected", "found", "verdict", "note"):
+            table.add_column(column, justify="right" if column in ("expected", "found") else "left", no_wrap=column != "note")
         colours = {OK: "green", DIFFERENT: "bold red", UNKNOWN: "yellow"}
         for check in self.checks:
             verdict = f"[{colours[check.verdict]}]{check.verdict}[/]"

@@ -15,6 +15,8 @@ from schemas import clean as codec
 
 RECHECK_S: Final = 15.0
 BATCH: Final = 500
+ABSENT: Final = "not in Redis"
+ORPHAN: Final = "in Redis, but no change of it is in the topic"
 Hash = dict[bytes, bytes]
 _FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -22,8 +24,8 @@ _FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 class Served:
     """Compares Redis with the newest changes while both move.
 
-    Redis is written before a change is committed, so it may be ahead of the topic for a moment: such a profile is kept as it was seen and compared
-    when the record with its version comes.
+    Redis is written before a change is committed, so it may be ahead of the topic for a moment: such a profile is kept as it was seen and
+    compared when the record with its version comes.
 
     Args:
         redis: the profile store.
@@ -56,7 +58,9 @@ class Served:
                     suspects.discard(owner)
             tell(seen)
         found = self._recheck(suspects)
-        return Check("Redis profiles", len(self._clean.newest), seen, [f"{tenant} {profile}: {why}" for (tenant, profile), why in sorted(found.items())])
+        expected = len(self._clean.newest)
+        there = expected - sum(why == ABSENT for why in found.values()) + sum(why == ORPHAN for why in found.values())
+        return Check("Redis profiles", expected, there, [f"{tenant} {profile}: {why}" for (tenant, profile), why in sorted(found.items())])
 
     def identifiers(self) -> Check:
         """Every identifier of a newest change leads to its profile, and no other identifier is there."""
@@ -114,9 +118,9 @@ class Served:
     def _wrong(self, owner: Owner, stored: Hash) -> str:
         newest = self._clean.newest.get(owner)
         if newest is None:
-            return "in Redis, but no change of it is in the topic" if stored else ""
+            return ORPHAN if stored else ""
         if not stored:
-            return "not in Redis"
+            return ABSENT
         held = _rank(stored)
         if held != newest[0]:
             return f"Redis has version {layout.version(*held) if held else 'none'}, the topic {layout.version(*newest[0])}"

@@ -1,7 +1,8 @@
 """Avro object container files made of records that are encoded already.
 
-A record of a clean topic is `prefix + Avro body`. The body is what a container file holds too, so a batch of records becomes a file that ClickHouse
-reads (`FORMAT Avro`) by joining bytes: nothing is decoded on the way. Layout: Avro specification 1.11, "Object Container Files".
+A record of a clean topic is `prefix + Avro body`. The body is what a container file holds too, so a batch of records becomes a file
+that ClickHouse reads (`FORMAT Avro`) by joining bytes: nothing is decoded on the way. Layout: Avro specification 1.11, "Object
+Container Files".
 """
 
 import hashlib

@@ -83,7 +83,8 @@ class GroupLog:
     Args:
         bootstrap: Kafka's address.
         topics: topics to read.
-        instance: name of this member; a member that comes back under its name gets its partitions at once, and the one it replaces is fenced.
+        instance: name of this member; a member that comes back under its name gets its partitions at once, and the one it replaces
+            is fenced.
         retry_for_s: how long a commit or a look-up waits for Kafka.
         sleep: see `sinks.clickhouse.PatientInserts`.
     """

@@ -1,4 +1,4 @@
-"""The loader's protocol: read, plan, insert, confirm. Kafka and ClickHouse come in as arguments, so every crash can be tried without them."""
+"""The loader's protocol: read, plan, insert, confirm. Kafka and ClickHouse come in as arguments: every crash can be tried without them."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -42,7 +42,7 @@ class Log(Protocol):
     """What the loader needs of Kafka."""
 
     def read(self, limit: int, timeout_s: float) -> list[Record]:
-        """Records of assigned partitions, in order of offset within each; may call `Loader.assign` and `Loader.revoke` before it returns."""
+        """Records of assigned partitions, in order of offset within each; may call `Loader.assign` and `Loader.revoke` meanwhile."""
 
     def commit(self, marks: Mapping[Partition, Mark]) -> None:
         """Commit for the group; raises FencedError or RebalancingError when the group no longer counts us as the owner."""
@@ -59,7 +59,7 @@ class Inserts(Protocol):
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """When a range is closed: at this many rows or bytes, or when its first record has waited this long; and how many records one read may bring."""
+    """When a range is closed: at so many rows or bytes, or when its first record has waited so long; and how much one read may bring."""
 
     rows: int = 50_000
     bytes: int = 16 << 20

@@ -1,8 +1,8 @@
 """The arithmetic of exactly-once: ranges of the log, and what the consumer group remembers about them.
 
-A *range* `[from, to)` of one partition is the unit of insert. Before its rows are inserted, the group commits the offset `from` with the metadata
-`from:to` (the *plan*); once they are in, it commits `to` without metadata, at the latest together with the next plan. So whoever takes the
-partition over knows exactly which range may be half in, reads the same records and inserts them again with the same token.
+A *range* `[from, to)` of one partition is the unit of insert. Before its rows are inserted, the group commits the offset `from` with the
+metadata `from:to` (the *plan*); once they are in, it commits `to` without metadata, at the latest together with the next plan. So whoever
+takes the partition over knows exactly which range may be half in, reads the same records and inserts them again with the same token.
 """
 
 from bisect import bisect_left

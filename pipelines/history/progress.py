@@ -44,6 +44,10 @@ class Progress:
         lag: dict[str, int] = {}
         for partition, end in found.items():
             lag[partition.topic] = lag.get(partition.topic, 0) + max(0, end - loader.position(partition))
-        behind = ", ".join(f"{topic} {count}" for topic, count in sorted(lag.items())) if found or not mine else "unknown (Kafka does not answer)"
+        behind = (
+            ", ".join(f"{topic} {count}" for topic, count in sorted(lag.items()))
+            if found or not mine
+            else "unknown (Kafka does not answer)"
+        )
         _log.info("%d rows, %.0f rows/s; %d partitions; lag: %s", self._rows, self._rows / passed_s, len(mine), behind or "none")
         self._since_s, self._rows = now, 0

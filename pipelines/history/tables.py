@@ -11,8 +11,8 @@ import msgspec
 from schemas import clean
 
 DEDUPLICATION_WINDOW: Final = 10_000
-"""How many inserted parts each table remembers the tokens of. A range is inserted again only until its successor is planned, so what counts is how
-many parts the other partitions of its table insert between a crash and the recovery."""
+"""How many inserted parts each table remembers the tokens of. A range is inserted again only until its successor is planned, so what
+counts is how many parts the other partitions of its table insert between a crash and the recovery."""
 INGESTED_AT: Final = "_ingested_at"
 _SCALARS: Final = {"string": "String", "bytes": "String", "int": "Int32", "long": "Int64", "boolean": "Bool"}
 _FEW_VALUES: Final = frozenset({"tenant", "type", "name", "source", "channel", "code", "field", "cause"})
@@ -72,7 +72,8 @@ ROLLUPS: Final = (
     Rollup(
         name="events_by_minute",
         source="events",
-        columns="tenant LowCardinality(String), minute DateTime('UTC'), source LowCardinality(String), name LowCardinality(String), events UInt64",
+        columns="tenant LowCardinality(String), minute DateTime('UTC'), source LowCardinality(String), name LowCardinality(String), "
+        "events UInt64",
         engine="SummingMergeTree(events)",
         order_by="tenant, name, source, minute",
         partition_by="toYYYYMM(minute)",

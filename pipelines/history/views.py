@@ -26,6 +26,7 @@ _FIELDS: Final = {
     "rfm_segment": "String",
     "rfm_version": "UInt64",
 }
+_LINE: Final = "Array(Tuple(product_id String, quantity Float64, price Float64, name String, category String))"
 _NESTED: Final = {"top_products": "Array(Tuple(String, UInt64))", "channels": "Map(String, UInt64)"}
 
 
@@ -52,7 +53,10 @@ SELECT tenant, profile_id, incarnation, version, at, mapKeys(nodes) AS identifie
 FROM (
   SELECT tenant, profile_id, tupleElement(newest, 1) AS incarnation, tupleElement(newest, 2) AS version, tupleElement(newest, 3) AS at,
     tupleElement(newest, 4) AS nodes, tupleElement(newest, 5) AS features
-  FROM (SELECT tenant, profile_id, argMax((incarnation, version, at, nodes, features), rank) AS newest FROM profiles_newest GROUP BY tenant, profile_id)
+  FROM (
+    SELECT tenant, profile_id, argMax((incarnation, version, at, nodes, features), rank) AS newest
+    FROM profiles_newest GROUP BY tenant, profile_id
+  )
 )
 WHERE NOT JSONHas(features, '_merged_into')"""
 
@@ -76,7 +80,7 @@ SELECT tenant, node, JSONExtractString(properties, 'order_id') AS order_id,
   min(if(name = 'Order Cancelled', toDateTime64('2299-12-31', 3, 'UTC'), event_time)) AS ordered_at,
   argMaxIf(channel, (event_time, message_id), name != 'Order Cancelled') AS channel,
   argMaxIf(properties, (event_time, message_id), name != 'Order Cancelled') AS last_properties,
-  JSONExtract(last_properties, 'products', 'Array(Tuple(product_id String, quantity Float64, price Float64, name String, category String))') AS products,
+  JSONExtract(last_properties, 'products', '{_LINE}') AS products,
   if(JSONHas(last_properties, 'total'), JSONExtractFloat(last_properties, 'total'),
     arraySum(line -> line.2 * line.3, products)) AS raw_total,
   floor(raw_total * {scale} + 0.5) / {scale} AS total,
@@ -103,7 +107,8 @@ def views(definitions: Definitions, identity: Identity, tenants: dict[str, Tenan
     )
     yield (
         "rfm_segments",
-        "SELECT tenant, rfm_segment AS segment, count() AS customers, round(count() / sum(count()) OVER (PARTITION BY tenant), 4) AS share, "
+        "SELECT tenant, rfm_segment AS segment, count() AS customers, "
+        "round(count() / sum(count()) OVER (PARTITION BY tenant), 4) AS share, "
         "round(avg(recency_days), 1) AS average_recency_days, round(avg(orders_365d), 2) AS average_orders_365d, "
         "round(avg(net_365d), 2) AS average_net_365d, round(sum(net_365d), 2) AS net_365d_total "
         "FROM customers GROUP BY tenant, rfm_segment ORDER BY tenant, customers DESC",
@@ -128,6 +133,6 @@ def views(definitions: Definitions, identity: Identity, tenants: dict[str, Tenan
     yield (
         "tag_changes",
         "SELECT tenant, profile_id, at, cause, message_id, incarnation, version, pair.1 AS tag, pair.2 AS change FROM ("
-        "SELECT *, arrayJoin(arrayConcat(arrayMap(tag -> (tag, 'entered'), tags_entered), arrayMap(tag -> (tag, 'exited'), tags_exited))) AS pair "
-        "FROM profile_changes)",
+        "SELECT *, arrayJoin(arrayConcat(arrayMap(tag -> (tag, 'entered'), tags_entered), "
+        "arrayMap(tag -> (tag, 'exited'), tags_exited))) AS pair FROM profile_changes)",
     )

@@ -77,14 +77,30 @@ class PipelineDouble:
             self._send("cdp.duplicates", "duplicate", {**where, "tenant": "demo", "node": node, "message_id": "m"})
             return []
         version = self.versions[customer] = self.versions.get(customer, 0) + 1
-        event = {"tenant": "demo", "node": node, "profile_id": f"{customer:016x}", "seq": version, "type": "track", "name": "Product Viewed"}
+        event = {
+            "tenant": "demo",
+            "node": node,
+            "profile_id": f"{customer:016x}",
+            "seq": version,
+            "type": "track",
+            "name": "Product Viewed",
+        }
         event |= {"message_id": f"m{partition}-{offset}", "event_time": at, "channel": "web", "late": False, "identifiers": [node]}
         self._send("cdp.events", "event", {**event, **where, "properties": "{}", "traits": "{}", "context": "{}"})
         if self.rng.random() < 0.1:
             self._send("cdp.links", "link", {**where, "tenant": "demo", "a": node, "b": "demo|anonymous_id|x", "message_id": "m"})
-        features = orjson.dumps({"views_lifetime": version, "orders_lifetime": 0, "rfm_segment": "new", "tag:loyal": version % 2, "top_products": []})
+        features = orjson.dumps(
+            {"views_lifetime": version, "orders_lifetime": 0, "rfm_segment": "new", "tag:loyal": version % 2, "top_products": []}
+        )
         change = {"tenant": "demo", "profile_id": f"{customer:016x}", "incarnation": self.incarnation, "version": version, "at": at}
-        change |= {"cause": "event", "message_id": "m", "tags_entered": [], "tags_exited": [], "nodes": {node: version}, "features": features.decode()}
+        change |= {
+            "cause": "event",
+            "message_id": "m",
+            "tags_entered": [],
+            "tags_exited": [],
+            "nodes": {node: version},
+            "features": features.decode(),
+        }
         self._send("cdp.profile.changes", "profile_change", change)
         changed = ["views_lifetime", "tag:loyal"]
         nodes = [("user_id", str(customer), 0)] if version == 1 else []

@@ -128,7 +128,7 @@ def test_a_frozen_loader_that_wakes_up_beside_its_successor_adds_nothing(own: St
     assert_all_there(server)
     frozen.process.send_signal(signal.SIGCONT)
     double.produce(300)
-    # Which of the two the group prefers depends on whether the frozen one had been given up already: it then comes back as the newest under its name.
+    # Which of the two the group prefers depends on whether it had given the frozen one up already: that one then comes back as the newest.
     eventually(lambda: [one.process.poll() for one in (frozen, successor)].count(1) == 1, "one of the two gives way")
     loser, survivor = ("frozen", successor) if frozen.process.poll() == 1 else ("successor", frozen)
     assert "another process runs under this instance's name" in (tmp_path / f"{loser}.log").read_text()

@@ -74,14 +74,23 @@ def url(server: Server) -> str:
     return server.url
 
 
-def patch(version: int, base: int, features: dict[str, object], changed: list[str] | None = None, incarnation: int = 7, **more: object) -> Patch:
+def patch(
+    version: int, base: int, features: dict[str, object], changed: list[str] | None = None, incarnation: int = 7, **more: object
+) -> Patch:
     body = orjson.dumps(features)
     names = list(features) if changed is None else changed
     return Patch("demo", "ab12", incarnation, version, base, 1000 + version, body, names, **more)  # type: ignore[arg-type]
 
 
 def test_a_profile_reads_back_as_it_was_written(url: str) -> None:
-    features = {"orders_lifetime": 3, "net_365d": 12.5, "rfm_segment": "new", "top_products": [["a", 2]], "last_order_at": None, "tag:loyal": 1}
+    features = {
+        "orders_lifetime": 3,
+        "net_365d": 12.5,
+        "rfm_segment": "new",
+        "top_products": [["a", 2]],
+        "last_order_at": None,
+        "tag:loyal": 1,
+    }
     ProfileWriter(url).write([patch(1, 0, features, nodes=[("user_id", "17850", 0)])])
     profile = Client(url, "demo").get("user_id:17850.0")
     assert profile == Profile("demo", "ab12", (7, 1), 1001, features)

