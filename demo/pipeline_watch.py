@@ -1,6 +1,7 @@
 """How far the pipeline is: read from the outside, from what it commits and what it writes."""
 
 import itertools
+from collections import Counter
 from typing import Final
 
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
@@ -61,3 +62,11 @@ class PipelineWatch:
             pipeline.hget(key, "orders_lifetime")
         orders = pipeline.execute()
         return next((profile_id for (_, profile_id), count in zip(found, orders, strict=True) if int(count or 0)), None)
+
+    def cut_points(self, tenant: str) -> Counter[int]:
+        """How many profiles carry scores of which version of the cut points."""
+        keys = [key for key in self._redis.scan_iter(match=PROFILE_PATTERN, count=SCAN_COUNT) if key.endswith(f":{tenant}".encode())]
+        pipeline = self._redis.pipeline(transaction=False)
+        for key in keys:
+            pipeline.hget(key, "rfm_version")
+        return Counter(int(version) for version in pipeline.execute() if version is not None)

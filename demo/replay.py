@@ -105,6 +105,6 @@ def _guard(first_ms: int, newest_ms: int, *, force: bool) -> None:
     if force or newest_ms <= first_ms:
         return
     raise NewerRecordsError(
-        f"the raw topics already hold records up to {iso(newest_ms)}, the replay begins at {iso(first_ms)}: the log's clock cannot go back. "
+        f"the raw topics hold records up to {iso(newest_ms)}, the replay begins at {iso(first_ms)}: the log's clock cannot go back. "
         "Use another, empty stack (`CDP_HOME=/some/folder CDP_RAW_CLOCK=replay cdp up`), or --force if that is what you want"
     )

@@ -22,6 +22,7 @@ FROM rfm_segments WHERE tenant = {tenant:String}"""
 MINUTES: Final = """
 SELECT formatDateTime(minute, '%F %R') AS minute, source, name, sum(events) AS events FROM events_by_minute
 WHERE tenant = {tenant:String} GROUP BY minute, source, name ORDER BY minute DESC, events DESC LIMIT 8"""
+SCORED: Final = "SELECT count() AS profiles FROM profiles WHERE tenant = {tenant:String} AND rfm_version = {version:UInt64}"
 EVENTS: Final = "SELECT count() AS events FROM events"
 
 

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
@@ -90,6 +90,7 @@ class Tour:
         ):
             self._cdp("rfm", "refresh")
         with self._step("The shop's customers by value", "View `rfm_segments` over the newest snapshot of every profile."):
+            self._wait_scores(server, watch)
             self._show("RFM segments", server, showcase.SEGMENTS)
         with self._step("A loyal customer, live", "Read from Redis by any identifier; this is what marketing systems see."):
             self._loyal(server)
@@ -166,19 +167,29 @@ class Tour:
 
     def _wait_history(self, server: ClickHouse, total: object) -> None:
         assert isinstance(total, dict)
-        expected, stored, moved_at = int(total["applied"]), -1, time.monotonic()
+        self._wait_rows(lambda: int(server.rows(showcase.EVENTS)[0]["events"]), int(total["applied"]), "events")
+        rejected = ", ".join(f"{number:,} {code}" for code, number in total["rejected"].items())
+        self._console.print(f"   {total['applied']:,} events; rejected: {rejected} (stock write-offs and bad debt, as it should be)")
+
+    def _wait_scores(self, server: ClickHouse, watch: PipelineWatch) -> None:
+        """Redis is ahead of ClickHouse by a checkpoint and a load: let it catch up with the newest cut points."""
+        version, profiles = max(watch.cut_points(TENANT).items(), default=(0, 0))
+        named = {"tenant": TENANT, "version": version}
+        self._wait_rows(lambda: int(server.rows(showcase.SCORED, named)[0]["profiles"]), profiles, "profiles with the newest scores")
+
+    def _wait_rows(self, count: Callable[[], int], expected: int, what: str) -> None:
+        """Wait until ClickHouse holds so many rows; give up when it has not moved for two minutes."""
+        stored, moved_at = -1, time.monotonic()
         with self._console.status("loading") as status:
             while stored < expected:
-                now = int(server.rows(showcase.EVENTS)[0]["events"])
+                now = count()
                 if now != stored:
                     stored, moved_at = now, time.monotonic()
-                    status.update(f"{stored:,} of {expected:,} events")
+                    status.update(f"{stored:,} of {expected:,} {what}")
                 if time.monotonic() - moved_at > STALLED_S:
-                    raise TourError(
-                        f"ClickHouse has had {stored:,} of {expected:,} events for {STALLED_S:.0f} s: see `cdp jobs` and `cdp logs history`"
-                    )
+                    found = f"ClickHouse has had {stored:,} of {expected:,} {what} for {STALLED_S:.0f} s"
+                    raise TourError(f"{found}: see `cdp jobs` and `cdp logs history`")
                 time.sleep(LOOK_S)
-        self._console.print(f"   {stored:,} events; {total['rejected']} rejected, as they should be: stock write-offs and bad debt")
 
     def _live(self, bootstrap: str, redis_url: str) -> None:
         set_clock("live", bootstrap)  # it is already after our own replay, not after somebody else's
