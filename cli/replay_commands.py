@@ -51,11 +51,13 @@ def replay_command(
         prepared = replay.plan(options)
         console.print(f"Replaying {prepared.story}")
         play(options, prepared, console)
+        _tell_clock(console, then_live)
     except (replayer.ReplayError, TooManyFaultsError) as error:
         console.print(f"[red]replay:[/red] {error}")
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         console.print("[yellow]interrupted[/yellow]: what is shown above was written, the rest was not")
+        _tell_clock(console, then_live)
         raise typer.Exit(130) from None
 
 
@@ -83,3 +85,10 @@ def play(options: "Options", prepared: "Plan", console: "Console") -> None:
     )
     if options.expect is not None:
         console.print(f"Expected outcome written to {options.expect}")
+
+
+def _tell_clock(console: "Console", then_live: bool) -> None:
+    if not then_live:
+        console.print(
+            "The raw topics keep the producer's clock; `cdp topics clock live` hands it to the broker, for live events and ticks."
+        )

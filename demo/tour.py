@@ -141,7 +141,7 @@ class Tour:
                 date = iso(player.progress.log_ms)[:10] if player.progress.log_ms else ""
                 bars.update(written, completed=player.progress.events, note=date)
                 bars.update(applied, completed=max(0, done), total=max(1, total), note=f"{watch.keys():,} keys in Redis")
-                first = first or bool(player.refusal) or self._show_first(watch, store)
+                first = first or (player.progress.events > 0 and self._show_first(watch, store))
                 if over and (player.tally is None or done >= player.written):
                     break
                 if done != progress:
