@@ -57,7 +57,7 @@ def _head(profile: Profile, identifiers: Sequence[str]) -> RenderableType:
     grid = Table.grid(padding=(0, 2))
     shown = list(identifiers[:6])
     more = f" and {len(identifiers) - 6} more" if len(identifiers) > 6 else ""
-    grid.add_row("[bold]known as[/]", ", ".join(shown) + more)
+    grid.add_row("[bold]known as[/]", Text(", ".join(shown) + more))
     grid.add_row("[bold]seen[/]", f"{moment(profile.number('first_seen_at'))} … {moment(profile.number('last_seen_at'))}")
     return grid
 
@@ -83,7 +83,7 @@ def _tags(profile: Profile, definitions: Definitions) -> RenderableType:
     holding = set(profile.tags)
     for rule in definitions.tags:
         if rule.name in holding:
-            grid.add_row("[bold]tag[/]", f"[green]{rule.name}[/]", rule.says)
+            grid.add_row("[bold]tag[/]", f"[green]{rule.name}[/]", Text(rule.says))
     absent = [rule.name for rule in definitions.tags if rule.name not in holding]
     if absent:
         grid.add_row("[dim]not[/]", f"[dim]{', '.join(absent)}[/]")
@@ -112,12 +112,12 @@ def _likes(fields: Mapping[str, Any]) -> RenderableType:
     grid = Table.grid(padding=(0, 2))
     products = fields.get("top_products") or []
     if products:
-        grid.add_row("[bold]top products[/]", ", ".join(f"{name} ({number(units)})" for name, units in products))
+        grid.add_row("[bold]top products[/]", Text(", ".join(f"{name} ({number(units)})" for name, units in products)))
     channels: dict[str, int] = fields.get("channels") or {}
     total = sum(channels.values())
     if total:
         ordered = sorted(channels.items(), key=lambda pair: -pair[1])
-        grid.add_row("[bold]channels[/]", ", ".join(f"{name} {count / total:.0%}" for name, count in ordered))
+        grid.add_row("[bold]channels[/]", Text(", ".join(f"{name} {count / total:.0%}" for name, count in ordered)))
     grid.add_row(
         "[bold]activity[/]", f"{number(fields.get('sessions'))} sessions, {number(fields.get('interactions_30d'))} interactions in 30 days"
     )

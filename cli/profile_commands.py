@@ -64,7 +64,7 @@ def why(identifier: Who, tag: Annotated[str, typer.Argument(help="Name of a tag 
     profile = _known(stores.profiles(owner).get(identifier), identifier, owner)
     part = expression.explain(profile.fields)
     console = Console()
-    console.print(sentence(identifier, tag, rule.says, part), soft_wrap=True, highlight=False)
+    console.print(sentence(identifier, tag, rule.says, part), soft_wrap=True, highlight=False, markup=False)
     console.print(tree(part))
     console.print(f"values as of {moment(profile.at)} UTC, version {profile.version[0]}-{profile.version[1]}", style="dim")
     if (tag in profile.tags) != part.holds:
@@ -85,6 +85,7 @@ def history(
     """Show how a customer came to be as it is: versions over time, from ClickHouse."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from cli import stores
     from cli.profile_card import number
@@ -100,7 +101,7 @@ def history(
     table = Table("at (UTC)", "version", "cause", "tags", *names, box=None, header_style="bold")
     for version in found[-last:]:
         tags = " ".join([*(f"[green]+{tag}[/]" for tag in version.entered), *(f"[red]-{tag}[/]" for tag in version.exited)])
-        table.add_row(version.at, version.version, version.cause, tags, *(number(version.fields.get(name)) for name in names))
+        table.add_row(version.at, version.version, version.cause, tags, *(Text(number(version.fields.get(name))) for name in names))
     console = Console()
     console.print(table)
     if len(found) > last:

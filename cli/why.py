@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from rich.markup import escape
 from rich.tree import Tree
 
 from pipelines.audiences.expressions import Part
@@ -21,8 +22,8 @@ def _grow(branch: Tree, part: Part) -> None:
 
 
 def _label(part: Part) -> str:
-    found = f"  [dim]({_values(part.found)})[/]" if part.found else ""
-    return f"[green]✓[/] {part.text}{found}" if part.holds else f"[red]✗[/] {part.text}{found}"
+    found = f"  [dim]({escape(_values(part.found))})[/]" if part.found else ""
+    return f"{'[green]✓[/]' if part.holds else '[red]✗[/]'} {escape(part.text)}{found}"
 
 
 def _values(found: Mapping[str, Any]) -> str:

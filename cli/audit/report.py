@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 SHOWN: Final = 20
 OK: Final = "ok"
@@ -74,7 +75,7 @@ class Report:
             verdict = f"[{colours[check.verdict]}]{check.verdict}[/]"
             if check.differences:
                 verdict += f" ({len(check.differences)})"
-            table.add_row(check.name, f"{check.expected:,}", f"{check.found:,}", verdict, check.note)
+            table.add_row(check.name, f"{check.expected:,}", f"{check.found:,}", verdict, Text(check.note))
         console.print(table)
         for check in self.checks:
             for line in check.differences[:SHOWN]:

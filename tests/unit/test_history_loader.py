@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipelines.history.loader import FencedError, Limits, Loader, RebalancingError, Record
+from pipelines.history.loader import FENCE_AGE_S, FencedError, Limits, Loader, RebalancingError, Record
 from pipelines.history.plan import BrokenPlanError, Buffer, Mark, Partition, Range, done, parse_mark, planned
 from schemas import clean
 
@@ -46,8 +46,11 @@ class World:
     rows: list[tuple[str, int]] = field(default_factory=list)
     now_s: float = 0.0
 
+    def happens(self) -> bool:
+        return self.rng.random() < self.kill
+
     def maybe_die(self) -> None:
-        if self.rng.random() < self.kill:
+        if self.happens():
             raise KilledError
 
     def store(self, table: str, data: bytes, token: str) -> None:
@@ -86,7 +89,7 @@ class Member:
         self.world.maybe_die()
         if self.world.owner is not self:
             raise FencedError
-        if self.world.rng.random() < self.world.kill:
+        if self.world.happens():
             raise RebalancingError
         for part, mark in marks.items():
             self.world.committed[part] = (mark.offset, mark.metadata)
@@ -96,10 +99,18 @@ class Member:
         return "id"
 
     def insert(self, table: str, data: bytes, token: str, fence: Callable[[], None]) -> None:
-        fence()
-        self.world.maybe_die()
-        self.world.store(table, data, token)
-        self.world.maybe_die()
+        """Attempts that end without an answer, with and without effect, far enough apart for the fence to ask again."""
+        while True:
+            fence()
+            self.world.maybe_die()
+            if self.world.happens():
+                self.world.now_s += FENCE_AGE_S + 1
+                continue
+            self.world.store(table, data, token)
+            self.world.maybe_die()
+            if not self.world.happens():
+                return
+            self.world.now_s += FENCE_AGE_S + 1
 
     @property
     def finished(self) -> bool:
