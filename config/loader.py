@@ -23,14 +23,20 @@ class Tenant(msgspec.Struct, frozen=True):
 
 
 class Kafka(msgspec.Struct, frozen=True):
+    """Brokers, `host:port` separated by commas."""
+
     bootstrap: str
 
 
 class Redis(msgspec.Struct, frozen=True):
+    """Profile store, `redis://host:port/db`."""
+
     url: str
 
 
 class ClickHouse(msgspec.Struct, frozen=True):
+    """History: native and HTTP port of one server."""
+
     host: str
     tcp_port: int
     http_port: int
@@ -38,10 +44,14 @@ class ClickHouse(msgspec.Struct, frozen=True):
 
 
 class Flink(msgspec.Struct, frozen=True):
+    """Address of the JobManager's REST interface."""
+
     rest: str
 
 
 class Limits(msgspec.Struct, frozen=True):
+    """Public limits; none acts in silence."""
+
     event_bytes: int
     order_bytes: int
     message_id_chars: int
@@ -73,6 +83,8 @@ class Topic(msgspec.Struct, frozen=True):
 
 
 class TopicDefaults(msgspec.Struct, frozen=True):
+    """What a topic has that says nothing else."""
+
     partitions: int
     replication: int
 
@@ -123,7 +135,10 @@ class Series(msgspec.Struct, frozen=True):
 
 
 class Feature(msgspec.Struct, frozen=True):
-    """A windowed feature: a measure of a series, or the difference of two features; `minus` subtracts the first window from a longer one."""
+    """A windowed feature: a measure of a series, or the difference of two features.
+
+    `minus` subtracts the first window from a longer one.
+    """
 
     name: str
     windows: list[str]

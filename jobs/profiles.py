@@ -1,14 +1,15 @@
-"""Job `profiles`: raw topics -> decode -> node -> profile -> Redis, with events, rejections and changes to their topics (docs: design picture in README).
+"""Job `profiles`: from the raw topics to live profiles.
 
-    decode --> node --> profile --> serve --> Redis
-      |         |          |
-      |         |          +--> cdp.profile.changes
-      |         +--> cdp.events, cdp.duplicates, cdp.links
-      +---------+--> cdp.rejected
+decode --> node --> profile --> serve --> Redis
+  |         |          |
+  |         |          +--> cdp.profile.changes
+  |         +--> cdp.events, cdp.duplicates, cdp.links
+  +---------+--> cdp.rejected
 """
 
 import argparse
 
+from pyflink.datastream import StreamExecutionEnvironment
 from pyflink.java_gateway import get_gateway
 
 from config import loader
@@ -24,7 +25,7 @@ JOB = "profiles"
 DECODE, NODE, PROFILE = "decode", "node", "profile"
 
 
-def build(parallelism: int) -> topology.StreamExecutionEnvironment:
+def build(parallelism: int) -> StreamExecutionEnvironment:
     """Wire the job.
 
     Args:
@@ -48,7 +49,9 @@ def build(parallelism: int) -> topology.StreamExecutionEnvironment:
     nodes.uid(NODE).name(NODE).slot_sharing_group(NODE)
 
     keyed = topology.key_in_jvm(nodes.union(rosters, pokes))
-    profiles = keyed.connect(published.broadcast(definitions_descriptor())).process(ProfileFunction(definitions, platform, redis_url), CHANGE)
+    profiles = keyed.connect(published.broadcast(definitions_descriptor())).process(
+        ProfileFunction(definitions, platform, redis_url), CHANGE
+    )
     profiles.uid(PROFILE).name(PROFILE).slot_sharing_group(PROFILE)
 
     rejected = topology.side_output(decoded, REJECTED, RECORD).union(topology.side_output(nodes, REJECTED, RECORD))
@@ -67,7 +70,9 @@ def build(parallelism: int) -> topology.StreamExecutionEnvironment:
 def main() -> None:
     """Build the job and hand it to the cluster."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--parallelism", type=int, default=1, help="of every operator; three TaskManagers are needed for each unit (default: 1)")
+    parser.add_argument(
+        "--parallelism", type=int, default=1, help="of every operator; three TaskManagers are needed for each unit (default: 1)"
+    )
     build(parser.parse_args().parallelism).execute(JOB)
 
 

@@ -45,7 +45,9 @@ def environment(parallelism: int) -> tuple[StreamExecutionEnvironment, StreamTab
     env.set_parallelism(parallelism)
     mode = conf.get_string("python.execution-mode", "")
     if mode != THREAD_MODE:
-        raise ExecutionModeError(f"python.execution-mode is `{mode}`; this job's state is written in `{THREAD_MODE}` mode and would be empty in any other")
+        raise ExecutionModeError(
+            f"python.execution-mode is `{mode}`; this job's state is written in `{THREAD_MODE}` mode and would be empty in any other"
+        )
     return env, StreamTableEnvironment.create(env)
 
 
@@ -102,11 +104,13 @@ def raw_source(tables: StreamTableEnvironment, topic: str, bootstrap: str, group
             `ts` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
             WATERMARK FOR `ts` AS `ts` - INTERVAL '0.001' SECOND
         ) WITH ({_options(topic, bootstrap, group_id)},
-            'scan.watermark.alignment.group' = 'raw', 'scan.watermark.alignment.max-drift' = '1 d', 'scan.watermark.alignment.update-interval' = '200 ms')
+            'scan.watermark.alignment.group' = 'raw', 'scan.watermark.alignment.max-drift' = '1 d',
+            'scan.watermark.alignment.update-interval' = '200 ms')
     """)
     at = "CAST(`ts` AS TIMESTAMP(3))"
     query = f"""
-        SELECT '{topic}' AS `source`, `partition`, `offset`, EXTRACT(EPOCH FROM {at}) * 1000 + EXTRACT(MILLISECOND FROM {at}) AS `log_time`, `value`
+        SELECT '{topic}' AS `source`, `partition`, `offset`, EXTRACT(EPOCH FROM {at}) * 1000 + EXTRACT(MILLISECOND FROM {at}) AS
+        `log_time`, `value`
         FROM {table}
     """
     stream = tables.to_append_stream(tables.sql_query(query), RAW)
@@ -124,7 +128,8 @@ def control_source(tables: StreamTableEnvironment, topic: str, bootstrap: str, g
         slots: see `raw_source`.
     """
     table = topic.replace(".", "_")
-    # Its own time says nothing about raw events: each record lifts its watermark a thousand years ahead, and before the first it counts as idle.
+    # Its own time says nothing about raw events: each record lifts its watermark a thousand years ahead, and before the first it counts
+    # as idle.
     tables.execute_sql(f"""
         CREATE TABLE {table} (
             `key` STRING,

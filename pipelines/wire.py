@@ -30,7 +30,10 @@ Facts = OrderFacts | RefundFacts | CancelFacts
 
 
 class Event(msgspec.Struct, array_like=True, tag_field="_", tag="e"):
-    """A decoded, validated, normalised event on its way to its node. Times in ms; JSON parts as text; `original` is the raw record, needed when the node has to reject it."""
+    """A decoded, validated, normalised event on its way to its node.
+
+    Times in ms; JSON parts as text; `original` is the raw record, needed when the node has to reject it.
+    """
 
     node: str
     tenant: str

@@ -1,9 +1,9 @@
 """Exactly-once Kafka sinks: rows of ready-made key and value bytes into a transaction per checkpoint."""
 
+from pyflink.common.serialization import RowFieldExtractorSchema
 from pyflink.datastream import DataStream
 from pyflink.datastream.connectors.base import DeliveryGuarantee
 from pyflink.datastream.connectors.kafka import KafkaRecordSerializationSchema, KafkaSink
-from pyflink.common.serialization import RowFieldExtractorSchema
 
 # Longer than any outage we promise to survive: a transaction past its timeout is aborted by the broker, and counted records would be gone.
 TRANSACTION_TIMEOUT_MS = 3_600_000

@@ -1,6 +1,7 @@
 """Profiles into Redis: an Arrow UDF, so that a batch is written within one call and before the checkpoint barrier passes.
 
-The UDF runs in a Python process of its own beside the TaskManager (Flink runs Pandas UDFs so in every execution mode), which keeps the writes off the
+The UDF runs in a Python process of its own beside the TaskManager (Flink runs Pandas UDFs so in every execution mode), which keeps the
+writes off the
 profile operator's interpreter lock.
 """
 
@@ -59,7 +60,9 @@ def write_profiles(tables: StreamTableEnvironment, changes: DataStream, url: str
     Returns:
         A stream of one number a change; it has to be consumed by something.
     """
-    tables.create_temporary_function("write_profiles", udf(WriteProfiles(url), result_type=DataTypes.INT(), func_type="pandas", deterministic=False))
+    tables.create_temporary_function(
+        "write_profiles", udf(WriteProfiles(url), result_type=DataTypes.INT(), func_type="pandas", deterministic=False)
+    )
     tables.create_temporary_view("changes", tables.from_data_stream(changes))
     written = tables.sql_query("SELECT write_profiles(patch) AS written FROM changes")
     return tables.to_append_stream(written, Types.ROW_NAMED(["written"], [Types.INT()]))

@@ -54,7 +54,11 @@ def clock_fields(last_order_at: int | None, mean_interpurchase_days: float | Non
     if last_order_at is None:
         return {"current_interval_days": None, "recency_days": None, "recency_ratio": None}
     days = (now - last_order_at) / DAY_MS
-    return {"current_interval_days": days, "recency_days": days, "recency_ratio": days / mean_interpurchase_days if mean_interpurchase_days else None}
+    return {
+        "current_interval_days": days,
+        "recency_days": days,
+        "recency_ratio": days / mean_interpurchase_days if mean_interpurchase_days else None,
+    }
 
 
 class RuleBook:
@@ -102,7 +106,9 @@ class RuleBook:
         """Whether a change of these fields can move the next flip by time."""
         return not self._flip_reads.isdisjoint(changed)
 
-    def judge(self, fields: Mapping[str, Any], cuts: CutPoints, old: Verdict | None = None, changed: Mapping[str, Any] | None = None) -> Verdict:
+    def judge(
+        self, fields: Mapping[str, Any], cuts: CutPoints, old: Verdict | None = None, changed: Mapping[str, Any] | None = None
+    ) -> Verdict:
         """Scores, segment and tags for a profile's fields.
 
         Args:
@@ -111,10 +117,8 @@ class RuleBook:
             old: an earlier verdict by the same cut points; only what `changed` touches is looked at again.
             changed: fields that have changed since; ignored without `old`.
         """
-        if old is None or changed is None or not self._score_reads.isdisjoint(changed):
-            scores = self._scores(fields, cuts)
-        else:
-            scores = old.scores
+        untouched = old is not None and changed is not None and self._score_reads.isdisjoint(changed)
+        scores = old.scores if old is not None and untouched else self._scores(fields, cuts)
         view = {**fields, "r_score": scores[0], "f_score": scores[1], "m_score": scores[2]}
         if old is None or changed is None:
             segment = self._segment(view)

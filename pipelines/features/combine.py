@@ -1,6 +1,6 @@
 """Phase two of each aggregation: one value for a profile out of the values of its nodes, and the fields derived from them."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from pipelines.features.plan import Published
@@ -40,7 +40,7 @@ _COMBINE: Final[dict[str, Callable[[Iterable[Any]], Any]]] = {
 }
 
 
-def combine(name: str, parts: list[Mapping[str, Value]]) -> Value:
+def combine(name: str, parts: Sequence[Mapping[str, Value]]) -> Value:
     """The profile's value of `name` out of its nodes' values; commutative and associative (I3).
 
     Args:
@@ -81,7 +81,8 @@ class Fields:
         number: Any = values.get(field.plus) or 0
         if field.minus is not None:
             number -= values.get(field.minus) or 0
-        return number / self._scale if field.money else number
+        shown: int | float = number / self._scale if field.money else number
+        return shown
 
     def plain(self, values: Mapping[str, Value]) -> dict[str, Any]:
         """Fields that are no windows: times, the rhythm of purchases, sessions, channels, top products."""

@@ -164,12 +164,12 @@ class Ledger:
             for number, (product, units) in enumerate(new.lines):
                 touched.setdefault(product, []).append((new.time, order_id, number, units))
         for name, lines in touched.items():
-            product = self._read_product(name)
-            before = sum(line[3] for line in product.bought)
-            product.bought = [line for line in product.bought if line[1] != order_id] + lines
-            self._rematch(product)
-            self._store.put("p:" + name, _encode(product))
-            self._rank(name, before, sum(line[3] for line in product.bought))
+            record = self._read_product(name)
+            before = sum(line[3] for line in record.bought)
+            record.bought = [line for line in record.bought if line[1] != order_id] + lines
+            self._rematch(record)
+            self._store.put("p:" + name, _encode(record))
+            self._rank(name, before, sum(line[3] for line in record.bought))
 
     def _refund(self, facts: RefundFacts, time: int, message_id: str) -> bool:
         key = "r:" + facts.refund_id

@@ -1,6 +1,7 @@
 """A node's fragment: everything one identifier has done, folded into a small state. Pure: stores and time come in as arguments.
 
-The node owns this state for ever, whichever profile it belongs to; it tells its profile absolute values, so repeating or merging is harmless.
+The node owns this state for ever, whichever profile it belongs to; it tells its profile absolute values, so repeating or merging is
+harmless.
 """
 
 from typing import Final
@@ -300,7 +301,10 @@ def _by_window(asks: list[Ask], plan: Plan) -> list[_Asked]:
     for ask in asks:
         if ask.window is not None:
             grouped.setdefault(ask.window, []).append(ask)
-    return [_Asked(window, any(ask.name in plan.exact for ask in group), [(ask.name, ask.amount) for ask in group]) for window, group in grouped.items()]
+    return [
+        _Asked(window, any(ask.name in plan.exact for ask in group), [(ask.name, ask.amount) for ask in group])
+        for window, group in grouped.items()
+    ]
 
 
 def _series(state: NodeState, name: str, *, counting: bool = False) -> Series:

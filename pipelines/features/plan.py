@@ -1,5 +1,7 @@
 """The feature definitions, compiled: which events feed which series, which windows are asked of them, what they are called."""
 
+import itertools
+
 import msgspec
 
 from config.loader import ConfigError, Definitions, Features
@@ -66,18 +68,24 @@ def published_fields(features: Features) -> list[Published]:
     for feature in features.features:
         for window in feature.windows:
             if window != LIFETIME and window not in features.windows:
-                raise ConfigError(f"features.yaml: feature `{feature.name}`: unknown window `{window}`; there are {[*features.windows, LIFETIME]}")
+                raise ConfigError(
+                    f"features.yaml: feature `{feature.name}`: unknown window `{window}`; there are {[*features.windows, LIFETIME]}"
+                )
             name = f"{feature.name}_{window}"
             if feature.difference:
                 missing = [part for part in feature.difference if part not in by_name]
                 if missing or len(feature.difference) != 2:
-                    raise ConfigError(f"features.yaml: feature `{feature.name}`: difference needs two features of this file, unknown: {missing}")
+                    raise ConfigError(
+                        f"features.yaml: feature `{feature.name}`: difference needs two features of this file, unknown: {missing}"
+                    )
                 left, right = (by_name[part] for part in feature.difference)
                 plus, minus = _value_name(left.series, left.measure, window), _value_name(right.series, right.measure, window)
                 fields.append(Published(name, plus, minus, left.measure == "amount"))
                 continue
             if feature.series not in features.series:
-                raise ConfigError(f"features.yaml: feature `{feature.name}`: unknown series `{feature.series}`; there are {list(features.series)}")
+                raise ConfigError(
+                    f"features.yaml: feature `{feature.name}`: unknown series `{feature.series}`; there are {list(features.series)}"
+                )
             if feature.measure not in {"count", "amount"}:
                 raise ConfigError(f"features.yaml: feature `{feature.name}`: measure is `count` or `amount`, not `{feature.measure}`")
             own = _value_name(feature.series, feature.measure, window)
@@ -102,9 +110,11 @@ def compile_plan(definitions: Definitions, read_by_rules: set[str]) -> Plan:
     features = definitions.features
     windows = [Window(name, length * 1000, features.tile_hop_min[name] * MINUTE_MS) for name, length in features.windows.items()]
     windows.sort(key=lambda window: window.length)
-    for shorter, longer in zip(windows, windows[1:], strict=False):
+    for shorter, longer in itertools.pairwise(windows):
         if longer.hop % shorter.hop or longer.hop * 60 > longer.length:
-            raise ConfigError(f"features.yaml: tile_hop_min of {longer.name} must be a multiple of {shorter.name}'s and at most a 60th of the window")
+            raise ConfigError(
+                f"features.yaml: tile_hop_min of {longer.name} must be a multiple of {shorter.name}'s and at most a 60th of the window"
+            )
     by_name = {window.name: window for window in windows}
     asks: dict[str, Ask] = {}
     exact: set[str] = set()
@@ -116,10 +126,10 @@ def compile_plan(definitions: Definitions, read_by_rules: set[str]) -> Plan:
                 exact.add(value)
     by_event: dict[str, list[str]] = {}
     by_type: dict[str, list[str]] = {}
-    for name, series in features.series.items():
-        for event in series.events:
+    for name, fed in features.series.items():
+        for event in fed.events:
             by_event.setdefault(event, []).append(name)
-        for call in series.types:
+        for call in fed.types:
             by_type.setdefault(call, []).append(name)
     return Plan(
         windows=windows,

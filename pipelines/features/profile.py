@@ -15,7 +15,9 @@ from pipelines.wire import Join, Leave, Roster, Update, Value
 from profile_store.patch import Patch
 
 FORMAT: Final = 1
-_LEDGER_VALUES: Final = frozenset({"orders.count.lifetime", "orders.amount.lifetime", "first_order_at", "last_order_at", "top_products", "unmatched_refunds"})
+_LEDGER_VALUES: Final = frozenset(
+    {"orders.count.lifetime", "orders.amount.lifetime", "first_order_at", "last_order_at", "top_products", "unmatched_refunds"}
+)
 
 
 class Part(msgspec.Struct, array_like=True):
@@ -289,12 +291,16 @@ class ProfileLogic:
             return None
         tags, before = state.verdict.tags, state.published_tags
         features = orjson.dumps(live.fields)
-        change = self._change(live, features, {
-            "cause": cause,
-            "message_id": message_id,
-            "tags_entered": [name for name in tags if name not in before],
-            "tags_exited": [name for name in before if name not in tags],
-        })
+        change = self._change(
+            live,
+            features,
+            {
+                "cause": cause,
+                "message_id": message_id,
+                "tags_entered": [name for name in tags if name not in before],
+                "tags_exited": [name for name in before if name not in tags],
+            },
+        )
         state.published_tags = tags
         state.publish_by = 0
         return change

@@ -1,7 +1,9 @@
 """A series of timed entries with rolling windows: shared cumulative checkpoints, exact where it matters and bounded for ever.
 
-The state is a list of checkpoints `(time, running count, running amount)`. A window's value is the total minus the running value at its older end. The
-newest entries are all kept; older ones are thinned to the last of each tile. The meaning, tile rule included, is written in docs/features.md ("Windows").
+The state is a list of checkpoints `(time, running count, running amount)`. A window's value is the total minus the running value at its
+older end. The
+newest entries are all kept; older ones are thinned to the last of each tile. The meaning, tile rule included, is written in
+docs/features.md ("Windows").
 """
 
 from bisect import bisect_left, bisect_right

@@ -137,7 +137,9 @@ class Decoder:
         event_time = self._event_time(raw, log_time)
         identifiers = self._nodes.keys(tenant, _identifiers(raw, context))
         if not identifiers:
-            raise _Invalid(codes.IDENTIFIER_MISSING, "$.userId", "userId, anonymousId or context.externalIds with a value that identifies somebody")
+            raise _Invalid(
+                codes.IDENTIFIER_MISSING, "$.userId", "userId, anonymousId or context.externalIds with a value that identifies somebody"
+            )
         facts: Facts | None = None
         typed = self._typed.get(name)
         if typed is not None and raw.type == "track":
@@ -186,7 +188,8 @@ class Decoder:
         return min(moment, log_time)
 
     def _minor(self, tenant: str, amount: float) -> int:
-        return math.floor(amount * 10 ** self._platform.tenants[tenant].minor_units + 0.5)
+        units: int = 10 ** self._platform.tenants[tenant].minor_units
+        return math.floor(amount * units + 0.5)
 
     def _currency(self, tenant: str, currency: str | None) -> None:
         expected = self._platform.tenants[tenant].currency

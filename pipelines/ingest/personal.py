@@ -27,7 +27,11 @@ class Masker:
         Returns:
             For each of properties, traits and context a masked copy, or None where nothing had to change.
         """
-        return (self._fields(tenant, properties, self._properties), self._fields(tenant, traits, self._traits), self._context(tenant, context))
+        return (
+            self._fields(tenant, properties, self._properties),
+            self._fields(tenant, traits, self._traits),
+            self._context(tenant, context),
+        )
 
     def _fields(self, tenant: str, part: dict[str, Any], personal: frozenset[str]) -> dict[str, Any] | None:
         if personal.isdisjoint(part):

@@ -29,7 +29,11 @@ def raw_records(options: Options) -> list[RawRecord]:
     offsets: Counter[tuple[str, int]] = Counter()
     records = []
     for item in plan(options).items:
-        places = [(item.topic, partition_of(item.key, 2))] if isinstance(item, Record) else [(t, p) for t in loader.topics().raw() for p in (0, 1)]
+        places = (
+            [(item.topic, partition_of(item.key, 2))]
+            if isinstance(item, Record)
+            else [(t, p) for t in loader.topics().raw() for p in (0, 1)]
+        )
         for topic, partition in places:
             value = item.value if isinstance(item, Record) else TICK
             records.append(RawRecord(topic, partition, offsets[topic, partition], item.log_ms, value))
@@ -45,7 +49,11 @@ def differences(found: dict, expected: dict) -> dict:
             return math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-9)
         return json.loads(json.dumps(a)) == json.loads(json.dumps(b))
 
-    return {name: (found.get(name), expected.get(name)) for name in found.keys() | expected.keys() if not same(found.get(name), expected.get(name))}
+    return {
+        name: (found.get(name), expected.get(name))
+        for name in found.keys() | expected.keys()
+        if not same(found.get(name), expected.get(name))
+    }
 
 
 @pytest.mark.parametrize("forget_every", [0, 7])

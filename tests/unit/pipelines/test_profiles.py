@@ -23,7 +23,14 @@ def iso(ms: int) -> str:
 
 
 def event(message_id: str, user: str, at: int, name: str = "Product Viewed", **properties: Any) -> bytes:
-    body = {"type": "track", "event": name, "messageId": message_id, "userId": user, "timestamp": iso(at), "properties": properties or {"product_id": "p"}}
+    body = {
+        "type": "track",
+        "event": name,
+        "messageId": message_id,
+        "userId": user,
+        "timestamp": iso(at),
+        "properties": properties or {"product_id": "p"},
+    }
     return json.dumps(body).encode()
 
 
@@ -52,7 +59,12 @@ def fields(core: InProcess, node: str) -> dict[str, Any]:
     return dict(core.fields())[profile_of(node)]
 
 
-actions = st.tuples(st.sampled_from(["view", "order", "update", "refund", "cancel", "ticket"]), st.integers(0, 5), st.integers(0, 6 * DAY), st.integers(1, 9))
+actions = st.tuples(
+    st.sampled_from(["view", "order", "update", "refund", "cancel", "ticket"]),
+    st.integers(0, 5),
+    st.integers(0, 6 * DAY),
+    st.integers(1, 9),
+)
 
 
 def value_of(index: int, action: tuple[str, int, int, int], user: str) -> tuple[bytes, int]:
@@ -71,7 +83,12 @@ def value_of(index: int, action: tuple[str, int, int, int], user: str) -> tuple[
             products=[{"product_id": f"p{units % 2}", "quantity": units, "price": 3}],
         ),
         "refund": lambda: event(
-            f"r{index}", user, at, "Order Refunded", refund_id=f"r{number}", products=[{"product_id": f"p{units % 3}", "quantity": units, "price": 2}]
+            f"r{index}",
+            user,
+            at,
+            "Order Refunded",
+            refund_id=f"r{number}",
+            products=[{"product_id": f"p{units % 3}", "quantity": units, "price": 2}],
         ),
         "cancel": lambda: event(f"c{index}", user, at, "Order Cancelled", order_id=f"o{number}"),
     }[kind]()
@@ -91,7 +108,9 @@ def test_any_permutation_with_repetitions_gives_the_same_profile(chosen: list[tu
     feed(other, [(value, BASE + 6 * DAY + index) for index, (value, _) in enumerate(shuffled)], end)
     one, two = fields(straight, "demo|user_id|u1"), fields(other, "demo|user_id|u1")
     moving = {"recency_days", "current_interval_days", "recency_ratio"}  # true for `_at`, which differs
-    assert {k: v for k, v in one.items() if k not in moving | decaying(one)} == {k: v for k, v in two.items() if k not in moving | decaying(two)}
+    assert {k: v for k, v in one.items() if k not in moving | decaying(one)} == {
+        k: v for k, v in two.items() if k not in moving | decaying(two)
+    }
 
 
 def decaying(found: dict[str, Any]) -> set[str]:
