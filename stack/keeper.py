@@ -1,5 +1,6 @@
 """One thread per service: starts it when its needs are ready, probes it, and starts it again when it dies or hangs, within bounds."""
 
+import contextlib
 import subprocess
 import threading
 import time
@@ -15,6 +16,7 @@ from stack.settings import Settings, child_environment
 LOOP_S = 0.2
 PROBE_EVERY_S = 5.0
 MAX_BACKOFF_S = 10.0
+REAP_WITHIN_S = 5.0
 
 
 class Bound:
@@ -214,7 +216,8 @@ class Keeper:
 
     def _forget(self) -> None:
         if self._child:
-            self._child.poll()  # reap
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._child.wait(REAP_WITHIN_S)
         self.record = self._child = None
         self.service.record(self._settings).unlink(missing_ok=True)
 

@@ -58,13 +58,17 @@ def boot_id() -> str:
 
 
 def identify(pid: int) -> Identity | None:
-    """The identity of a running process, or None when there is none with this pid (a zombie counts as none)."""
+    """The identity of a running process, or None when there is none with this pid.
+
+    A zombie counts as none, unless some of its threads are still at it: a killed JVM holds its ports until the last one is gone.
+    """
     try:
         # The command name in field 2 may hold spaces and brackets: count fields after its last bracket.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    return None if fields[0] in "ZX" else Identity(pid, int(fields[19]), boot_id())
+    is_gone = fields[0] == "X" or (fields[0] == "Z" and int(fields[17]) <= 1)
+    return None if is_gone else Identity(pid, int(fields[19]), boot_id())
 
 
 def is_alive(identity: Identity) -> bool:

@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import yaml
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -87,8 +88,12 @@ def config_copy(folder: Path, jobs: dict[str, object] | None = None, **stack: di
         (folder / "jobs.yaml").write_text(yaml.safe_dump(jobs))
     file = folder / "stack.yaml"
     written = yaml.safe_load(file.read_text())
-    file.write_text(yaml.safe_dump({name: (section | stack[name] if name in stack else section) for name, section in written.items()}))
+    file.write_text(yaml.safe_dump(_merged(written, stack)))
     return folder
+
+
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    return below | {key: _merged(below[key], value) if isinstance(value, dict) and key in below else value for key, value in above.items()}
 
 
 def eventually(holds: Callable[[], object], what: str, deadline_s: float = 60.0) -> None:

@@ -42,7 +42,7 @@ def test_the_roles_of_the_containers_make_a_cluster_that_runs_a_job(servers: Sta
     running = [start("jobmanager"), start("taskmanager"), start("jobs")]
     try:
         eventually(lambda: Rest(chosen.flink).free_slots() >= 0 and _state(chosen) == "ready", "the job runs", 180.0)
-        counted = Counted(servers)
+        counted = Counted(servers, tmp_path / "config")
         counted.feed()
         counted.await_exact()
         assert Path(job_control.stop(chosen, JOB)).is_dir()

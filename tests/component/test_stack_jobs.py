@@ -11,6 +11,7 @@ from confluent_kafka import Producer
 
 from stack import board, job_control, ledger
 from stack.errors import StackError
+from stack.flink_rest import Rest
 from tests.stacks import Stack, config_copy, eventually, read_all
 
 JOB = "count"
@@ -18,13 +19,16 @@ JOBS: dict[str, object] = {
     JOB: {"kind": "flink", "entry": "tests/component/count_job.py", "slots": 1, "needs": ["kafka"], "group": "cdp-count"}
 }
 KEYS = 7
+# Flink gives a failing job up after five tries of its own; then it is the supervisor's turn.
+IMPATIENT = {"restart-strategy.exponential-delay.attempts-before-reset-backoff": "5"}
 
 
 class Counted:
     """Feeds job `count` and reads what it made of it."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, config: Path) -> None:
         self.stack = stack
+        self.config = config
         self.sent = 0
 
     def feed(self, records: int = 70) -> None:
@@ -64,11 +68,11 @@ class Counted:
 @pytest.fixture(scope="module")
 def counted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counted]:
     folder = tmp_path_factory.mktemp("jobs")
-    made = Stack(folder / "home", config_copy(folder / "config", JOBS, flink={"task_managers": 1}))
+    made = Stack(folder / "home", config_copy(folder / "config", JOBS, flink={"task_managers": 1, "options": IMPATIENT}))
     with made.pointed_at():
         try:
             made.up(JOB)
-            yield Counted(made)
+            yield Counted(made, folder / "config")
         finally:
             made.down()
 
@@ -97,6 +101,7 @@ def test_a_killed_job_manager_is_replaced_and_the_job_comes_back_from_its_newest
     counted.feed()
     os.kill(counted.stack.state("jobmanager").pid, signal.SIGKILL)
     newest = counted.newest()
+    eventually(lambda: len(counted.book().runs) == runs + 1, "the job is submitted anew", 180.0)
     counted.feed()
     counted.await_exact()
     book = counted.book()
@@ -123,6 +128,48 @@ def test_a_job_manager_that_dies_with_its_supervisor_is_replaced_by_the_next_up(
     os.kill(status.supervisor.pid, signal.SIGKILL)
     os.kill(status.services["jobmanager"].pid, signal.SIGKILL)
     counted.stack.up(JOB)
+    counted.feed()
+    counted.await_exact()
+
+
+def test_a_job_that_flink_gave_up_is_submitted_anew_from_its_newest_checkpoint(counted: Counted) -> None:
+    counted.await_checkpoint()
+    runs = len(counted.book().runs)
+    fail = counted.stack.settings.home / "fail"
+    fail.touch()
+    counted.feed()
+    eventually(lambda: counted.stack.state(JOB).restarts > 0, "the supervisor saw it fail", 180.0)
+    assert "a test wants this job to fail" in (counted.stack.settings.logs / "supervisor.log").read_text()
+    fail.unlink()
+    counted.await_exact()
+    book = counted.book()
+    assert len(book.runs) > runs
+    assert all(run.start is not None for run in book.runs[runs:])
+
+
+def test_a_job_that_was_cancelled_through_flink_itself_stays_cancelled(counted: Counted) -> None:
+    settings = counted.stack.settings
+    counted.await_checkpoint()
+    runs = counted.book().runs
+    Rest(settings.flink).cancel(runs[-1].job_id, 60.0)
+    eventually(lambda: counted.stack.state(JOB).state == "stopped", "the supervisor respects it")
+    assert counted.book().runs == runs
+    assert job_control.start(settings, JOB)
+    counted.feed()
+    counted.await_exact()
+
+
+def test_code_that_has_changed_runs_in_new_task_managers(counted: Counted) -> None:
+    settings = counted.stack.settings
+    job_control.stop(settings, JOB)
+    same = counted.stack.state("taskmanager-1").pid
+    job_control.start(settings, JOB)
+    assert counted.stack.state("taskmanager-1").pid == same
+    job_control.stop(settings, JOB)
+    with (counted.config / "tags.yaml").open("a") as file:
+        file.write("# a change\n")
+    job_control.start(settings, JOB)
+    assert counted.stack.state("taskmanager-1").pid != same
     counted.feed()
     counted.await_exact()
 
