@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
 ANSWER_TIMEOUT_S: Final = 10.0
 Handle = Callable[[str, Message], None]
@@ -37,6 +38,7 @@ class Reader:
                 "queued.max.messages.kbytes": 131_072,
                 "fetch.message.max.bytes": 8 << 20,
                 "fetch.wait.max.ms": 50,
+                "log_level": 2,
             }
         )
         try:
@@ -47,14 +49,14 @@ class Reader:
         if missing:
             raise TopicsAwayError(f"Kafka at {bootstrap} has no topic {', '.join(missing)}; `cdp up` makes them")
         self._parts = [TopicPartition(topic, number) for topic in topics for number in listed[topic].partitions]
-        starts = [TopicPartition(part.topic, part.partition, self._watermarks(part)[0]) for part in self._parts]
-        self._reached = {(part.topic, part.partition): part.offset for part in starts}
-        self._consumer.assign(starts)
+        self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
+        self._reached = self._offsets(OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+        self._consumer.assign([TopicPartition(topic, number, offset) for (topic, number), offset in self._reached.items()])
         self.count = 0
 
     def ends(self) -> dict[tuple[str, int], int]:
         """The end of each partition as readers of committed records see it."""
-        return {(part.topic, part.partition): self._watermarks(part)[1] for part in self._parts}
+        return self._offsets(OffsetSpec.latest())  # type: ignore[no-untyped-call]
 
     def read_to(self, ends: dict[tuple[str, int], int], tell: Callable[[int], None] = lambda _: None) -> None:
         """Read until every partition has reached its end.
@@ -100,12 +102,14 @@ class Reader:
         else:
             raise TopicsAwayError(f"Kafka at {self._bootstrap}: {topic}: {error.str()}")
 
-    def _watermarks(self, part: TopicPartition) -> tuple[int, int]:
+    def _offsets(self, spec: OffsetSpec) -> dict[tuple[str, int], int]:
+        """One request for all partitions, on a connection that no fetch keeps waiting."""
+        asked = dict.fromkeys(self._parts, spec)
         try:
-            low, high = self._consumer.get_watermark_offsets(part, timeout=ANSWER_TIMEOUT_S)
+            futures = self._admin.list_offsets(asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=ANSWER_TIMEOUT_S)
+            return {(part.topic, part.partition): future.result().offset for part, future in futures.items()}
         except KafkaException as error:
             raise self._away(error) from error
-        return low, high
 
     def _away(self, error: KafkaException) -> TopicsAwayError:
         return TopicsAwayError(f"Kafka at {self._bootstrap} does not answer ({error.args[0].name()}); is it running?")

@@ -157,14 +157,9 @@ class GroupLog:
         return self._ids[topic]
 
     def ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
-        """End offsets of partitions, for the lag; empty when Kafka does not answer."""
-        found = {}
-        for part in partitions:
-            try:
-                found[part] = self._consumer.get_watermark_offsets(TopicPartition(part.topic, part.number), timeout=2.0)[1]
-            except KafkaException:
-                return {}
-        return found
+        """End offsets of partitions as of the last fetch, for the lag: asking for them would hold the loader up."""
+        found = {part: self._consumer.get_watermark_offsets(TopicPartition(part.topic, part.number), cached=True) for part in partitions}
+        return {part: marks[1] for part, marks in found.items() if marks and marks[1] >= 0}
 
     def close(self) -> None:
         """Leave the log. A static member stays in the group until its session times out, so that a quick restart moves no partition."""

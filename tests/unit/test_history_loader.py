@@ -178,6 +178,27 @@ def test_a_range_is_closed_when_its_first_record_has_waited_long_enough() -> Non
     assert len(world.rows) == 1
 
 
+def test_an_insert_that_takes_long_asks_before_each_attempt_whether_the_partition_is_still_ours() -> None:
+    """ClickHouse remembers tokens for a while only: a member that was driven out must not insert much later."""
+    world = World({PARTS[0]: [(0, link(0))], PARTS[1]: []}, random.Random(1), 0.0)
+    attempts: list[str] = []
+
+    class Slow(Member):
+        def insert(self, table: str, data: bytes, token: str, fence: Callable[[], None]) -> None:
+            for _ in range(5):
+                fence()
+                attempts.append(token)
+                world.now_s += FENCE_AGE_S / 2 + 0.1
+                if len(attempts) == 3:
+                    world.owner = None
+
+    member = Slow(world, Limits(linger_s=0.0))
+    with pytest.raises(FencedError):
+        while True:
+            member.loader.turn(0.1)
+    assert 3 <= len(attempts) <= 4
+
+
 def test_a_planned_range_that_cannot_be_read_again_is_an_error() -> None:
     buffer = Buffer(planned(Range(5, 8)))
     buffer.add(5, b"", 0)
