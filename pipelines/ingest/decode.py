@@ -96,6 +96,8 @@ class Decoder:
             code, field, rule = found.code, found.field, found.rule
         except msgspec.ValidationError as error:
             code, field, rule = _violation(str(error), seen.get("part", "$"))
+            if not seen and not _is_json(value or b""):  # the parser met the wrong field before the broken syntax
+                code, field, rule = codes.PAYLOAD_FORMAT, "$", "valid JSON in UTF-8"
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             code, field, rule = codes.PAYLOAD_FORMAT, "$", f"valid JSON in UTF-8: {error}"
         except RecursionError:
@@ -119,7 +121,7 @@ class Decoder:
         properties, traits = _object(raw.properties, "$.properties"), _object(raw.traits, "$.traits")
         context_raw = _object(raw.context, "$.context")
         seen["part"] = "$.context"
-        context = _decode_context(raw.context)
+        context = _decode_context(raw.context) if context_raw else shape.Context()
         seen["part"] = "$"
         name = raw.event if raw.type == "track" else raw.type
         if len(value) > limits.event_bytes and not (name or "").startswith("Order "):
@@ -147,7 +149,7 @@ class Decoder:
             facts = typed[1](msgspec.convert(properties, typed[0]), tenant)
         body = (raw.type, raw.event, identifiers, raw.timestamp, raw.original_timestamp, properties, traits)
         masked_properties, masked_traits, masked_context = self._masker.mask(tenant, properties, traits, context_raw)
-        channel = context.channel or "web"
+        channel = "web" if context.channel is None else context.channel
         return Event(
             node=identifiers[0],
             tenant=tenant,
@@ -200,7 +202,7 @@ class Decoder:
         if product.price is not None:
             _within(product.price, 0, MAX_AMOUNT, "$.properties.price")
         if product.quantity is not None:
-            _within(product.quantity, 1, MAX_QUANTITY, "$.properties.quantity")
+            _units(product.quantity, "$.properties.quantity")
         self._currency(tenant, product.currency)
 
     def _lines(self, lines: list[shape.Line], total: float | None, tenant: str) -> tuple[int, list[tuple[str, int]]]:
@@ -210,13 +212,13 @@ class Decoder:
         for number, line in enumerate(lines):
             if not 0 <= line.price <= MAX_AMOUNT:
                 _within(line.price, 0, MAX_AMOUNT, f"$.properties.products[{number}].price")
-            if not 1 <= line.quantity <= MAX_QUANTITY:
-                _within(line.quantity, 1, MAX_QUANTITY, f"$.properties.products[{number}].quantity")
+            if not 1 <= line.quantity <= MAX_QUANTITY or line.quantity % 1:
+                _units(line.quantity, f"$.properties.products[{number}].quantity")
             added += self._minor(tenant, line.price * line.quantity)
         if total is not None:
             _within(total, 0, MAX_AMOUNT, "$.properties.total")
             added = self._minor(tenant, total)
-        return added, [(line.product_id, line.quantity) for line in lines]
+        return added, [(line.product_id, int(line.quantity)) for line in lines]
 
     def _order(self, order: shape.Order, tenant: str) -> Facts:
         total, lines = self._lines(order.products, order.total, tenant)
@@ -244,7 +246,7 @@ def _identifiers(raw: shape.Envelope, context: shape.Context) -> list[tuple[str,
         found.append(("user_id", raw.user_id))
     if raw.anonymous_id is not None:
         found.append(("anonymous_id", raw.anonymous_id))
-    found.extend((external.type, external.id) for external in context.external_ids)
+    found.extend((external.type, external.id) for external in context.external_ids or ())
     return found
 
 
@@ -253,18 +255,40 @@ def _within(number: float, low: float, high: float, field: str) -> None:
         raise _Invalid(codes.QUALITY_RULE, field, f"between {low:g} and {high:g}")
 
 
+def _units(quantity: float, field: str) -> None:
+    if quantity % 1:
+        raise _Invalid(codes.SCHEMA_VIOLATION, field, "a whole number")
+    _within(quantity, 1, MAX_QUANTITY, field)
+
+
+def _is_json(value: bytes) -> bool:
+    try:
+        _decode_any(value)
+    except msgspec.ValidationError:  # a number out of range: JSON all the same
+        return True
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
+
+
 def _object(raw: msgspec.Raw, field: str) -> dict[str, Any]:
+    """A part of the envelope; null counts as absent."""
     try:
         loaded = _decode_any(raw)
     except msgspec.ValidationError as error:  # of an untyped value there is but one; its own path would say no more than that
         raise _Invalid(codes.PAYLOAD_FORMAT, field, _TOO_LARGE) from error
+    if loaded is None:
+        return {}
     if not isinstance(loaded, dict):
         raise _Invalid(codes.SCHEMA_VIOLATION, field, "an object")
     return loaded
 
 
 def _text(raw: msgspec.Raw, masked: dict[str, Any] | None) -> str:
-    return bytes(raw).decode() if masked is None else msgspec.json.encode(masked).decode()
+    if masked is not None:
+        return msgspec.json.encode(masked).decode()
+    text = bytes(raw).decode()
+    return "{}" if text == "null" else text
 
 
 def _depth(value: Any) -> int:

@@ -38,7 +38,7 @@ class Context(msgspec.Struct, rename="camel"):
     """The parts of `context` that the platform reads."""
 
     channel: str | None = None
-    external_ids: list[ExternalId] = []
+    external_ids: list[ExternalId] | None = None
 
 
 class Product(msgspec.Struct):
@@ -46,7 +46,7 @@ class Product(msgspec.Struct):
 
     product_id: str
     price: float | None = None
-    quantity: int | None = None
+    quantity: float | None = None
     name: str | None = None
     category: str | None = None
     currency: str | None = None
@@ -56,7 +56,7 @@ class Line(msgspec.Struct):
     """One line of an order or refund."""
 
     product_id: str
-    quantity: int
+    quantity: float
     price: float
 
 

@@ -1,0 +1,126 @@
+"""Each kind of bad record gets its code and the path of the field; nothing raises; harmless variants are accepted."""
+
+import json
+from typing import Any
+
+import pytest
+
+from config import loader
+from pipelines.identity.nodes import Nodes
+from pipelines.ingest.decode import Decoder
+from pipelines.ingest.personal import Masker
+from pipelines.wire import Event, OrderFacts, Rejected
+
+NOW = 1_700_000_000_000
+
+
+@pytest.fixture(scope="module")
+def decoder() -> Decoder:
+    nodes = Nodes(loader.identity(), b"k" * 32)
+    return Decoder(loader.platform(), nodes, Masker(loader.identity(), nodes))
+
+
+def body(**changes: Any) -> bytes:
+    base = {"type": "track", "event": "Product Viewed", "messageId": "m1", "userId": "u1", "properties": {"product_id": "p"}}
+    return json.dumps({name: value for name, value in (base | changes).items() if value is not ...}).encode()
+
+
+def order(**changes: Any) -> bytes:
+    line = {k: v for k, v in ({"product_id": "p", "quantity": 2, "price": 1.5} | changes).items() if v is not ...}
+    return body(event="Order Completed", properties={"order_id": "o", "products": [line]})
+
+
+REJECTIONS = [
+    (None, "payload_format", "$"),
+    (b"", "payload_format", "$"),
+    (b"{", "payload_format", "$"),
+    (b"\xff\xfe{}", "payload_format", "$"),
+    (b'{"messageId": 5, "type": "track"', "payload_format", "$"),
+    (body(properties=float("nan")), "payload_format", "$"),
+    (body().replace(b'"p"', b"1e400"), "payload_format", "$.properties"),
+    (body(properties={"a": json.loads("[" * 70 + "]" * 70)}), "payload_format", "$"),
+    (b"x" * 1_000_000, "size_violation", "$"),
+    (body(properties={"product_id": "p", "pad": "x" * 40_000}), "size_violation", "$"),
+    (body(messageId="m" * 101), "size_violation", "$.messageId"),
+    (body(messageId=...), "schema_violation", "$.messageId"),
+    (body(messageId=""), "schema_violation", "$.messageId"),
+    (body(messageId=5), "schema_violation", "$.messageId"),
+    (body(type="poke"), "schema_violation", "$.type"),
+    (body(event=...), "schema_violation", "$.event"),
+    (body(tenant="nobody"), "schema_violation", "$.tenant"),
+    (body(properties=[]), "schema_violation", "$.properties"),
+    (body(properties={"product_id": 5}), "schema_violation", "$.properties.product_id"),
+    (body(context={"externalIds": [{"type": "email", "id": 4}]}), "schema_violation", "$.context.externalIds[0].id"),
+    (order(price=...), "schema_violation", "$.properties.products[0].price"),
+    (order(quantity=1.5), "schema_violation", "$.properties.products[0].quantity"),
+    (body(userId="null"), "identifier_missing", "$.userId"),
+    (body(timestamp="9999-01-01T00:00:00Z"), "timestamp_out_of_range", "$.timestamp"),
+    (body(timestamp="1999-12-31T23:59:59Z"), "timestamp_out_of_range", "$.timestamp"),
+    (order(quantity=-1), "quality_rule", "$.properties.products[0].quantity"),
+    (order(price=-0.01), "quality_rule", "$.properties.products[0].price"),
+    (body(properties={"product_id": "p", "currency": "EUR"}), "quality_rule", "$.properties.currency"),
+]
+
+
+@pytest.mark.parametrize(("value", "code", "field"), REJECTIONS)
+def test_a_bad_record_is_rejected_with_code_and_path(decoder: Decoder, value: bytes | None, code: str, field: str) -> None:
+    found = decoder.decode(value, "t", 0, 0, NOW)
+    assert isinstance(found, Rejected)
+    assert (found.code, found.field) == (code, field)
+    assert found.rule
+
+
+@pytest.mark.parametrize("value", [body(properties=None, event="Something"), body(traits=None, context=None), order(quantity=2.0)])
+def test_null_parts_and_whole_floats_are_harmless(decoder: Decoder, value: bytes) -> None:
+    assert isinstance(decoder.decode(value, "t", 0, 0, NOW), Event)
+
+
+def test_a_user_id_out_of_a_spreadsheet_and_the_strongest_identifier_win(decoder: Decoder) -> None:
+    found = decoder.decode(body(userId="17850.0", anonymousId="a1"), "t", 0, 0, NOW)
+    assert isinstance(found, Event)
+    assert (found.node, found.identifiers) == ("demo|user_id|17850", ["demo|user_id|17850", "demo|anonymous_id|a1"])
+
+
+def test_the_clock_skew_of_the_sender_is_taken_off(decoder: Decoder) -> None:
+    value = body(originalTimestamp="2023-11-14T22:00:00Z", sentAt="2023-11-14T22:00:10Z")
+    found = decoder.decode(value, "t", 0, 0, NOW)
+    assert isinstance(found, Event)
+    assert found.event_time == NOW - 10_000
+
+
+def test_spelling_and_restamping_do_not_change_the_fingerprint_and_content_does(decoder: Decoder) -> None:
+    def fingerprint(value: bytes) -> int:
+        found = decoder.decode(value, "t", 0, 0, NOW)
+        assert isinstance(found, Event)
+        return found.fingerprint
+
+    plain = body(properties={"product_id": "p", "price": 1.5})
+    again = body(properties={"price": 1.5, "product_id": "p"}, sentAt="2023-11-14T22:00:10Z", context={"ip": "1.2.3.4"})
+    assert fingerprint(plain) == fingerprint(again) == fingerprint(json.dumps(json.loads(plain), indent=2).encode())
+    assert fingerprint(plain) != fingerprint(body(properties={"product_id": "p", "price": 2.5}))
+
+
+def test_personal_values_leave_no_trace(decoder: Decoder) -> None:
+    value = body(
+        type="identify",
+        event=...,
+        properties=...,
+        traits={"email": "Ann@example.com", "plan": "gold"},
+        context={"externalIds": [{"type": "email", "id": "Ann@example.com"}], "traits": {"phone": "+44 20 7946 0000"}},
+    )
+    found = decoder.decode(value, "t", 0, 0, NOW)
+    assert isinstance(found, Event)
+    clean = " ".join([found.properties, found.traits, found.context, *found.identifiers]).lower()
+    assert "example.com" not in clean
+    assert "7946" not in clean
+    assert '"plan":"gold"' in found.traits
+
+
+def test_amounts_are_minor_units_and_a_stated_total_wins(decoder: Decoder) -> None:
+    lines = [{"product_id": "a", "quantity": 3, "price": 0.335}]
+    added = decoder.decode(body(event="Order Completed", properties={"order_id": "o", "products": lines}), "t", 0, 0, NOW)
+    stated = decoder.decode(body(event="Order Completed", properties={"order_id": "o", "products": lines, "total": 7}), "t", 0, 0, NOW)
+    assert isinstance(added, Event)
+    assert isinstance(stated, Event)
+    assert added.facts == OrderFacts("o", 101, [("a", 3)])
+    assert stated.facts == OrderFacts("o", 700, [("a", 3)])
