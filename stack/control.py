@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from stack import board, catalogue, parts, process
+from stack import board, catalogue, parts, process, source
 from stack.board import ServiceState
 from stack.errors import StackError
 from stack.process import Identity
@@ -45,12 +45,14 @@ def up(
     chosen = catalogue.select(settings, list(only))
     prepare_home(settings)
     parts.ensure(settings, catalogue.parts_of(chosen), progress)
+    _retire_outdated_supervisor(settings)
     status = board.live_status(settings)
     running = status.services if status else {}
     for service in catalogue.services(settings):
         if service.name in chosen and process.read_record(service.record(settings)) is None:
             _check_ports(settings, service)
-    wanted = board.read_wanted(settings) if status else board.Wanted()
+    # What ran under a supervisor that is gone goes on; after a reboot nothing does, and what was wanted then is forgotten.
+    wanted = board.read_wanted(settings) if status or _ours(settings) else board.Wanted()
     for name in chosen:
         generation = wanted.services.get(name, 0)
         failed = name in running and running[name].state == "failed"
@@ -90,6 +92,13 @@ def stop_services(settings: Settings, say: Callable[[str], None] = lambda _line:
     for path in settings.run.glob("*.json"):
         path.unlink(missing_ok=True)
     return count
+
+
+def _retire_outdated_supervisor(settings: Settings) -> None:
+    """End a supervisor of other source or configuration: the next one adopts what has not changed, and replaces what has."""
+    record = process.read_record(settings.run / "supervisor.json")
+    if record and record.spec != source.supervisor_fingerprint(settings):
+        process.stop([record.identity], STOP_WITHIN_S)
 
 
 def _ours(settings: Settings) -> list[tuple[str, Identity]]:

@@ -209,7 +209,7 @@ class Keeper:
     def _stop(self) -> None:
         if self.record:
             # A process that outlived its partner has nothing to put in order.
-            patience_s = 0.0 if self._is_outdated(self.record) else self.service.stop_within_s
+            patience_s = 0.0 if self._has_lost_its_partner(self.record) else self.service.stop_within_s
             process.stop([self.record.identity], patience_s)
             self._log(f"{self.name}: stopped")
         self._forget()
@@ -222,7 +222,10 @@ class Keeper:
         self.service.record(self._settings).unlink(missing_ok=True)
 
     def _is_outdated(self, record: Record) -> bool:
-        return record.spec != self._spec or (bool(self.service.tied_to) and record.partner != self._partner())
+        return record.spec != self._spec or self._has_lost_its_partner(record)
+
+    def _has_lost_its_partner(self, record: Record) -> bool:
+        return bool(self.service.tied_to) and record.partner != self._partner()
 
     def _partner(self) -> Identity | None:
         peer = self._peers.get(self.service.tied_to)

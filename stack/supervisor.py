@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 
-from stack import board, catalogue, control, process
+from stack import board, catalogue, control, process, source
 from stack.board import ServiceState
 from stack.job_keeper import JobKeeper
 from stack.keeper import Keeper
@@ -36,7 +36,8 @@ def main() -> None:
         return  # another one is at work
     identity = process.identify(os.getpid())
     assert identity is not None
-    process.write_json(settings.run / "supervisor.json", process.Record(identity, time.time()))
+    spec = source.supervisor_fingerprint(settings)
+    process.write_json(settings.run / "supervisor.json", process.Record(identity, time.time(), spec))
     halt = threading.Event()
 
     def end(_number: int, _frame: FrameType | None) -> None:
@@ -60,6 +61,7 @@ def supervise(settings: Settings, identity: process.Identity, halt: threading.Ev
         processes[service.name] = Keeper(service, settings, processes, log)
     jobs = {name: JobKeeper(name, job, settings, processes, log) for name, job in catalogue.flink_jobs().items()}
     keepers: dict[str, Keeper | JobKeeper] = {**processes, **jobs}
+    _stop_strangers(settings, set(processes))
     for keeper in keepers.values():
         keeper.adopt()
     _apply_wanted(settings, keepers)
@@ -96,6 +98,19 @@ def _apply_wanted(settings: Settings, keepers: Mapping[str, Keeper | JobKeeper])
     wanted = board.read_wanted(settings).services
     for name, keeper in keepers.items():
         keeper.want(wanted.get(name, 0))
+
+
+def _stop_strangers(settings: Settings, known: set[str]) -> None:
+    """Stop what an earlier supervisor left and nobody would look after.
+
+    That is a service the configuration no longer has, and a submission under way: finished behind our back, it would be a second run
+    of its job.
+    """
+    found = {name: identities for name, identities in process.belonging_to(settings.home).items() if name not in known | {"supervisor"}}
+    for name, identities in found.items():
+        log(f"{name}: not one of ours any more")
+        process.stop(identities, control.STOP_WITHIN_S)
+        (settings.run / f"{name}.json").unlink(missing_ok=True)
 
 
 def _copy(state: ServiceState) -> ServiceState:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME
 
-from stack import board, control, process, topics
+from stack import board, control, process, settings, topics
 from stack.errors import StackError
 from stack.settings import PROJECT
 from tests.stacks import Stack, config_copy, eventually, read_all
@@ -94,6 +94,26 @@ def test_what_died_while_nobody_watched_is_replaced(own: Stack) -> None:
     os.kill(before, signal.SIGKILL)
     eventually(lambda: process.identify(before) is None, "redis is gone")
     assert own.up("redis")["redis"].pid != before
+
+
+def test_after_a_change_of_configuration_up_replaces_what_has_changed_and_nothing_else(tmp_path: Path) -> None:
+    config = config_copy(tmp_path / "config")
+    other = Stack(tmp_path / "home", config)
+    with other.pointed_at():
+        try:
+            before = other.up("redis", "clickhouse")
+            stray_log = tmp_path / "stray.log"
+            env = settings.child_environment(other.settings, "submit-profiles")
+            _, stray = process.spawn([sys.executable, "-c", "import time; time.sleep(600)"], env, stray_log, tmp_path / "stray.json")
+            file = config / "stack.yaml"
+            file.write_text(file.read_text().replace("appendfsync: everysec", "appendfsync: always"))
+            after = control.up(settings.load(), ["redis"])
+            assert after["redis"].pid != before["redis"].pid
+            assert other.state("clickhouse").pid == before["clickhouse"].pid
+            assert other.state("clickhouse").state == "ready"
+            assert stray.wait(10.0) == -signal.SIGTERM, "an orphaned submission would become a second run of its job"
+        finally:
+            other.down()
 
 
 def test_a_port_in_use_is_an_error_that_names_it_and_its_holder(tmp_path: Path) -> None:
