@@ -127,6 +127,13 @@ class InProcess:
         profile = self._profile(roster.profile_id, roster.tenant)
         self._publish(profile, self.profile_logic.roster(profile, roster))
 
+    def poke(self, profile_id: str, now: int) -> Change | None:
+        """A definition changed: look again."""
+        profile = self._profile(profile_id, "demo")
+        change = self.profile_logic.poke(profile, now)
+        self._publish(profile, change)
+        return change
+
     def fields(self) -> Iterator[tuple[str, dict]]:
         """Newest published fields of every profile that is not merged away."""
         for profile_id, change in self.newest.items():

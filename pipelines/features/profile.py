@@ -192,7 +192,7 @@ class ProfileLogic:
         return self._publish_if_due(live, "identity", force=True)
 
     def poke(self, live: Live, now: int) -> Change | None:
-        """Look again because a definition changed."""
+        """Look again because a definition changed; a profile that comes to use other cut points says so even if its scores stay."""
         return self._look_again(live, now, "definitions")
 
     def tick(self, live: Live, now: int) -> Change | None:
@@ -205,9 +205,12 @@ class ProfileLogic:
         state = live.state
         if not state.nodes:
             return None
+        used = state.verdict.version if state.verdict else None
         state.clock = max(state.clock, now)
         self._recompute(live, {})
-        return self._publish_if_due(live, cause)
+        return self._publish_if_due(
+            live, cause, force=cause == "definitions" and state.verdict is not None and state.verdict.version != used
+        )
 
     def next_timer(self, live: Live) -> int | None:
         """The moment for which a timer has to be set now, or None when the outstanding one will do. Marks it as set."""

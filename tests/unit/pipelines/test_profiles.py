@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from config.loader import CutPoints
 from pipelines.identity.nodes import profile_of
 from pipelines.wire import Alias, Roster
 from tests.in_process import InProcess
@@ -237,3 +238,18 @@ def test_changed_fields_on_top_of_the_last_version_make_the_whole_profile() -> N
             held |= {name: whole[name] for name in change.patch.changed}
         version = change.patch.version
         assert held == whole
+
+
+def test_a_poke_after_new_cut_points_shows_their_version_once_even_if_no_score_moves() -> None:
+    core = InProcess()
+    feed(core, [(order("o1", "u1", BASE, 10.0), BASE)], BASE + 1)
+    cuts = CutPoints(7, [14, 30, 60, 120], [1, 2, 4, 8], [100, 300, 700, 1500])
+    assert core.profile_logic.set_cut_points("demo", cuts)
+    assert not core.profile_logic.set_cut_points("demo", cuts)
+    live = core.profile_logic.load(profile_of("demo|user_id|u1"), "demo", None)
+    change = core.poke(profile_of("demo|user_id|u1"), BASE + 2)
+    assert change is not None
+    assert change.record["cause"] == "definitions"
+    assert json.loads(change.patch.features)["rfm_version"] == 7
+    assert core.poke(profile_of("demo|user_id|u1"), BASE + 3) is None
+    assert core.profile_logic.poke(live, BASE) is None, "nobody is there to look at"
