@@ -1,0 +1,58 @@
+"""The platform that all system tests share: every server and every job, on a home, ports and a configuration of its own.
+
+It runs on the replay's clock (`CDP_RAW_CLOCK=replay`): log time passes only where a test writes records or ticks. Each scenario begins after the log's
+clock as it finds it, with people of its own, so that any of them also runs alone.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from stack import process
+from tests.stacks import Stack, config_copy
+from tests.system.running import Running, say
+
+# `test_savepoints` changes the configuration, so it comes last.
+ORDER = ("test_survives_kill_nine", "test_hostile_records", "test_outages", "test_downtime_and_timers", "test_reordered_copy", "test_savepoints")
+MIRROR = "mirror"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the scenarios in the order above; other tests stay where they are."""
+    here = Path(__file__).parent
+    places = [index for index, item in enumerate(items) if item.path.parent == here]
+    mine = sorted((items[index] for index in places), key=lambda item: ORDER.index(item.path.stem))
+    for index, item in zip(places, mine, strict=True):
+        items[index] = item
+
+
+@pytest.fixture(scope="package")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """The running platform; see the module's docstring."""
+    folder = tmp_path_factory.mktemp("system")
+    # A server that is away for a minute must not be taken for hung: the tests of outages want it away.
+    config = config_copy(folder / "config", supervision={"hung_after_s": 300.0, "start_deadline_s": 300.0, "restarts": 30})
+    second_tenant(config)
+    made = Stack(folder / "home", config)
+    with made.pointed_at():
+        os.environ["CDP_RAW_CLOCK"] = "replay"
+        running = Running(made)
+        try:
+            running.cdp("up", "--deadline", "900")
+            yield running
+        finally:
+            running.cdp("down")
+        left = process.belonging_to(made.settings.home)
+        say("nothing is left running" if not left else f"left running: {left}")
+        assert not left
+
+
+def second_tenant(config: Path) -> None:
+    """Give the platform another tenant, who may have customers of the same names."""
+    file = config / "platform.yaml"
+    written = yaml.safe_load(file.read_text())
+    written["tenants"][MIRROR] = {"currency": "GBP", "minor_units": 2}
+    file.write_text(yaml.safe_dump(written))

@@ -1,0 +1,103 @@
+"""What became of what was written: read back from the topics and the profile store, and compared with the oracle."""
+
+from collections import Counter
+from typing import Any
+
+import orjson
+from redis import Redis
+
+from config import loader
+from demo.pipeline_watch import Ends
+from pipelines.identity.nodes import Nodes
+from profile_store import layout
+from schemas import clean
+from tests.oracle import Log, Profiles, Rulebook
+from tests.oracle.compare import differences
+from tests.oracle.kafka_log import read_raw
+from tests.stacks import read_all
+from tests.system.running import Running, say
+
+TICK = b'{"type":"tick"}'
+SHOWN = 5
+Owner = tuple[str, str]
+Change = dict[str, Any]
+
+
+def records_of(topic: str) -> list[dict[str, Any]]:
+    """Every committed record of a clean topic, decoded."""
+    return [clean.decode(message.value()) for message in read_all(topic)]
+
+
+def outcomes(platform: Running, since: Ends) -> dict[str, dict[str, dict[str, Any]]]:
+    """What became of the raw records from some offsets on, in the shape of a replay's expectation (`cdp replay --expect`)."""
+    counts: dict[tuple[str, int], Counter[str]] = {place: Counter() for place in since}
+    for record in read_raw(platform.bootstrap, platform.raw_topics):
+        if record.offset >= since[record.topic, record.partition]:
+            counts[record.topic, record.partition].update(["records", "ticks"] if record.value == TICK else ["records"])
+    for topic, label in (("cdp.events", "applied"), ("cdp.duplicates", "duplicates"), ("cdp.rejected", "rejected")):
+        for found in records_of(topic):
+            place = found["source"], found["partition"]
+            if found["offset"] >= since[place]:
+                counts[place].update([f"rejected {found['code']}" if label == "rejected" else label])
+                counts[place]["late"] += found.get("late", False)
+    shaped: dict[str, dict[str, dict[str, Any]]] = {}
+    for (topic, partition), count in sorted(counts.items()):
+        codes = {label.removeprefix("rejected "): number for label, number in sorted(count.items()) if label.startswith("rejected ")}
+        plain = {name: count[name] for name in ("records", "ticks", "applied", "late", "duplicates")}
+        shaped.setdefault(topic, {})[str(partition)] = plain | {"rejected": codes}
+    return shaped
+
+
+def changes(tenant_and_prefix: str = "") -> list[Change]:
+    """All committed profile changes whose nodes begin with something, oldest version first; `fields` holds the features."""
+    found = records_of("cdp.profile.changes")
+    mine = [change for change in found if any(node.startswith(tenant_and_prefix) for node in change["nodes"])]
+    for change in mine:
+        change["fields"] = orjson.loads(change["features"])
+    return sorted(mine, key=lambda change: (change["incarnation"], change["version"]))
+
+
+def newest(found: list[Change]) -> dict[Owner, Change]:
+    """The newest change of every profile."""
+    return {(change["tenant"], change["profile_id"]): change for change in found}
+
+
+def rulebook(platform: Running) -> Rulebook:
+    """The configuration as the oracle reads it; personal identifiers get the stack's own pseudonyms."""
+    key = (platform.settings.data / "secrets" / "hmac.key").read_bytes()
+    return Rulebook.read(loader.folder(), Nodes(loader.identity(), key).mask)
+
+
+def check_profiles(platform: Running, prefix: str = "") -> int:
+    """Every profile (with a node that begins with `prefix`) is what the oracle computes from the raw topics, in the topic of changes and in Redis.
+
+    Args:
+        platform: all raw records must have been processed.
+        prefix: of node keys, e.g. `demo|user_id|kill-`.
+
+    Returns:
+        How many profiles were compared.
+    """
+    rules = rulebook(platform)
+    log = Log(read_raw(platform.bootstrap, platform.raw_topics), rules)
+    profiles = Profiles(log, rules)
+    published = newest(changes(prefix))
+    nodes = {node for change in published.values() for node in change["nodes"]}
+    assert nodes == {node for node in log.events if node.startswith(prefix)}
+    redis: Any = Redis.from_url(loader.platform().redis.url)
+    wrong: dict[str, Any] = {}
+    for (tenant, profile_id), change in published.items():
+        counted = {node: len(log.events[node]) for node in change["nodes"]}
+        found: dict[str, Any] = {} if counted == change["nodes"] else {"events counted": (counted, change["nodes"])}
+        found |= differences(profiles.at(list(change["nodes"]), change["at"]), change["fields"])
+        stored = redis.hgetall(layout.profile_key(tenant, profile_id))
+        found |= {f"Redis: {name}": pair for name, pair in differences(change["fields"], layout.decode_fields(stored)).items()}
+        version = layout.version(change["incarnation"], change["version"]).encode()
+        if (stored.get(b"_v"), stored.get(b"_at")) != (version, str(change["at"]).encode()):
+            found["Redis: version"] = ((version, change["at"]), (stored.get(b"_v"), stored.get(b"_at")))
+        if found:
+            wrong[f"{profile_id} {list(change['nodes'])} at {change['at']} by {change['cause']}"] = found
+    shown = "\n".join(f"{who}: {found}" for who, found in list(wrong.items())[:SHOWN])
+    assert not wrong, f"{len(wrong)} of {len(published)} profiles differ (field: expected, found):\n{shown}"
+    say(f"{len(published):,} profiles equal the oracle's, field by field, in the topic and in Redis")
+    return len(published)
