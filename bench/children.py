@@ -1,4 +1,4 @@
-"""The benchmark's own processes beside the stack. They carry the stack's mark, so that stopping it ends them too, whatever happened."""
+"""The benchmark's own processes beside the stack. They end by themselves: the generator with its input, the probe with its work."""
 
 import subprocess
 import sys
@@ -110,5 +110,6 @@ class Probing:
 def _start(settings: Settings, name: str, arguments: list[str]) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", f"bench.{name}", *arguments]
     env, pipe = child_environment(settings, name), subprocess.PIPE
+    del env["CDP_SERVICE"]  # the supervisor would stop what it does not know
     with (settings.logs / f"{name}.log").open("ab") as log:
         return subprocess.Popen(command, env=env, stdin=pipe, stdout=pipe, stderr=log, start_new_session=True, cwd=PROJECT)

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from config import loader
-from stack import control, settings, topics
+from stack import control, process, settings, topics
 from stack.board import ServiceState
 from stack.settings import HOST, PROJECT, Settings
 
@@ -36,7 +36,10 @@ def stack(keep: bool) -> Iterator[Settings]:
     for name in [name for name in os.environ if name.startswith("CDP_") and name != "CDP_PARTS"]:
         del os.environ[name]
     parts = os.environ.get("CDP_PARTS") or str(PROJECT / ".cdp" / "parts")
+    me = process.identify(os.getpid())
+    assert me is not None
     os.environ |= {"CDP_HOME": str(HOME), "CDP_PARTS": parts, "CDP_PORT_BASE": str(_free_ports(len(settings.Ports.__struct_fields__)))}
+    os.environ["CDP_OWNER"] = f"{me.pid}:{me.started_ticks}"  # should this process be killed, the supervisor stops everything
     chosen = settings.load()
     settings.apply_environment(chosen)
     loader.platform.cache_clear()
