@@ -16,7 +16,7 @@ from pipelines.history.group import GroupLog, LogAwayError, LogError, rewind
 from pipelines.history.loader import FencedError, Limits, Loader
 from pipelines.history.plan import BrokenPlanError
 from pipelines.history.progress import Progress
-from pipelines.history.schema import ensure_schema
+from pipelines.history.schema import ensure_schema, unmade
 from pipelines.history.tables import TABLES
 from schemas.clean import UnknownSchemaError
 from sinks.clickhouse import ClickHouse, ClickHouseError, PatientInserts, wait_until_up
@@ -31,9 +31,9 @@ def run(instance: str, stop: Event, retry_for_s: float = 300) -> None:
     platform = config.platform()
     server, root = ClickHouse(platform.clickhouse), ClickHouse(platform.clickhouse, database="")
     wait_until_up(root, retry_for_s, stop.wait)
-    fresh = ensure_schema(server, root, config.definitions(), config.identity(), platform.tenants)
-    if fresh:
-        rewind(platform.kafka.bootstrap, fresh, retry_for_s, stop.wait)
+    # First the offsets, then the tables: if we end in between, the next start finds the tables missing still.
+    rewind(platform.kafka.bootstrap, unmade(server, root), retry_for_s, stop.wait)
+    ensure_schema(server, root, config.definitions(), config.identity(), platform.tenants)
     inserts = PatientInserts(server, retry_for_s, stop.wait)
     for _ in range(REJOINS):
         log = GroupLog(platform.kafka.bootstrap, list(TABLES), instance, retry_for_s, stop.wait)

@@ -218,6 +218,8 @@ def rewind(bootstrap: str, topics: list[str], retry_for_s: float, sleep: Callabl
         LogError: the group has live members; they go on with the old offsets.
         LogAwayError: see `retry`.
     """
+    if not topics:
+        return
     reader = Consumer({"bootstrap.servers": bootstrap, "group.id": GROUP, "log_level": 2}, logger=_log)
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2}, logger=_log)
     try:
@@ -232,7 +234,8 @@ def rewind(bootstrap: str, topics: list[str], retry_for_s: float, sleep: Callabl
         _log.warning("tables of %s are new: loading these topics from their beginning", ", ".join(sorted({part.topic for part in known})))
         until = time.monotonic() + 3 * SESSION_TIMEOUT_MS / 1000
         while (refused := _alter(admin, starts)) and time.monotonic() < until:
-            sleep(1.0)  # a member that was killed counts as alive until its session times out
+            if sleep(1.0):  # a member that was killed counts as alive until its session times out
+                raise LogAwayError("told to stop while the group still had members")
         if refused:
             raise LogError(f"group {GROUP}: cannot start {topics} from the beginning ({refused}); stop the other instances of job history")
     finally:

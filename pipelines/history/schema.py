@@ -23,7 +23,16 @@ class Server(Protocol):
         """Run a query."""
 
 
-def ensure_schema(server: Server, root: Server, definitions: Definitions, identity: Identity, tenants: dict[str, Tenant]) -> list[str]:
+_PRESENT = "SELECT name FROM system.tables WHERE database = {db:String}"
+
+
+def unmade(server: Server, root: Server) -> list[str]:
+    """Topics whose table is not there: everything in them is still to be loaded, whatever the consumer group remembers of them."""
+    present = {row["name"] for row in root.rows(_PRESENT, {"db": server.database})}
+    return [topic for topic, table in TABLES.items() if table.name not in present]
+
+
+def ensure_schema(server: Server, root: Server, definitions: Definitions, identity: Identity, tenants: dict[str, Tenant]) -> None:
     """Make what is missing; run it as often as you like, also beside a running loader of the same version.
 
     Args:
@@ -32,14 +41,16 @@ def ensure_schema(server: Server, root: Server, definitions: Definitions, identi
         definitions: features, segments and tags: they name the columns of the views.
         identity: namespaces.
         tenants: currencies.
-
-    Returns:
-        Topics whose table was not there: everything in them is still to be loaded.
     """
     root.command(f"CREATE DATABASE IF NOT EXISTS {server.database}")
-    present = {row["name"] for row in server.rows("SELECT name FROM system.tables WHERE database = {db:String}", {"db": server.database})}
+    present = {row["name"] for row in server.rows(_PRESENT, {"db": server.database})}
     columns = "SELECT table, groupArray(name) AS names FROM system.columns WHERE database = {db:String} GROUP BY table"
     held = {row["table"]: set(row["names"]) for row in server.rows(columns, {"db": server.database})}
+    for rollup in ROLLUPS:
+        if rollup.source not in present:  # what the roll-up holds is of a table that is gone and will be loaded again
+            for name in (f"{rollup.name}_mv", rollup.name):
+                server.command(f"DROP TABLE IF EXISTS {name} SYNC")
+            present -= {f"{rollup.name}_mv", rollup.name}
     for table in TABLES.values():
         server.command(create_table(table))
         for statement in add_columns(table, held.get(table.name, set())) if table.name in present else ():
@@ -56,4 +67,3 @@ def ensure_schema(server: Server, root: Server, definitions: Definitions, identi
         server.command(create_rollup_view(rollup))
     for name, query in views(definitions, identity, tenants):
         server.command(f"CREATE OR REPLACE VIEW {name} AS {query}")
-    return [topic for topic, table in TABLES.items() if table.name not in present]
