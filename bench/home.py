@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from config import loader
-from stack import control, process, settings, topics
+from stack import catalogue, control, parts, process, settings, topics
 from stack.board import ServiceState
 from stack.settings import HOST, PROJECT, Settings
 
@@ -35,10 +35,10 @@ def stack(keep: bool) -> Iterator[Settings]:
     _listen_to_signals()
     for name in [name for name in os.environ if name.startswith("CDP_") and name != "CDP_PARTS"]:
         del os.environ[name]
-    parts = os.environ.get("CDP_PARTS") or str(PROJECT / ".cdp" / "parts")
+    downloads = os.environ.get("CDP_PARTS") or str(PROJECT / ".cdp" / "parts")
     me = process.identify(os.getpid())
     assert me is not None
-    os.environ |= {"CDP_HOME": str(HOME), "CDP_PARTS": parts, "CDP_PORT_BASE": str(_free_ports(len(settings.Ports.__struct_fields__)))}
+    os.environ |= {"CDP_HOME": str(HOME), "CDP_PARTS": downloads, "CDP_PORT_BASE": str(_free_ports(len(settings.Ports.__struct_fields__)))}
     os.environ["CDP_OWNER"] = f"{me.pid}:{me.started_ticks}"  # should this process be killed, the supervisor stops everything
     chosen = settings.load()
     settings.apply_environment(chosen)
@@ -58,6 +58,8 @@ def stack(keep: bool) -> Iterator[Settings]:
 
 def start_kafka(chosen: Settings, watch: control.Watcher) -> None:
     """Start Kafka alone: the first events can be written while the rest starts."""
+    # The supervisor looks for everything's jars when it starts, so all downloads have to be there.
+    parts.ensure(chosen, catalogue.parts_of(catalogue.select(chosen, [])), control.ignore_part)
     control.up(chosen, ["kafka"], watch)
     clocks = set(topics.clocks(loader.topics().raw(), chosen.kafka).values())
     assert clocks == {topics.CLOCKS["live"]}, clocks
