@@ -13,6 +13,7 @@ from profile_store.writer import ProfileWriter
 from schemas import clean
 
 BASE_MS = 1_700_000_000_000
+DAY_MS = 86_400_000
 
 
 class PipelineDouble:
@@ -66,7 +67,7 @@ class PipelineDouble:
     def _come_out(self, source: str, partition: int, offset: int) -> list[Patch]:
         customer = self.rng.randrange(self.customers)
         node = f"demo|user_id|{customer}"
-        at = BASE_MS + self.rng.randrange(390) * 86_400_000
+        at = BASE_MS + self.rng.randrange(390) * DAY_MS
         where = {"source": source, "partition": partition, "offset": offset, "log_time": at}
         kind = self.rng.random()
         if kind < 0.05:
@@ -89,9 +90,15 @@ class PipelineDouble:
         self._send("cdp.events", "event", {**event, **where, "properties": "{}", "traits": "{}", "context": "{}"})
         if self.rng.random() < 0.1:
             self._send("cdp.links", "link", {**where, "tenant": "demo", "a": node, "b": "demo|anonymous_id|x", "message_id": "m"})
-        features = orjson.dumps(
-            {"views_lifetime": version, "orders_lifetime": 0, "rfm_segment": "new", "tag:loyal": version % 2, "top_products": []}
-        )
+        fields: dict[str, Any] = {
+            "views_lifetime": version,
+            "orders_lifetime": version,
+            "orders_365d": version,
+            "net_365d": 10.5 * customer,
+        }
+        fields |= {"first_order_at": BASE_MS, "last_order_at": BASE_MS + version * DAY_MS, "r_score": 5, "f_score": 1, "m_score": 1}
+        fields |= {"rfm_segment": "new", "rfm_version": 0, "tag:loyal": version % 2, "top_products": [["p", version]]}
+        features = orjson.dumps(fields)
         change = {"tenant": "demo", "profile_id": f"{customer:016x}", "incarnation": self.incarnation, "version": version, "at": at}
         change |= {
             "cause": "event",
@@ -102,7 +109,7 @@ class PipelineDouble:
             "features": features.decode(),
         }
         self._send("cdp.profile.changes", "profile_change", change)
-        changed = ["views_lifetime", "tag:loyal"]
+        changed = ["views_lifetime", "orders_lifetime", "orders_365d", "last_order_at", "tag:loyal", "top_products"]
         nodes = [("user_id", str(customer), 0)] if version == 1 else []
         key = ("demo", f"{customer:016x}", self.incarnation)
         return [Patch(*key, version, version - 1, at, features, changed, nodes)]

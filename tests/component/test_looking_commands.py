@@ -1,0 +1,124 @@
+"""The looking commands on real stores: what they print, and what they write."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import orjson
+import pytest
+from redis import Redis
+from typer.testing import CliRunner, Result
+
+from cli.main import app
+from cli.verify_commands import run
+from config import loader
+from stack.settings import PROJECT
+from tests.component.pipeline_double import PipelineDouble
+from tests.stacks import Stack, eventually, read_all
+
+WHO = "user_id:7"
+PROFILE = f"{7:016x}"
+
+
+@pytest.fixture(scope="module")
+def double(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PipelineDouble]:
+    made = Stack(tmp_path_factory.mktemp("looking") / "home")
+    with made.pointed_at():
+        history = None
+        try:
+            made.up("kafka", "redis", "clickhouse")
+            history = subprocess.Popen([sys.executable, "-m", "jobs.history"], cwd=PROJECT, stderr=subprocess.DEVNULL)
+            double = PipelineDouble(1)
+            double.produce(1000)
+            report = run(timeout_s=30)
+            assert report.exit_code == 0, report.as_json().decode()
+            yield double
+        finally:
+            if history:
+                history.kill()
+                history.wait()
+            made.down()
+
+
+def cdp(*arguments: str) -> Result:
+    return CliRunner().invoke(app, arguments, env={"COLUMNS": "160"})
+
+
+def test_get_shows_a_card_or_json(double: PipelineDouble) -> None:
+    shown = cdp("profile", "get", f"{WHO}.0")
+    assert shown.exit_code == 0, shown.output
+    assert f"profile {PROFILE}" in shown.output
+    assert f"version {double.incarnation}-{double.versions[7]}" in shown.output
+    found = orjson.loads(cdp("profile", "get", WHO, "--json").output)
+    assert found["fields"]["views_lifetime"] == double.versions[7]
+
+
+def test_nobody_is_said_to_be_nobody(double: PipelineDouble) -> None:
+    result = cdp("profile", "get", "user_id:nobody-of-that-name")
+    assert result.exit_code == 1
+    assert "nobody is known as `user_id:nobody-of-that-name`" in str(result.exception)
+
+
+def test_why_says_which_comparison_decides(double: PipelineDouble) -> None:
+    shown = cdp("profile", "why", WHO, "loyal")
+    assert f"{WHO} does not have the tag loyal (orders often and lately), because f_score >= 4 does not hold (f_score = 1)." in shown.output
+    assert "there is no tag `loyall`; there are loyal" in str(cdp("profile", "why", WHO, "loyall").exception)
+
+
+def test_history_lists_the_versions_that_changed_what_is_shown(double: PipelineDouble) -> None:
+    shown = cdp("profile", "history", WHO, "--fields", "orders_lifetime", "--last", "1000").output
+    assert all(f" {double.incarnation}-{version} " in shown for version in range(1, double.versions[7] + 1))
+    unchanged = cdp("profile", "history", WHO, "--fields", "rfm_segment").output
+    assert unchanged.count(f" {double.incarnation}-") == 1
+
+
+def test_tail_shows_events_of_one_customer_and_stops_at_the_limit(double: PipelineDouble) -> None:
+    shown = cdp("tail", "--from-start", "--limit", "3", "--user", WHO)
+    assert shown.exit_code == 0, shown.output
+    lines = shown.output.splitlines()
+    assert len(lines) == 3
+    assert all("Product Viewed" in line and "user_id:7" in line and "orders/" in line for line in lines)
+    assert "quality_rule" in cdp("tail", "--from-start", "--limit", "1", "--rejected").output
+    assert f"v{double.incarnation}-1" in cdp("tail", "--from-start", "--limit", "1", "--changes", "--user", WHO).output
+
+
+def test_rebuild_fills_an_empty_redis_and_touches_nothing_newer(double: PipelineDouble) -> None:
+    redis: Any = Redis.from_url(loader.platform().redis.url)
+    redis.flushdb()
+    redis.hset(f"cdp:{{{PROFILE}}}:demo", mapping={"_v": "999999-1", "_at": "1", "kept": "1"})
+    assert f"{len(double.versions) - 1} profiles written, 1 were newer in Redis already" in cdp("profile", "rebuild").output
+    assert redis.hget(f"cdp:{{{PROFILE}}}:demo", "kept") == b"1"
+    redis.delete(f"cdp:{{{PROFILE}}}:demo")
+    assert cdp("profile", "rebuild").exit_code == 0
+    report = run(timeout_s=10)
+    assert report.exit_code == 0, report.as_json().decode()
+
+
+def test_refresh_publishes_moved_cut_points_once_and_pokes_whom_they_concern(double: PipelineDouble) -> None:
+    dry = cdp("rfm", "refresh", "--dry-run")
+    assert "would publish version 1" in dry.output
+    assert not read_all("cdp.definitions")
+    done = cdp("rfm", "refresh", "--wait", "0")
+    assert done.exit_code == 0, done.output
+    [published] = read_all("cdp.definitions")
+    body = msgspec.json.decode(published.value() or b"")
+    assert (published.key(), body["version"], body["body"]["version"]) == (b"demo/cut_points", 1, 1)
+    assert all(body["body"][name] == sorted(body["body"][name]) for name in ("recency", "frequency", "monetary"))
+    pokes = {message.key(): msgspec.json.decode(message.value() or b"") for message in read_all("cdp.pokes")}
+    assert f"version 1 published, {len(pokes)} profiles poked" in done.output
+    assert pokes
+    assert all(
+        poke == {"tenant": "demo", "profile_id": key.decode(), "reason": "cut points version 1"} for key, poke in pokes.items() if key
+    )
+    assert "version 1 stays" in cdp("rfm", "refresh").output
+    assert len(read_all("cdp.definitions")) == 1
+
+
+def test_refresh_tells_when_profiles_do_not_follow(double: PipelineDouble) -> None:
+    double.produce(3000)
+    eventually(lambda: run(timeout_s=10).exit_code == 0, "history has caught up")
+    result = cdp("rfm", "refresh", "--wait", "1")
+    assert result.exit_code == 1
+    assert "do not show it after 1 s" in result.output
