@@ -113,7 +113,7 @@ class InProcess:
         """The resolver's word to a node."""
         node = self._node(alias.node, alias.tenant)
         before = node.state.profile_id
-        moved = self._node_logic.alias(node, alias)
+        moved = self._node_logic.alias(node, alias, self.watermark)
         if moved is None:
             return
         self._save_node(node)
@@ -125,7 +125,7 @@ class InProcess:
     def roster(self, roster: Roster) -> None:
         """The resolver's word to a profile."""
         profile = self._profile(roster.profile_id, roster.tenant)
-        self._publish(profile, self.profile_logic.roster(profile, roster))
+        self._publish(profile, self.profile_logic.roster(profile, roster, self.watermark))
 
     def poke(self, profile_id: str, now: int) -> Change | None:
         """A definition changed: look again."""

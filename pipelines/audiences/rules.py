@@ -107,31 +107,33 @@ class RuleBook:
         return not self._flip_reads.isdisjoint(changed)
 
     def judge(
-        self, fields: Mapping[str, Any], cuts: CutPoints, old: Verdict | None = None, changed: Mapping[str, Any] | None = None
+        self, fields: dict[str, Any], cuts: CutPoints, old: Verdict | None = None, changed: Mapping[str, Any] | None = None
     ) -> Verdict:
         """Scores, segment and tags for a profile's fields.
 
         Args:
-            fields: the profile.
+            fields: the profile; scores and segment are written into it, for rules read them and a copy would cost more than the rules.
             cuts: cut points in force.
             old: an earlier verdict by the same cut points; only what `changed` touches is looked at again.
             changed: fields that have changed since; ignored without `old`.
         """
-        untouched = old is not None and changed is not None and self._score_reads.isdisjoint(changed)
-        scores = old.scores if old is not None and untouched else self._scores(fields, cuts)
-        view = {**fields, "r_score": scores[0], "f_score": scores[1], "m_score": scores[2]}
         if old is None or changed is None:
-            segment = self._segment(view)
-            view["rfm_segment"] = segment
-            return Verdict(scores, segment, [name for name, rule in self._tags if rule.holds(view)], cuts.version)
+            scores = self._scores(fields, cuts)
+            fields["r_score"], fields["f_score"], fields["m_score"] = scores
+            fields["rfm_segment"] = segment = self._segment(fields)
+            return Verdict(scores, segment, [name for name, rule in self._tags if rule.holds(fields)], cuts.version)
         moved = set(changed) if _CLOCK_BASES.isdisjoint(changed) else {*changed, *CLOCK_FIELDS}
-        moved.update(name for name, before, now in zip(SCORES, old.scores, scores, strict=True) if before != now)
-        segment = old.segment if self._segment_reads.isdisjoint(moved) else self._segment(view)
-        view["rfm_segment"] = segment
-        if segment != old.segment:
-            moved.add("rfm_segment")
+        scores, segment = old.scores, old.segment
+        if not self._score_reads.isdisjoint(changed):
+            scores = self._scores(fields, cuts)
+            fields["r_score"], fields["f_score"], fields["m_score"] = scores
+            moved.update(name for name, before, now in zip(SCORES, old.scores, scores, strict=True) if before != now)
+        if not self._segment_reads.isdisjoint(moved):
+            fields["rfm_segment"] = segment = self._segment(fields)
+            if segment != old.segment:
+                moved.add("rfm_segment")
         held = old.tags
-        tags = [name for name, rule in self._tags if (name in held if rule.names.isdisjoint(moved) else rule.holds(view))]
+        tags = [name for name, rule in self._tags if (name in held if rule.names.isdisjoint(moved) else rule.holds(fields))]
         return Verdict(scores, segment, tags, cuts.version)
 
     def _segment(self, view: Mapping[str, Any]) -> str:

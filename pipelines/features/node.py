@@ -194,8 +194,13 @@ class NodeLogic:
             return None
         return Update(state.profile_id, live.key, state.tenant, state.seq, state.clock, "", since, changed)
 
-    def alias(self, live: Live, alias: Alias) -> tuple[Leave | None, Join] | None:
+    def alias(self, live: Live, alias: Alias, now: int) -> tuple[Leave | None, Join] | None:
         """Move to another profile when the resolver says so.
+
+        Args:
+            live: the node.
+            alias: the resolver's word.
+            now: the watermark, ms: the values that go along are true for it.
 
         Returns:
             What to tell the old profile (None when there is none to tell) and the new one; None when the word is old.
@@ -203,6 +208,8 @@ class NodeLogic:
         state = live.state
         if alias.epoch <= state.epoch:
             return None
+        state.clock = max(state.clock, now)
+        self._refresh(live, state.clock, [], {})
         leave = None
         if state.profile_id != alias.profile_id:
             leave = Leave(live.key, state.tenant, alias.epoch, alias.profile_id, state.clock)

@@ -130,7 +130,7 @@ class NodeFunction(KeyedProcessFunction):
     def _alias(self, alias: Alias, ctx: KeyedProcessFunction.Context) -> Iterator[Any]:
         live = self._live(alias.node, alias.tenant)
         before = live.state.profile_id
-        moved = self._logic.alias(live, alias)
+        moved = self._logic.alias(live, alias, ctx.timer_service().current_watermark())
         if moved is None:
             return
         leave, join = moved
@@ -198,7 +198,7 @@ class ProfileFunction(KeyedBroadcastProcessFunction):
             if isinstance(message, Leave):
                 change = self._logic.leave(live, message)
             elif isinstance(message, Roster):
-                change = self._logic.roster(live, message)
+                change = self._logic.roster(live, message, ctx.timer_service().current_watermark())
             else:
                 change = self._logic.poke(live, ctx.timer_service().current_watermark())
         yield from self._done(live, change, ctx)

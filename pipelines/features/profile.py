@@ -180,14 +180,15 @@ class ProfileLogic:
         self._recompute(live, {})
         return self._publish_if_due(live, "identity", force=True)
 
-    def roster(self, live: Live, roster: Roster) -> Change | None:
-        """The resolver says which nodes make up the profile."""
+    def roster(self, live: Live, roster: Roster, now: int) -> Change | None:
+        """The resolver says which nodes make up the profile, at watermark `now` (ms)."""
         state = live.state
         if roster.epoch <= state.roster_epoch:
             return None
         state.roster, state.roster_epoch = roster.nodes, roster.epoch
         if not state.nodes:
             return None
+        state.clock = max(state.clock, now)
         self._recompute(live, {})
         return self._publish_if_due(live, "identity", force=True)
 
@@ -270,11 +271,11 @@ class ProfileLogic:
         new = self._rules.judge(fields, cuts) if again else self._rules.judge(fields, cuts, old, stirred)
         if again or self._rules.moves_flip(stirred):
             state.flip_at = self._rules.next_flip(fields, cuts, state.clock) or 0
-        holding = set(new.tags)
-        shown: dict[str, Any] = {f"tag:{name}": int(name in holding) for name in self._rules.tag_names}
-        shown["r_score"], shown["f_score"], shown["m_score"] = new.scores
-        shown["rfm_segment"], shown["rfm_version"] = new.segment, new.version
-        self._note(live, {name: value for name, value in shown.items() if fields.get(name, _MISSING) != value})
+        if again or new != old:
+            shown: dict[str, Any] = {f"tag:{name}": int(name in new.tags) for name in self._rules.tag_names}
+            shown["r_score"], shown["f_score"], shown["m_score"] = new.scores
+            shown["rfm_segment"], shown["rfm_version"] = new.segment, new.version
+            self._note(live, shown)
         state.verdict = new
         if old is None or (old.scores, old.segment, old.tags) != (new.scores, new.segment, new.tags):
             state.publish_by = state.clock
@@ -345,6 +346,3 @@ class ProfileLogic:
         live.changed.clear()
         live.published = not merged_into
         return Change(record, patch)
-
-
-_MISSING: Final = object()
