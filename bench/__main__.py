@@ -23,10 +23,12 @@ def main() -> int:
     quick, large = "a smoke run of about 90 s; no figures to quote", "a million profiles; takes longer than ten minutes"
     size.add_argument("--quick", dest="variant", action="store_const", const="quick", default="", help=quick)
     size.add_argument("--large", dest="variant", action="store_const", const="large", help=large)
+    rate = "hold this rate instead of searching for one, to compare the CPU time of two versions"
+    parser.add_argument("--rate", type=float, default=0.0, metavar="EVENTS_PER_S", help=rate)
     parser.add_argument("--keep", action="store_true", help="leave the stack's data in .cdp/bench (its logs stay in any case)")
     arguments = parser.parse_args()
     try:
-        result = run.run(workload.read(arguments.variant), arguments.variant, arguments.keep)
+        result = run.run(workload.read(arguments.variant), arguments.variant, arguments.keep, arguments.rate)
     except (workload.WorkloadError, StackError, AssertionError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

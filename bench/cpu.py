@@ -14,8 +14,8 @@ import psutil
 TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 CORES: Final = 2
 OWN_PID: Final = os.getpid()
-# Threads of one kind differ by a number.
-_NUMBER: Final = re.compile(r"[-#:.]?\s*\d+.*$")
+# Threads of one kind differ by a number at the end.
+_NUMBER: Final = re.compile(r"[-#:.\s]*\d+\W*$")
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -108,6 +108,6 @@ def _threads(pids: list[int]) -> dict[str, float]:
             for folder in Path(f"/proc/{pid}/task").iterdir():
                 with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                     name = (folder / "comm").read_text().strip()
-                    kind = _NUMBER.sub("", name) or name
+                    kind = _NUMBER.sub("", name).rstrip("-") or name
                     kinds[kind] = kinds.get(kind, 0.0) + _cpu_s(folder)
     return kinds

@@ -30,13 +30,14 @@ DISTURBED: Final = 0.1
 _BOUNDS_MS: Final = (25, 50, 75, 100, 150, 200, 300, 500, 1000, 2000)
 
 
-def run(workload: Workload, variant: str, keep: bool) -> Result:
+def run(workload: Workload, variant: str, keep: bool, rate: float = 0.0) -> Result:
     """Measure.
 
     Args:
         workload: what to send.
         variant: its name, empty for the standard one.
         keep: leave the stack's data on disk.
+        rate: hold this one instead of searching for one; 0 to search.
 
     Raises:
         WorkloadError: the workload is not what it promises.
@@ -47,7 +48,7 @@ def run(workload: Workload, variant: str, keep: bool) -> Result:
     progress, began = Progress(), time.monotonic()
     try:
         with home.stack(keep) as settings:
-            _Run(settings, result, workload, progress, began).measure()
+            _Run(settings, result, workload, progress, began, rate).measure()
         result.valid = not result.problems
     except (StackError, InvalidError, ChildError, cluster.ClusterError, home.StoppedError) as error:
         result.problems.append(str(error))
@@ -58,9 +59,9 @@ def run(workload: Workload, variant: str, keep: bool) -> Result:
 class _Run:
     """The steps of a run; each leaves what it finds in `result`."""
 
-    def __init__(self, settings: Settings, result: Result, workload: Workload, progress: Progress, began: float) -> None:
+    def __init__(self, settings: Settings, result: Result, workload: Workload, progress: Progress, began: float, rate: float) -> None:
         self._settings, self._result, self._workload = settings, result, workload
-        self._progress, self._plan, self._began = progress, workload.plan, began
+        self._progress, self._plan, self._began, self._rate = progress, workload.plan, began, rate
         # What comes after the search has to fit as well.
         self._reserve_s = self._plan.probes / self._plan.probes_per_s + self._plan.settle_s + LATENCY_RESERVE_S
 
@@ -85,7 +86,7 @@ class _Run:
                 result.burst_events_per_s = self._burst(load, seeded.sent)
                 say(f"a burst was worked off at {result.burst_events_per_s:.0f} events/s")
                 held = self._sustained(load)
-                self._latency(load, (held.events_per_s if held else result.burst_events_per_s * self._plan.first_try) / 2)
+                self._latency(load, (held.events_per_s if held else result.tries[-1].events_per_s) / 2)
                 self._state(load, after_seed)
 
     def _left_s(self) -> float:
@@ -114,12 +115,14 @@ class _Run:
 
     def _sustained(self, load: Load) -> Held | None:
         search = Search(self._plan, load, self._watch, self._cluster, self._vertices, self._processes(load), self._progress.say)
-        first = self._result.burst_events_per_s * self._plan.first_try
+        first = self._rate or self._result.burst_events_per_s * self._plan.first_try
         search.drain(first, time.monotonic() + 60.0)
-        held = search.find(first, time.monotonic() + self._left_s() - self._reserve_s)
+        held = search.find(first, time.monotonic() + self._left_s() - self._reserve_s, only=bool(self._rate))
         self._result.tries = search.tries
         if held is None:
-            self._result.problems.append("no rate was sustained within the time of the run: see `tries`")
+            self._result.problems.append("no rate was sustained within the time of the run: see the rates tried")
+            if not search.tries:
+                raise InvalidError("there was no time to try a rate: the machine is too slow, or too busy")
             return None
         self._result.events_per_s = held.events_per_s
         self._result.busy = held.busy

@@ -77,12 +77,13 @@ class Search:
         self._next_check = 0.0
         self.tries: list[Try] = []
 
-    def find(self, first: float, until: float) -> Held | None:
+    def find(self, first: float, until: float, *, only: bool = False) -> Held | None:
         """Find a rate that holds.
 
         Args:
             first: rate to begin with.
             until: moment (monotonic) by which the search must be over.
+            only: try no other rate.
 
         Returns:
             What was held, or None when the time did not suffice.
@@ -91,6 +92,8 @@ class Search:
             InvalidError: the job was restarted, or the generator could not keep up.
         """
         rate = first
+        if only:
+            return self._try(rate)
         while time.monotonic() + self._plan.warm_up_s + self._plan.hold_s < until:
             held = self._try(rate)
             if held:

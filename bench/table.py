@@ -10,7 +10,8 @@ from rich.table import Table
 from bench.result import Result
 from stack.board import ServiceState
 
-CONSOLE = Console(highlight=False)
+WIDE = 140  # where no terminal says how wide it is
+CONSOLE = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
 
 
 class Progress:
