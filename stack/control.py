@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from stack import board, catalogue, parts, process, source
+from stack import board, catalogue, parts, process, source, topics
 from stack.board import ServiceState
 from stack.errors import StackError
 from stack.process import Identity
@@ -57,6 +57,8 @@ def up(
         generation = wanted.services.get(name, 0)
         failed = name in running and running[name].state == "failed"
         wanted.services[name] = generation + 1 if failed or not generation else generation
+    if "kafka" in chosen and "kafka" in running and running["kafka"].state == "ready":
+        topics.create(settings.kafka)  # those that were added to the file since Kafka came up
     asked = time.time()
     board.write_wanted(settings, wanted)
     if not status:
