@@ -86,8 +86,9 @@ class Rest:
         Raises:
             StackError: Flink could not make it; the job then goes on.
         """
-        body: dict[str, object] = {"targetDirectory": f"file://{folder}", "formatType": "CANONICAL"}
-        body |= {"drain": False} if stop else {"cancel-job": False}
+        # The two requests spell the folder differently, and ignore what they do not know.
+        place: dict[str, object] = {"targetDirectory": f"file://{folder}", "drain": False} if stop else {"target-directory": f"file://{folder}"}
+        body = place | {"formatType": "CANONICAL"}
         asked = self._call("POST", f"/jobs/{job_id}/{'stop' if stop else 'savepoints'}", body)
         if asked is None:
             raise StackError(f"Flink does not know job {job_id}", "see `cdp jobs`")
