@@ -75,15 +75,12 @@ class Running:
     @property
     def partitions(self) -> dict[str, int]:
         """Number of partitions of each raw topic."""
-        return replayer.partitions_of(self.bootstrap, self.raw_topics)
-
-    def watch(self) -> PipelineWatch:
-        """The pipeline's progress, seen from outside."""
-        return PipelineWatch(self.bootstrap, loader.platform().redis.url, self.partitions)
+        topics = loader.topics()
+        return {name: topics.partitions(name) for name in topics.raw()}
 
     def raw_ends(self) -> Ends:
         """End offsets of the raw partitions."""
-        return self.watch().ends()
+        return self._watch().ends()
 
     def clock_ms(self) -> int:
         """The greatest record timestamp there is: where the log's clock stands. An empty log's clock stands where the shop's year begins."""
@@ -104,10 +101,11 @@ class Running:
 
     def await_processed(self, within_s: float = PROCESSED_WITHIN_S) -> None:
         """Until the job has committed everything that is in the raw topics now."""
+        watch = self._watch()
         ends: Ends = {}
-        eventually(lambda: ends.update(self.raw_ends()) or ends, "Kafka tells the ends of the raw topics", within_s)
+        eventually(lambda: ends.update(watch.ends()) or ends, "Kafka tells the ends of the raw topics", within_s)
         wanted = sum(ends.values())
-        eventually(lambda: self.watch().processed(ends) == wanted, f"all {wanted:,} raw records processed", within_s)
+        eventually(lambda: watch.processed(ends) == wanted, f"all {wanted:,} raw records processed", within_s)
 
     def await_history(self, rows: int, within_s: float = BACK_WITHIN_S) -> None:
         """Until ClickHouse holds that many events."""
@@ -156,6 +154,9 @@ class Running:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     member.send_signal(signal.SIGCONT)
             say(f"{service} is there again")
+
+    def _watch(self) -> PipelineWatch:
+        return PipelineWatch(self.bootstrap, loader.platform().redis.url, self.partitions)
 
     def _flink(self, path: str) -> dict:
         answer = urllib3.request("GET", f"{self.settings.flink}{path}", timeout=5.0, retries=False)
