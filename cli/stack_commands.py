@@ -30,16 +30,21 @@ def up(
     view.summary(states, settings)
 
 
-def down() -> None:
+def down(
+    wipe: Annotated[bool, typer.Option("--wipe", help="DELETE the data too: topics, tables, profiles, checkpoints.")] = False,
+) -> None:
     """Stop everything that belongs to this stack. Data stays; `cdp up` goes on where it was."""
     import time
 
     from stack import control
     from stack.settings import load
 
+    settings = load()
     began = time.monotonic()
-    count = control.down(load(), lambda line: print(line, flush=True))
+    count = control.down(settings, lambda line: print(line, flush=True))
     print(f"stopped {count} processes in {time.monotonic() - began:.1f} s" if count else "nothing was running")
+    if wipe:
+        print("data deleted" if control.wipe(settings) else "there was no data")
 
 
 def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False) -> None:

@@ -1,7 +1,6 @@
 """The guided demo: every step is a command of `cdp` or a look from the outside, and says what it does and why it can be trusted."""
 
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -70,8 +69,7 @@ class Tour:
             "Start the stack", "Kafka, Flink, Redis and ClickHouse as plain processes on this machine, and the two jobs; nothing is faked."
         ):
             if self._length.from_nothing:
-                self._cdp("down")
-                shutil.rmtree(load_settings().data, ignore_errors=True)
+                self._cdp("down", "--wipe")
             # A fresh log begins on the replay's clock: otherwise the ticker has moved it to the present before the first event.
             self._cdp("up", CDP_RAW_CLOCK="replay")
         platform = loader.platform()

@@ -16,6 +16,7 @@ from stack.settings import Settings, child_environment, prepare_home
 
 LAST = ("kafka", "redis", "clickhouse")  # stopped after everything that talks to them
 STOP_WITHIN_S = 20.0
+LAUNCH_WITHIN_S = 15.0
 Watcher = Callable[[dict[str, ServiceState]], None]
 
 
@@ -61,9 +62,6 @@ def up(
         topics.create(settings.kafka)  # those that were added to the file since Kafka came up
     asked = time.time()
     board.write_wanted(settings, wanted)
-    if not status:
-        shutil.rmtree(settings.run / "requests", ignore_errors=True)  # of a supervisor that is gone
-        _start_supervisor(settings)
     return _wait_ready(settings, chosen, asked, watch, deadline_s)
 
 
@@ -79,6 +77,19 @@ def down(settings: Settings, say: Callable[[str], None] = lambda _line: None) ->
         process.stop([supervisor.identity], 10.0)
         count += 1
     return count + stop_services(settings, say)
+
+
+def wipe(settings: Settings) -> bool:
+    """Delete the data of a stack that is down; returns whether there was any.
+
+    Raises:
+        StackError: the stack is running.
+    """
+    if process.read_record(settings.run / "supervisor.json"):
+        raise StackError("the stack is running, its data cannot be deleted", "`cdp down` first")
+    found = settings.data.exists()
+    shutil.rmtree(settings.data, ignore_errors=True)
+    return found
 
 
 def stop_services(settings: Settings, say: Callable[[str], None] = lambda _line: None) -> int:
@@ -117,7 +128,10 @@ def _check_ports(settings: Settings, service: Service) -> None:
 
 
 def _start_supervisor(settings: Settings) -> None:
-    """Start it in a session of its own, with an intermediate parent that ends at once, so that it is nobody's child."""
+    """Start it in a session of its own, with an intermediate parent that ends at once, so that it is nobody's child.
+
+    Should another one be starting up already, the new one finds its lock taken and ends.
+    """
     log = settings.logs / "supervisor.log"
     launch = "import subprocess, sys; subprocess.Popen([sys.executable, '-m', 'stack.supervisor'], start_new_session=True)"
     with log.open("ab") as output:
@@ -132,10 +146,15 @@ def _start_supervisor(settings: Settings) -> None:
 
 
 def _wait_ready(settings: Settings, names: list[str], asked: float, watch: Watcher, deadline_s: float) -> dict[str, ServiceState]:
+    """Wait, and see to it that there is a supervisor: the one that ran a moment ago may have been on its way out."""
     deadline = time.monotonic() + deadline_s
     states: dict[str, ServiceState] = {}
+    launched = -LAUNCH_WITHIN_S
     while time.monotonic() < deadline:
         status = board.live_status(settings)
+        if status is None and time.monotonic() > launched + LAUNCH_WITHIN_S:
+            launched = time.monotonic()
+            _start_supervisor(settings)
         if status and status.at >= asked:
             states = {name: status.services[name] for name in names}
             watch(states)
