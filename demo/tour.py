@@ -20,7 +20,6 @@ from demo.records import Tally
 from profile_store.client import Client
 from sinks.clickhouse import ClickHouse, ClickHouseError
 from stack.errors import StackError
-from stack.settings import load as load_settings
 from stack.topics import set_clock
 
 NO_PROFILES: Final = 1  # the writer's own counter may be there
