@@ -79,6 +79,13 @@ class InProcess:
         self.newest: dict[str, Change] = {}
         self.links: list[tuple[str, str]] = []
 
+    def restarted(self, definitions: loader.Definitions) -> "InProcess":
+        """The same state under other definitions, as after a restart from a savepoint."""
+        after = InProcess(definitions)
+        after._stores, after._node_blobs, after._profile_blobs = self._stores, self._node_blobs, self._profile_blobs
+        after._timers, after.watermark, after.newest = self._timers, self.watermark, self.newest
+        return after
+
     def record(self, value: bytes | None, source: str, partition: int, offset: int, log_ms: int) -> None:
         """Feed one raw record; time passes up to just before it."""
         self.pass_time(log_ms - 1)

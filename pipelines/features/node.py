@@ -32,6 +32,7 @@ class NodeState(msgspec.Struct, array_like=True):
         timer: earliest event-time timer outstanding, 0 if none.
         series: by name.
         linked: node keys whose link to this one has been reported.
+        plan: version of the plan by which the node last told its values; 0 before it ever did.
     """
 
     format: int
@@ -50,6 +51,7 @@ class NodeState(msgspec.Struct, array_like=True):
     last_seen: int | None = None
     late_events: int = 0
     linked: list[str] = []
+    plan: int = 0
 
 
 class Live:
@@ -171,6 +173,7 @@ class NodeLogic:
             touched = self._count(live, event, watermark, stores)
         changed: dict[str, Value] = {}
         self._bring_up(live, state.clock, touched, changed)
+        changed = self._all_if_new(live, changed)
         update = Update(state.profile_id, live.key, state.tenant, state.seq, state.clock, event.message_id, state.clock, changed)
         return Applied(update, self._new_links(state, event))
 
@@ -190,6 +193,7 @@ class NodeLogic:
         state.clock = max(state.clock, now)
         changed: dict[str, Value] = {}
         since = self._refresh(live, state.clock, [], changed)
+        changed = self._all_if_new(live, changed)
         if not changed:
             return None
         return Update(state.profile_id, live.key, state.tenant, state.seq, state.clock, "", since, changed)
@@ -216,6 +220,13 @@ class NodeLogic:
         state.profile_id, state.epoch = alias.profile_id, alias.epoch
         update = Update(state.profile_id, live.key, state.tenant, state.seq, state.clock, "", state.clock, dict(live.values))
         return leave, Join(update, alias.epoch)
+
+    def _all_if_new(self, live: Live, changed: dict[str, Value]) -> dict[str, Value]:
+        """What to tell: all values when the node last spoke by another plan, which had others, else those that changed."""
+        if live.state.plan == self._plan.version:
+            return changed
+        live.state.plan = self._plan.version
+        return dict(live.values)
 
     def next_timer(self, live: Live) -> int | None:
         """The moment for which a timer has to be set now, or None when the outstanding one will do. Marks it as set."""

@@ -1,6 +1,7 @@
 """The feature definitions, compiled: which events feed which series, which windows are asked of them, what they are called."""
 
 import itertools
+import zlib
 
 import msgspec
 
@@ -31,6 +32,7 @@ class Plan(msgspec.Struct, frozen=True):
         by_type: call type -> counting series it feeds.
         exact_entries, session_gap_ms, refresh_ms: see `features.yaml`.
         longest_hop_ms: modulus of tile phases.
+        version: changes with whatever makes a node tell other values of the same past; never 0.
     """
 
     windows: list[Window]
@@ -42,6 +44,7 @@ class Plan(msgspec.Struct, frozen=True):
     session_gap_ms: int
     refresh_ms: int
     longest_hop_ms: int
+    version: int
 
 
 class Published(msgspec.Struct, frozen=True):
@@ -141,4 +144,5 @@ def compile_plan(definitions: Definitions, read_by_rules: set[str]) -> Plan:
         session_gap_ms=features.session_gap_s * 1000,
         refresh_ms=features.refresh_s * 1000,
         longest_hop_ms=max(window.hop for window in windows),
+        version=1 + zlib.crc32(msgspec.json.encode([sorted(asks.values(), key=lambda ask: ask.name), features.exact_entries])),
     )
