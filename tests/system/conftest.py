@@ -1,7 +1,7 @@
 """The platform that all system tests share: every server and every job, on a home, ports and a configuration of its own.
 
-It runs on the replay's clock (`CDP_RAW_CLOCK=replay`): log time passes only where a test writes records or ticks. Each scenario begins after the log's
-clock as it finds it, with people of its own, so that any of them also runs alone.
+It runs on the replay's clock (`CDP_RAW_CLOCK=replay`): log time passes only where a test writes records or ticks. Each scenario begins
+after the log's clock as it finds it, with people of its own, so that any of them also runs alone.
 """
 
 import os
@@ -16,7 +16,14 @@ from tests.stacks import Stack, config_copy
 from tests.system.running import Running, say
 
 # `test_savepoints` changes the configuration, so it comes last.
-ORDER = ("test_survives_kill_nine", "test_hostile_records", "test_outages", "test_downtime_and_timers", "test_reordered_copy", "test_savepoints")
+ORDER = (
+    "test_survives_kill_nine",
+    "test_hostile_records",
+    "test_outages",
+    "test_downtime_and_timers",
+    "test_reordered_copy",
+    "test_savepoints",
+)
 MIRROR = "mirror"
 
 

@@ -69,11 +69,11 @@ def rulebook(platform: Running) -> Rulebook:
 
 
 def check_profiles(platform: Running, prefix: str = "") -> int:
-    """Every profile (with a node that begins with `prefix`) is what the oracle computes from the raw topics, in the topic of changes and in Redis.
+    """Every profile is what the oracle computes from the raw topics, in the topic of changes and in Redis.
 
     Args:
         platform: all raw records must have been processed.
-        prefix: of node keys, e.g. `demo|user_id|kill-`.
+        prefix: only profiles with a node whose key begins so, e.g. `demo|user_id|outage-`.
 
     Returns:
         How many profiles were compared.

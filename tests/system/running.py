@@ -56,7 +56,9 @@ class Running:
         """
         begun = time.monotonic()
         command = [sys.executable, "-m", "cli.main", *words]
-        done = subprocess.run(command, cwd=PROJECT, env=os.environ | {"COLUMNS": "160"}, capture_output=True, text=True, timeout=COMMAND_WITHIN_S, check=False)
+        done = subprocess.run(
+            command, cwd=PROJECT, env=os.environ | {"COLUMNS": "160"}, capture_output=True, text=True, timeout=COMMAND_WITHIN_S, check=False
+        )
         said = (done.stdout + done.stderr).strip()
         say(f"$ cdp {' '.join(words)}   -> exit code {done.returncode} after {time.monotonic() - begun:.1f} s")
         assert (done.returncode != 0) == refuses, f"`cdp {' '.join(words)}` ended with {done.returncode}:\n{said}"
@@ -83,7 +85,7 @@ class Running:
         return self._watch().ends()
 
     def clock_ms(self) -> int:
-        """The greatest record timestamp there is: where the log's clock stands. An empty log's clock stands where the shop's year begins."""
+        """Where the log's clock stands: the greatest record timestamp there is. In an empty log it stands where the shop's year begins."""
         return max(dataset.load().invoices[0].time_ms - DAY_MS, replayer.newest_ms(self.bootstrap, self.partitions))
 
     def run_id(self) -> str:
@@ -141,7 +143,7 @@ class Running:
 
     @contextlib.contextmanager
     def away(self, service: str) -> Iterator[None]:
-        """While it lasts, a service does not answer: its process and all its children are stopped (SIGSTOP), their connections stay open."""
+        """While it lasts, a service does not answer: it and all its children are stopped (SIGSTOP), their connections stay open."""
         family = [psutil.Process(self.pid(service))]
         family += family[0].children(recursive=True)
         for member in family:
@@ -174,7 +176,13 @@ class Committed:
 
     def __init__(self, bootstrap: str, topic: str) -> None:
         self._consumer = Consumer(
-            {"bootstrap.servers": bootstrap, "group.id": "system-tests", "enable.auto.commit": False, "isolation.level": "read_committed", "log_level": 0}
+            {
+                "bootstrap.servers": bootstrap,
+                "group.id": "system-tests",
+                "enable.auto.commit": False,
+                "isolation.level": "read_committed",
+                "log_level": 0,
+            }
         )
         partitions = self._consumer.list_topics(topic, timeout=15.0).topics[topic].partitions
         self._consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in partitions])

@@ -1,8 +1,9 @@
 """Time is the log's: what was due while the job was down happens in the log's order, so an event that was in time counts as in time.
 
-Four customers have a tag that time alone would turn at a moment T: two who would lose `frequent_small_basket`, two who would gain `high_value_dormant`. The job
-stops half an hour before T. While it is down one of each pair orders, five minutes before T, behind a crowd of other events in the same partition;
-all other partitions go on to ten minutes after T. The tags of these two must never turn; those of the other two must turn at T exactly.
+Four customers have a tag that time alone would turn at a moment T: two who would lose `frequent_small_basket`, two who would gain
+`high_value_dormant`. The job stops half an hour before T. While it is down one of each pair orders, five minutes before T, behind a crowd
+of other events in the same partition; all other partitions go on to ten minutes after T. The tags of these two must never turn; those of
+the other two must turn at T exactly.
 """
 
 import pytest
@@ -29,7 +30,16 @@ def order(customer: str, at_ms: int, price: float) -> Message:
     """An order of one piece."""
     name = f"{PREFIX}{customer}-{at_ms}"
     line = {"product_id": "85123A", "quantity": 1, "price": price}
-    return message(ORDERS, at_ms, name, "Order Completed", user=PREFIX + customer, device="", context={}, properties={"order_id": name, "products": [line]})
+    return message(
+        ORDERS,
+        at_ms,
+        name,
+        "Order Completed",
+        user=PREFIX + customer,
+        device="",
+        context={},
+        properties={"order_id": name, "products": [line]},
+    )
 
 
 def page(person: str, at_ms: int, key: str) -> Message:
@@ -76,7 +86,7 @@ def go_on_without_the_job(platform: Running, due_ms: int) -> None:
     written: list[Record | Tick] = [of(event) for event in crowd + savers]
     shop.write_exactly(platform, [*written, Tick(due_ms + 10 * MINUTE_MS)])
     places = [partition_of(saver.key.encode(), platform.partitions[ORDERS]) for saver in savers]
-    say(f"while the job was down: {CROWD:,} events and then the two orders in partitions {places} of {ORDERS}, ticks to T + 10 min everywhere")
+    say(f"while the job was down: {CROWD:,} events, then the two orders in partitions {places} of {ORDERS}, ticks beyond T everywhere")
 
 
 def story(published: list[Change], customer: str, tag: str) -> list[tuple[int, int]]:

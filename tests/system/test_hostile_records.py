@@ -1,4 +1,4 @@
-"""No record can stop the pipeline: what is wrong is kept with its bytes, a code and the place of the fault; what is merely strange is applied."""
+"""No record can stop the pipeline: what is wrong is kept with its bytes, a code and a field, what is merely strange is applied."""
 
 import time
 from collections.abc import Iterator
@@ -34,7 +34,14 @@ class Case(NamedTuple):
 def view(message_id: str, at_ms: int, **changes: Any) -> dict[str, Any]:
     """A good event with some fields changed; None removes one."""
     properties = {"product_id": "85123A", "price": 2.55, "quantity": 1}
-    body = {"type": "track", "event": "Product Added", "messageId": f"hostile-{message_id}", "tenant": "demo", "userId": "hostile-user", "timestamp": iso(at_ms)}
+    body = {
+        "type": "track",
+        "event": "Product Added",
+        "messageId": f"hostile-{message_id}",
+        "tenant": "demo",
+        "userId": "hostile-user",
+        "timestamp": iso(at_ms),
+    }
     return {name: value for name, value in (body | {"properties": properties} | changes).items() if value is not None}
 
 
@@ -88,14 +95,29 @@ def cases(at_ms: int) -> Iterator[Case]:
     yield of("context is a number", "schema_violation", "$.context", context=1)
     yield of("channel is an object", "schema_violation", "$.context.channel", context={"channel": {}})
     yield of("externalIds is an object", "schema_violation", "$.context.externalIds", context={"externalIds": {"type": "phone"}})
-    yield of("an external id without a type", "schema_violation", "$.context.externalIds[1].type", context={"externalIds": [{"type": "a", "id": "b"}, {"id": "c"}]})
+    yield of(
+        "an external id without a type",
+        "schema_violation",
+        "$.context.externalIds[1].type",
+        context={"externalIds": [{"type": "a", "id": "b"}, {"id": "c"}]},
+    )
     yield of("a tenant nobody knows", "schema_violation", "$.tenant", tenant="demo'; DROP TABLE events; --")
     yield of("a track call without a name", "schema_violation", "$.event", event=None)
     yield of("price is text", "schema_violation", "$.properties.price", properties={"product_id": "1", "price": "2.55"})
     yield of("no product", "schema_violation", "$.properties.product_id", properties={})
-    yield of_order("a line without a price", "schema_violation", "$.properties.products[1].price", products=[{"product_id": "1", "quantity": 1, "price": 1}, {"product_id": "1", "quantity": 1}])
+    yield of_order(
+        "a line without a price",
+        "schema_violation",
+        "$.properties.products[1].price",
+        products=[{"product_id": "1", "quantity": 1, "price": 1}, {"product_id": "1", "quantity": 1}],
+    )
     yield of_order("no lines", "schema_violation", "$.properties.products", products=[])
-    yield of_order("quantity is a fraction", "schema_violation", "$.properties.products[0].quantity", products=[{"product_id": "1", "quantity": 1.5, "price": 1}])
+    yield of_order(
+        "quantity is a fraction",
+        "schema_violation",
+        "$.properties.products[0].quantity",
+        products=[{"product_id": "1", "quantity": 1.5, "price": 1}],
+    )
     yield of("a view of 33 kB", "size_violation", HERE, note="x" * 33_000)
     yield of("a string of 1 MB", "size_violation", HERE, note="x" * 1_048_576)
     yield of_order("an order of 1.9 MB", "size_violation", HERE, note="x" * 1_900_000)
@@ -111,14 +133,22 @@ def cases(at_ms: int) -> Iterator[Case]:
     yield of("a timestamp as a number", "schema_violation", "$.timestamp", timestamp=at_ms)
     yield of("a negative price", "quality_rule", "$.properties.price", properties={"product_id": "1", "price": -0.01})
     yield of("a price of 1e308", "quality_rule", "$.properties.price", properties={"product_id": "1", "price": 1e308})
-    yield of_order("a huge quantity", "quality_rule", "$.properties.products[0].quantity", products=[{"product_id": "1", "quantity": 2**53, "price": 1}])
+    yield of_order(
+        "a huge quantity",
+        "quality_rule",
+        "$.properties.products[0].quantity",
+        products=[{"product_id": "1", "quantity": 2**53, "price": 1}],
+    )
     yield of_order("another currency", "quality_rule", "$.properties.currency", currency="XXX")
     yield Case("an ordinary event", good)
     yield Case("its id with another body", orjson.dumps(view("good", at_ms, event="Product Viewed")), "id_conflict", "$.messageId")
     yield of("strange identifiers", userId="a|b|c {x}:demo\u0000 \U0001f4a9", anonymousId="'; DROP TABLE events; --")
     yield of("a long identifier", userId="u" * 5000)
     yield of("a long event name", event="E" * 20_000)
-    yield of("strange properties", properties={"product_id": "", "__proto__": {"x": [[[]]]}, "": None, "\u202e": "\U0001f4a9", "a.b": {"$where": "1"}})
+    yield of(
+        "strange properties",
+        properties={"product_id": "", "__proto__": {"x": [[[]]]}, "": None, "\u202e": "\U0001f4a9", "a.b": {"$where": "1"}},
+    )
     yield of("64 levels", properties={"product_id": "1", "deep": orjson.loads(b"[" * 62 + b"]" * 62)})
     yield of_order("5,000 lines", products=[{"product_id": "p", "quantity": 1, "price": 0.01}] * 5000)
 
@@ -145,7 +175,12 @@ def test_no_record_stops_the_job_and_each_is_kept_with_its_fault(platform: Runni
             said = (found["code"], found["field"] if case.field else "", found["original"]) if found else ("", "", b"")
             wanted = (case.code, case.field, (record.value or b"") if case.code else b"")
             if said != wanted:
-                wrong[case.name] = {"found": said[:2], "expected": wanted[:2], "same bytes": said[2] == wanted[2], "rule": found and found["rule"]}
+                wrong[case.name] = {
+                    "found": said[:2],
+                    "expected": wanted[:2],
+                    "same bytes": said[2] == wanted[2],
+                    "rule": found and found["rule"],
+                }
             elif found:
                 assert found["rule"], f"{case.name}: no rule"
     assert not wrong, "\n".join(f"{name}: {what}" for name, what in wrong.items())
@@ -153,7 +188,8 @@ def test_no_record_stops_the_job_and_each_is_kept_with_its_fault(platform: Runni
     log = Log(read_raw(platform.bootstrap, platform.raw_topics), rulebook(platform))
     judged = {tuple(j.position): j.code for j in log.judged if j.outcome == "rejected"}
     assert {place: found["code"] for place, found in rejected.items()} == judged, "the specification's judgement of every record of the log"
-    say(f"{sum(bool(case.code) for case in told + known)} hostile records rejected, each with its bytes; {sum(not case.code for case in told)} strange ones applied; no restart")
+    hostile = sum(bool(case.code) for case in told + known)
+    say(f"{hostile} hostile records rejected, each with its bytes; {len(told + known) - hostile} strange ones applied; no restart")
     assert check_profiles(platform, "demo|user_id|hostile-user") == 1
     begun = time.monotonic()
     platform.verify()

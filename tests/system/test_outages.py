@@ -28,7 +28,10 @@ QUICK_S = 5.0
 def test_redis_and_clickhouse_may_each_be_away_for_a_minute_during_a_replay(platform: Running) -> None:
     events = shop.instalment(PART, platform.clock_ms(), "outage-")
     before, runs = platform.raw_ends(), platform.restarts()
-    with shop.Player(platform, events, PORTIONS, RATE) as player, contextlib.closing(Committed(platform.bootstrap, "cdp.events")) as committed:
+    with (
+        shop.Player(platform, events, PORTIONS, RATE) as player,
+        contextlib.closing(Committed(platform.bootstrap, "cdp.events")) as committed,
+    ):
         started = committed.count()
         player.portion()
         committed.await_more_than(started, "the replay is under way")
@@ -78,7 +81,16 @@ def probe(platform: Running) -> list[float]:
 
     took_s = []
     for number in range(1, PROBES + 1):
-        event = message(CLICKSTREAM, clock_ms + number, f"{user}-{number}-{clock_ms}", "Product Viewed", user=user, device="", context={}, properties={"product_id": "1"})
+        event = message(
+            CLICKSTREAM,
+            clock_ms + number,
+            f"{user}-{number}-{clock_ms}",
+            "Product Viewed",
+            user=user,
+            device="",
+            context={},
+            properties={"product_id": "1"},
+        )
         wanted = views() + 1
         begun = time.monotonic()
         producer.produce(event.topic, render(event.body), key=event.key, timestamp=event.log_ms)

@@ -1,4 +1,4 @@
-"""The order of arrival does not matter: a stream and its copy for another tenant, reordered and with repetitions, give the same profiles."""
+"""The order of arrival does not matter: a stream and its copy for another tenant, reordered and repeated, give the same profiles."""
 
 import random
 
@@ -30,7 +30,8 @@ def test_a_reordered_and_repeated_copy_gives_the_same_profiles(platform: Running
     people = shop.people(events + copy)
     end_ms = max(event.log_ms for event in events + copy) + 1
     looks = [look(theirs[0], end_ms, number) for number, theirs in enumerate(people.values())]
-    say(f"{len(events):,} events of {len(people) // 2:,} people, and a copy with {len(copy) - len(events):,} repetitions, up to 6 days out of order")
+    repetitions = len(copy) - len(events)
+    say(f"{len(events):,} events of {len(people) // 2:,} people, and a copy with {repetitions:,} repetitions, up to 6 days out of order")
     shop.write(platform, sorted(events + copy, key=lambda event: event.log_ms) + looks, settle_ms=1)
     platform.await_processed()
 

@@ -22,7 +22,10 @@ def test_every_process_may_be_killed_during_a_replay(platform: Running) -> None:
     records = list(inject(shop.instalment(PART, platform.clock_ms()), FAULTS, seed=5))
     before = platform.raw_ends()
     victims = [*OPERATORS, *SERVICES]
-    with shop.Player(platform, records, portions=len(victims) + 1, rate=RATE) as player, contextlib.closing(Committed(platform.bootstrap, "cdp.events")) as events:
+    with (
+        shop.Player(platform, records, portions=len(victims) + 1, rate=RATE) as player,
+        contextlib.closing(Committed(platform.bootstrap, "cdp.events")) as events,
+    ):
         for victim in victims:
             started = events.count()
             player.portion()
