@@ -144,7 +144,8 @@ class Core:
         live = self._nodes.get(key)
         if live is None:
             blob = self.heads.get(key)
-            live = self._nodes.put(key, clock.run("node: load" if blob else "node: begin", self._node.load, key, event.tenant, blob))
+            live = clock.run("node: load" if blob else "node: begin", self._node.load, key, event.tenant, blob)
+            clock.run("node: cache", self._nodes.put, key, live)
         stores = self._stores.get(key) or self._begin(key)
         result = clock.run(f"node: apply {event.name}", self._node.apply, live, event, event.log_time - 1, stores)
         if not isinstance(result, node.Applied):
@@ -168,7 +169,8 @@ class Core:
         if live is None:
             blob = self.profiles.get(key)
             step = "profile: load" if blob else "profile: begin"
-            live = self._profiles.put(key, clock.run(step, self._profile.load, key, update.tenant, blob))
+            live = clock.run(step, self._profile.load, key, update.tenant, blob)
+            clock.run("profile: cache", self._profiles.put, key, live)
         whole = "" if live.published else " whole"
         change = clock.run(f"profile: update{whole}", self._profile.update, live, update)
         self.timers += clock.run("profile: next timer", self._profile.next_timer, live) is not None

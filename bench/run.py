@@ -12,7 +12,7 @@ from bench import cluster, cpu, events, facts, home, lag, stages
 from bench.children import ChildError, Load, Probing
 from bench.lag import Group, Watch
 from bench.result import Cpu, Latency, Result, State
-from bench.sustain import Held, InvalidError, Search
+from bench.sustain import JOB_GROUP, Held, InvalidError, Search
 from bench.table import Progress
 from bench.workload import Workload
 from config import loader
@@ -23,10 +23,10 @@ from stack import board
 from stack.errors import StackError
 from stack.settings import Settings
 
-PROFILES: Final = f"cdp-{cluster.JOB}"
 LATENCY_RESERVE_S: Final = 30.0
 SLOWEST_EVENTS_PER_S: Final = 200
 DISTURBED: Final = 0.1
+LEAST_US: Final = 0.3
 _BOUNDS_MS: Final = (25, 50, 75, 100, 150, 200, 300, 500, 1000, 2000)
 
 
@@ -76,7 +76,7 @@ class _Run:
             result.machine = facts.machine(settings, home.CORES)
             self._cluster = cluster.Cluster(settings)
             self._vertices = self._cluster.vertices()
-            raw = Group(PROFILES, tuple(loader.topics().raw()), committed=False)
+            raw = Group(JOB_GROUP, tuple(loader.topics().raw()), committed=False)
             with Watch(settings.kafka, [raw, Group(HISTORY, tuple(TABLES), committed=True)]) as watch:
                 self._watch = watch
                 say(f"everything is up; one event for each of {seeded.sent} profiles waits")
@@ -98,9 +98,9 @@ class _Run:
         deadline = begun + min(self._left_s(), (total - since) / SLOWEST_EVENTS_PER_S + 30.0)
         low, high = since + (total - since) // 10, total - (total - since) // 20
         while time.monotonic() < deadline:
-            sample = self._watch.last(PROFILES)
+            sample = self._watch.last(JOB_GROUP)
             if sample and sample.done >= high:
-                middle = [one for one in self._watch.since(PROFILES, 0.0) if low <= one.done <= high]
+                middle = [one for one in self._watch.since(JOB_GROUP, 0.0) if low <= one.done <= high]
                 return lag.rate(middle, of="done") if len(middle) > 1 else (total - since) / (time.monotonic() - begun)
             if trouble := self._cluster.trouble():
                 raise InvalidError(trouble)
@@ -123,19 +123,25 @@ class _Run:
             self._result.problems.append("no rate was sustained within the time of the run: see the rates tried")
             if not search.tries:
                 raise InvalidError("there was no time to try a rate: the machine is too slow, or too busy")
+            if search.broken_off and search.broken_off.events:
+                self._result.remarks.append("the CPU figures are those of a rate that was not sustained")
+                self._note_load(search.broken_off)
             return None
         self._result.events_per_s = held.events_per_s
-        self._result.busy = held.busy
+        self._note_load(held)
+        return held
+
+    def _note_load(self, held: Held) -> None:
         spent = held.spent
+        self._result.busy = held.busy
         threads = {
-            stage: {kind: seconds / held.events * 1e6 for kind, seconds in kinds.items() if seconds / held.events * 1e6 >= 0.3}
+            stage: {kind: seconds / held.events * 1e6 for kind, seconds in kinds.items() if seconds / held.events * 1e6 >= LEAST_US}
             for stage, kinds in spent.threads.items()
         }
         self._result.cpu = Cpu(spent.us_per_event(held.events), threads, spent.ours, spent.foreign, spent.stolen)
         if spent.foreign + spent.stolen > DISTURBED:
             share = f"{spent.foreign + spent.stolen:.0%} of its time while the rate was held"
             self._result.remarks.append(f"the machine was not quiet: others took {share}; a quiet machine does better")
-        return held
 
     def _processes(self, load: Load) -> dict[str, list[int]]:
         """Processes by stage. The profile operator's TaskManager has a Python child that writes to Redis: `serve`."""
@@ -181,7 +187,7 @@ class _Run:
     def _state(self, load: Load, after_seed: cluster.StateSize) -> None:
         load.rate(0)
         sent = load.report().sent
-        self._await(lambda: (one := self._watch.last(PROFILES)) is not None and one.lag < 100, time.monotonic() + 20.0)
+        self._await(lambda: (one := self._watch.last(JOB_GROUP)) is not None and one.lag < 100, time.monotonic() + 20.0)
         self._result.checkpoints = self._cluster.checkpoints()
         newest = self._cluster.state_size(self._vertices)
         _, number = self._cluster.rest.savepoint(self._cluster.job_id, self._settings.savepoints / "bench", stop=False, deadline_s=60.0)

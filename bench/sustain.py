@@ -8,12 +8,13 @@ import msgspec
 
 from bench import cpu, lag
 from bench.children import Load
-from bench.cluster import Busy, Cluster, Vertex
+from bench.cluster import JOB, Busy, Cluster, Vertex
 from bench.lag import Watch
 from bench.result import Try
 from bench.workload import Plan
 
 SUSTAINED: Final = "sustained"
+JOB_GROUP: Final = f"cdp-{JOB}"
 EVERY_S: Final = 0.5
 TROUBLE_EVERY_S: Final = 5.0
 SETTLING_S: Final = 8.0
@@ -28,11 +29,11 @@ class InvalidError(RuntimeError):
 
 
 class Held(msgspec.Struct, frozen=True):
-    """A rate that was held to the end.
+    """A rate that was held, to the end or until it turned out to be too high.
 
     Attributes:
         events_per_s: sent.
-        events: sent during the hold.
+        events: that went through during the hold.
         spent: CPU time during the hold.
         busy: stage -> mean load of its task.
     """
@@ -76,6 +77,7 @@ class Search:
         self._span_s = min(lag.SMOOTH_S, plan.hold_s / 4)
         self._next_check = 0.0
         self.tries: list[Try] = []
+        self.broken_off: Held | None = None
 
     def find(self, first: float, until: float, *, only: bool = False) -> Held | None:
         """Find a rate that holds.
@@ -138,19 +140,22 @@ class Search:
         report, before, began = self._load.report(), cpu.usage(self._stages), time.monotonic()
         loads: dict[str, list[Busy]] = {}
         why = self._wait(self._plan.hold_s, began, self._plan.growth_s, loads)
-        if why:
-            self._failed(rate, time.monotonic() - began, began, why)
-            return None
         after, end = cpu.usage(self._stages), self._load.report()
         spent, events = cpu.spent(before, after), end.sent - report.sent
+        busy = {stage: _mean(found) for stage, found in loads.items()}
         sent_per_s = events / (end.at - report.at)
+        if why:
+            self._failed(rate, time.monotonic() - began, began, why)
+            through = lag.rate(self._watch.since(JOB_GROUP, began), of="done") * spent.seconds
+            self.broken_off = Held(sent_per_s, int(through), spent, busy)
+            return None
         if end.failed:
             raise InvalidError(f"the broker refused {end.failed} events")
         if sent_per_s < SHORTFALL * rate:
             reached = f"the load generator reached {sent_per_s:.0f} events/s instead of {rate:.0f}"
             raise InvalidError(f"{reached}: the machine is too busy to measure anything")
         self._note(rate, self._plan.hold_s, began, SUSTAINED)
-        return Held(sent_per_s, events, spent, {stage: _mean(found) for stage, found in loads.items()})
+        return Held(sent_per_s, events, spent, busy)
 
     def _wait(self, duration_s: float, since: float, allowed_s: float, loads: dict[str, list[Busy]] | None = None) -> str:
         """Wait; returns early, with the reason, when a lag grows by more than is allowed."""
