@@ -87,7 +87,9 @@ class Rest:
             StackError: Flink could not make it; the job then goes on.
         """
         # The two requests spell the folder differently, and ignore what they do not know.
-        place: dict[str, object] = {"targetDirectory": f"file://{folder}", "drain": False} if stop else {"target-directory": f"file://{folder}"}
+        place: dict[str, object] = (
+            {"targetDirectory": f"file://{folder}", "drain": False} if stop else {"target-directory": f"file://{folder}"}
+        )
         body = place | {"formatType": "CANONICAL"}
         asked = self._call("POST", f"/jobs/{job_id}/{'stop' if stop else 'savepoints'}", body)
         if asked is None:

@@ -148,6 +148,7 @@ class Keeper:
             self._show("waiting", f"for {', '.join(waiting_for)}")
             return
         partner = self._partner()
+        self._show("starting", "preparing")
         self.service.prepare()
         env = child_environment(self._settings, self.name) | self.service.env
         path = self.service.record(self._settings)

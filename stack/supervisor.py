@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
+from typing import IO
 
 from stack import board, catalogue, control, process, source
 from stack.board import ServiceState
@@ -22,6 +23,7 @@ from stack.keeper import Keeper
 from stack.settings import Settings, apply_environment, load
 
 LOOP_S = 0.2
+LOCK_WITHIN_S = 5.0
 LOG_LIMIT_BYTES = 64 * 1024 * 1024
 
 
@@ -30,9 +32,7 @@ def main() -> None:
     settings = load()
     apply_environment(settings)
     lock = (settings.run / "supervisor.lock").open("w")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    if not _takes(lock):
         return  # another one is at work
     identity = process.identify(os.getpid())
     assert identity is not None
@@ -45,6 +45,7 @@ def main() -> None:
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
+    shutil.rmtree(settings.run / "requests", ignore_errors=True)  # to a supervisor that is gone; who asked has given up or will
     log(f"supervisor: started, pid {identity.pid}")
     supervise(settings, identity, halt)
     if halt.is_set():
@@ -81,6 +82,19 @@ def supervise(settings: Settings, identity: process.Identity, halt: threading.Ev
         keeper.halt()
     for keeper in keepers.values():
         keeper.join(5.0)
+
+
+def _takes(lock: IO[str]) -> bool:
+    """Whether this process gets the lock. A killed supervisor holds it until its last thread is gone, hence the patience."""
+    deadline = time.monotonic() + LOCK_WITHIN_S
+    while time.monotonic() < deadline:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            time.sleep(LOOP_S)
+        else:
+            return True
+    return False
 
 
 def _owner() -> process.Identity | None:

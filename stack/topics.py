@@ -5,11 +5,12 @@ the log's own time is the time of the events.
 """
 
 import os
+import time
 from pathlib import Path
 from typing import Literal
 
 import msgspec
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, OffsetSpec, ResourceType
 
 from config import loader
@@ -65,6 +66,7 @@ def create(bootstrap: str | None = None) -> list[str]:
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise StackError(f"topic {name} could not be created: {error.args[0].str()}", "look at config/topics.yaml") from error
+        _await_leaders(admin, [(topic.topic, index) for topic in new for index in range(topic.num_partitions)])
     differing = [name for name in wanted.topics if name in there and there[name] != wanted.partitions(name)]
     return [_difference(name, wanted.partitions(name), there[name]) for name in differing]
 
@@ -109,18 +111,17 @@ def describe(bootstrap: str | None = None, folder: Path | None = None) -> list[T
     there = _metadata(admin)
     present = [name for name in wanted.topics if name in there]
     clock = clocks(present, admin=admin)
-    consumer = Consumer({"bootstrap.servers": _bootstrap(bootstrap), "group.id": "cdp-topics", "enable.auto.commit": False, "log_level": 0})
-    states = []
+    places = [(name, index) for name in present for index in range(there[name])]
     try:
-        for name in wanted.topics:
-            partitions = there.get(name, 0)
-            places = [TopicPartition(name, index) for index in range(partitions)]
-            bounds = [consumer.get_watermark_offsets(place, timeout=TIMEOUT_S) for place in places]
-            records = sum(end - begin for begin, end in bounds)
-            difference = "" if partitions == wanted.partitions(name) else _difference(name, wanted.partitions(name), partitions)
-            states.append(TopicState(name, partitions, records, clock.get(name, ""), _size(folder, name), difference))
-    finally:
-        consumer.close()
+        begins, ends = _offsets(admin, places, OffsetSpec.earliest()), _offsets(admin, places, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+    except KafkaException as error:
+        raise StackError(f"Kafka does not tell its offsets: {error.args[0].str()}", "it may still be starting: try again") from error
+    states = []
+    for name in wanted.topics:
+        partitions = there.get(name, 0)
+        records = sum(ends[name, index] - begins[name, index] for index in range(partitions))
+        difference = "" if partitions == wanted.partitions(name) else _difference(name, wanted.partitions(name), partitions)
+        states.append(TopicState(name, partitions, records, clock.get(name, ""), _size(folder, name), difference))
     return states
 
 
@@ -132,15 +133,29 @@ def lag(group: str, bootstrap: str | None = None) -> int | None:
         places = [place for place in committed if place.offset >= 0]
         if not places:
             return None
-        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-        ends = admin.list_offsets({TopicPartition(place.topic, place.partition): latest for place in places})
-        behind = 0
-        for place in places:
-            end: int = ends[TopicPartition(place.topic, place.partition)].result(TIMEOUT_S).offset
-            behind += max(0, end - place.offset)
-        return behind
+        ends = _offsets(admin, [(place.topic, place.partition) for place in places], OffsetSpec.latest())  # type: ignore[no-untyped-call]
+        behind = [ends[place.topic, place.partition] - int(place.offset) for place in places]
+        return sum(max(0, records) for records in behind)
     except KafkaException:
         return None  # the group is not there, or Kafka is starting: a status line is no place to fail
+
+
+def _offsets(admin: AdminClient, places: list[tuple[str, int]], which: OffsetSpec) -> dict[tuple[str, int], int]:
+    futures = admin.list_offsets({TopicPartition(*place): which for place in places}, request_timeout=TIMEOUT_S)
+    return {(place.topic, place.partition): future.result(TIMEOUT_S).offset for place, future in futures.items()}
+
+
+def _await_leaders(admin: AdminClient, places: list[tuple[str, int]]) -> None:
+    """Until every new partition answers: the broker says `created` a moment before it has elected their leaders."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while True:
+        try:
+            _offsets(admin, places, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+            return
+        except KafkaException as error:
+            if time.monotonic() > deadline:
+                raise StackError(f"new topics have no leader: {error.args[0].str()}", "see `cdp logs kafka`") from error
+            time.sleep(0.1)
 
 
 def _bootstrap(bootstrap: str | None) -> str:

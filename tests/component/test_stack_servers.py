@@ -180,7 +180,7 @@ def test_two_ups_at_once_end_with_one_supervisor(tmp_path: Path) -> None:
             command = [sys.executable, "-m", "cli.main", "up", "--only", "redis"]
             both = [subprocess.Popen(command, cwd=PROJECT, env=dict(os.environ), stdout=subprocess.DEVNULL) for _ in range(2)]
             assert [child.wait(60) for child in both] == [0, 0]
-            assert len(process.belonging_to(other.settings.home)["supervisor"]) == 1
+            eventually(lambda: len(process.belonging_to(other.settings.home)["supervisor"]) == 1, "the second supervisor leaves")
             assert len(process.belonging_to(other.settings.home)["redis"]) == 1
         finally:
             other.down()
