@@ -4,6 +4,7 @@ import contextlib
 import os
 import random
 import shutil
+import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,12 @@ from stack import board, control, process, settings
 from stack.settings import PROJECT, Settings
 
 POLL_S = 0.1
+
+
+def kill_nine(pid: int) -> None:
+    """SIGKILL to one process. A service that is down shows pid 0, and a signal to 0 goes to the test run itself."""
+    assert pid > 1, "there is no process to kill"
+    os.kill(pid, signal.SIGKILL)
 
 
 class Stack:

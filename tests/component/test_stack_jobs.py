@@ -1,7 +1,5 @@
 """The stack's promises about Flink jobs: they come back from their newest point and never from an older one, unless somebody insists."""
 
-import os
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +10,7 @@ from confluent_kafka import Producer
 from stack import board, job_control, ledger
 from stack.errors import StackError
 from stack.flink_rest import Rest
-from tests.stacks import Stack, config_copy, eventually, read_all
+from tests.stacks import Stack, config_copy, eventually, kill_nine, read_all
 
 JOB = "count"
 JOBS: dict[str, object] = {
@@ -87,7 +85,7 @@ def test_a_killed_task_manager_is_replaced_and_the_job_goes_on(counted: Counted)
     runs = len(counted.book().runs)
     before = counted.stack.state("taskmanager-1").pid
     counted.feed()
-    os.kill(before, signal.SIGKILL)
+    kill_nine(before)
     counted.feed()
     counted.await_exact()
     assert counted.stack.state("taskmanager-1").pid != before
@@ -99,7 +97,7 @@ def test_a_killed_job_manager_is_replaced_and_the_job_comes_back_from_its_newest
     runs = len(counted.book().runs)
     workers = counted.stack.state("taskmanager-1").pid
     counted.feed()
-    os.kill(counted.stack.state("jobmanager").pid, signal.SIGKILL)
+    kill_nine(counted.stack.state("jobmanager").pid)
     newest = counted.newest()
     eventually(lambda: len(counted.book().runs) == runs + 1, "the job is submitted anew", 180.0)
     counted.feed()
@@ -125,8 +123,8 @@ def test_a_job_manager_that_dies_with_its_supervisor_is_replaced_by_the_next_up(
     counted.await_checkpoint()
     status = board.live_status(counted.stack.settings)
     assert status is not None
-    os.kill(status.supervisor.pid, signal.SIGKILL)
-    os.kill(status.services["jobmanager"].pid, signal.SIGKILL)
+    kill_nine(status.supervisor.pid)
+    kill_nine(status.services["jobmanager"].pid)
     counted.stack.up(JOB)
     counted.feed()
     counted.await_exact()

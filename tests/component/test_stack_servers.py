@@ -14,7 +14,7 @@ from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME
 from stack import board, control, process, settings, topics
 from stack.errors import StackError
 from stack.settings import PROJECT
-from tests.stacks import Stack, config_copy, eventually, read_all
+from tests.stacks import Stack, config_copy, eventually, kill_nine, read_all
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def test_the_ticker_ticks_on_the_live_clock_and_never_moves_the_replay_clock(own
 @pytest.mark.parametrize("service", ["redis", "clickhouse", "kafka", "ticker"])
 def test_a_killed_service_is_started_again(own: Stack, service: str) -> None:
     before = own.state(service)
-    os.kill(before.pid, signal.SIGKILL)
+    kill_nine(before.pid)
     eventually(lambda: own.state(service).state == "ready" and own.state(service).pid != before.pid, f"{service} is back")
     assert own.state(service).restarts == before.restarts + 1
 
@@ -79,7 +79,7 @@ def test_the_servers_outlive_a_killed_supervisor_and_the_next_up_adopts_them(own
     before = {name: own.state(name).pid for name in names}
     status = board.live_status(own.settings)
     assert status is not None
-    os.kill(status.supervisor.pid, signal.SIGKILL)
+    kill_nine(status.supervisor.pid)
     eventually(lambda: board.live_status(own.settings) is None, "the supervisor is gone")
     assert all(process.identify(pid) for pid in before.values())
     states = own.up(*names)
@@ -89,9 +89,9 @@ def test_the_servers_outlive_a_killed_supervisor_and_the_next_up_adopts_them(own
 def test_what_died_while_nobody_watched_is_replaced(own: Stack) -> None:
     status = board.live_status(own.settings)
     assert status is not None
-    os.kill(status.supervisor.pid, signal.SIGKILL)
+    kill_nine(status.supervisor.pid)
     before = own.state("redis").pid
-    os.kill(before, signal.SIGKILL)
+    kill_nine(before)
     eventually(lambda: process.identify(before) is None, "redis is gone")
     assert own.up("redis")["redis"].pid != before
 
@@ -134,7 +134,7 @@ def test_down_leaves_no_process_even_when_the_supervisor_and_the_records_are_gon
         other.up("redis", "clickhouse")
         status = board.live_status(other.settings)
         assert status is not None
-        os.kill(status.supervisor.pid, signal.SIGKILL)
+        kill_nine(status.supervisor.pid)
         for record in other.settings.run.glob("*.json"):
             record.unlink()
         assert set(process.belonging_to(other.settings.home)) >= {"redis", "clickhouse"}

@@ -20,7 +20,7 @@ from sinks.clickhouse import ClickHouse
 from stack import ledger
 from stack.flink_rest import Rest
 from stack.settings import PROJECT
-from tests.stacks import Stack, eventually
+from tests.stacks import Stack, eventually, kill_nine
 
 JOB = "profiles"
 BACK_WITHIN_S = 300.0
@@ -130,7 +130,7 @@ class Running:
     def kill(self, service: str) -> None:
         """Kill -9 a service and wait until the supervisor has it back, and the job runs."""
         before = self.pid(service)
-        os.kill(before, signal.SIGKILL)
+        kill_nine(before)
         say(f"killed {service} (pid {before})")
         begun = time.monotonic()
         eventually(lambda: self._is_back(service, before), f"{service} is back", BACK_WITHIN_S)
