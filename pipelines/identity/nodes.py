@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from config.loader import Identity
 
-_FLOAT_SUFFIX = re.compile(r"^(\d+)\.0+$")
+_FLOAT_SUFFIX = re.compile(r"([0-9]+)\.0+\Z")
 _NOT_PHONE = re.compile(r"[\s().\-/]")
 
 

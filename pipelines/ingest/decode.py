@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
+import orjson
 
 from config.loader import Platform
 from pipelines.identity.nodes import Nodes
@@ -22,11 +23,9 @@ MAX_QUANTITY: Final = 1_000_000
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _EARLIEST_MS = int((dt.datetime(2000, 1, 1, tzinfo=dt.UTC) - _EPOCH).total_seconds() * 1000)
 _MS = dt.timedelta(milliseconds=1)
-_TOO_LARGE: Final = "a number that JSON and a 64-bit float can hold"
 
 _decode_envelope = msgspec.json.Decoder(shape.Envelope).decode
 _decode_context = msgspec.json.Decoder(shape.Context).decode
-_decode_any = msgspec.json.Decoder().decode
 _canonical = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -96,8 +95,6 @@ class Decoder:
             code, field, rule = found.code, found.field, found.rule
         except msgspec.ValidationError as error:
             code, field, rule = _violation(str(error), seen.get("part", "$"))
-            if not seen and not _is_json(value or b""):  # the parser met the wrong field before the broken syntax
-                code, field, rule = codes.PAYLOAD_FORMAT, "$", "valid JSON in UTF-8"
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             code, field, rule = codes.PAYLOAD_FORMAT, "$", f"valid JSON in UTF-8: {error}"
         except RecursionError:
@@ -112,14 +109,14 @@ class Decoder:
             raise _Invalid(codes.PAYLOAD_FORMAT, "$", "a JSON object, not an empty record")
         if len(value) > limits.order_bytes:
             raise _Invalid(codes.SIZE_VIOLATION, "$", f"at most {limits.order_bytes} bytes")
-        if value.count(b"{") + value.count(b"[") > limits.nesting:
-            value.decode()
-            if _depth(_decode_any(value)) > limits.nesting:
-                raise _Invalid(codes.PAYLOAD_FORMAT, "$", f"nesting of at most {limits.nesting}")
+        whole = _whole(value)
+        if value.count(b"{") + value.count(b"[") > limits.nesting and _depth(whole) > limits.nesting:
+            raise _Invalid(codes.PAYLOAD_FORMAT, "$", f"nesting of at most {limits.nesting}")
+        if b"\\u0000" in value and _has_nul(whole):  # cuts strings short wherever C is spoken: in keys of state, for one
+            raise _Invalid(codes.PAYLOAD_FORMAT, "$", "text without the character U+0000")
         raw = _decode_envelope(value)
         seen["message_id"] = raw.message_id[: limits.message_id_chars]
-        properties, traits = _object(raw.properties, "$.properties"), _object(raw.traits, "$.traits")
-        context_raw = _object(raw.context, "$.context")
+        properties, traits, context_raw = _object(whole, "properties"), _object(whole, "traits"), _object(whole, "context")
         seen["part"] = "$.context"
         context = _decode_context(raw.context) if context_raw else shape.Context()
         seen["part"] = "$"
@@ -218,6 +215,8 @@ class Decoder:
         if total is not None:
             _within(total, 0, MAX_AMOUNT, "$.properties.total")
             added = self._minor(tenant, total)
+        elif added > self._minor(tenant, MAX_AMOUNT):
+            raise _Invalid(codes.QUALITY_RULE, "$.properties.products", f"lines that add up to at most {MAX_AMOUNT:g}")
         return added, [(line.product_id, int(line.quantity)) for line in lines]
 
     def _order(self, order: shape.Order, tenant: str) -> Facts:
@@ -261,27 +260,38 @@ def _units(quantity: float, field: str) -> None:
     _within(quantity, 1, MAX_QUANTITY, field)
 
 
-def _is_json(value: bytes) -> bool:
+def _whole(value: bytes) -> Any:
+    """The record as plain data; whatever is wrong with it as JSON shows here, also in members that nobody reads."""
     try:
-        _decode_any(value)
-    except msgspec.ValidationError:  # a number out of range: JSON all the same
-        return True
+        return orjson.loads(value)
+    except orjson.JSONDecodeError as error:
+        if "number is infinity" in str(error):
+            raise _Invalid(codes.PAYLOAD_FORMAT, _part_in_fault(value), "a number that JSON and a 64-bit float can hold") from error
+        raise _Invalid(codes.PAYLOAD_FORMAT, "$", f"valid JSON in UTF-8: {error}") from error
+
+
+def _part_in_fault(value: bytes) -> str:
+    """The path of the part of the envelope that does not parse by itself, `$` when none can be told."""
+    try:
+        raw = _decode_envelope(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return False
-    return True
+        return "$"
+    for name in ("properties", "traits", "context"):
+        try:
+            orjson.loads(bytes(getattr(raw, name)))
+        except orjson.JSONDecodeError:
+            return "$." + name
+    return "$"
 
 
-def _object(raw: msgspec.Raw, field: str) -> dict[str, Any]:
+def _object(whole: dict[str, Any], name: str) -> dict[str, Any]:
     """A part of the envelope; null counts as absent."""
-    try:
-        loaded = _decode_any(raw)
-    except msgspec.ValidationError as error:  # of an untyped value there is but one; its own path would say no more than that
-        raise _Invalid(codes.PAYLOAD_FORMAT, field, _TOO_LARGE) from error
-    if loaded is None:
+    part = whole.get(name)
+    if part is None:
         return {}
-    if not isinstance(loaded, dict):
-        raise _Invalid(codes.SCHEMA_VIOLATION, field, "an object")
-    return loaded
+    if not isinstance(part, dict):
+        raise _Invalid(codes.SCHEMA_VIOLATION, "$." + name, "an object")
+    return part
 
 
 def _text(raw: msgspec.Raw, masked: dict[str, Any] | None) -> str:
@@ -299,12 +309,18 @@ def _depth(value: Any) -> int:
     return 0
 
 
+def _has_nul(value: Any) -> bool:
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, dict):
+        return any(_has_nul(inner) for pair in value.items() for inner in pair)
+    return isinstance(value, list) and any(_has_nul(inner) for inner in value)
+
+
 def _violation(message: str, part: str) -> tuple[str, str, str]:
     """Code, path and rule out of a msgspec message such as "Expected `str`, got `int` - at `$.messageId`"."""
     rule, _, at = message.partition(" - at ")
     path = part + at.strip("`")[1:] if at else part
-    if rule.startswith("Number out of range"):
-        return codes.PAYLOAD_FORMAT, path.partition("[...]")[0], _TOO_LARGE
     missing = "missing required field `"
     if missing in rule:
         path += "." + rule[rule.index(missing) + len(missing) :].rstrip("`")

@@ -1,9 +1,15 @@
 """Shapes of raw records as msgspec structs: what is declared here is checked while the JSON is parsed, once."""
 
 import datetime as dt
-from typing import Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
+
+MAX_NAME: Final = 256
+"""Identifiers, names and business keys may have this many characters: they become keys of topics, state and tables."""
+
+Name = Annotated[str, msgspec.Meta(max_length=MAX_NAME)]
+Key = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME)]
 
 CallType = Literal["track", "page", "screen", "identify", "group", "alias"]
 CHANNELS = frozenset({"web", "mobile_app", "mini_program", "store", "call_centre", "community", "email"})
@@ -14,10 +20,10 @@ class Envelope(msgspec.Struct, rename="camel"):
 
     type: CallType
     message_id: str
-    event: str | None = None
+    event: Name | None = None
     tenant: str | None = None
-    user_id: str | None = None
-    anonymous_id: str | None = None
+    user_id: Name | None = None
+    anonymous_id: Name | None = None
     timestamp: dt.datetime | None = None
     original_timestamp: dt.datetime | None = None
     sent_at: dt.datetime | None = None
@@ -30,8 +36,8 @@ class Envelope(msgspec.Struct, rename="camel"):
 class ExternalId(msgspec.Struct):
     """One entry of `context.externalIds`."""
 
-    type: str
-    id: str
+    type: Name
+    id: Name
 
 
 class Context(msgspec.Struct, rename="camel"):
@@ -44,7 +50,7 @@ class Context(msgspec.Struct, rename="camel"):
 class Product(msgspec.Struct):
     """`Product Viewed`, `Product Added`."""
 
-    product_id: str
+    product_id: Key
     price: float | None = None
     quantity: float | None = None
     name: str | None = None
@@ -55,7 +61,7 @@ class Product(msgspec.Struct):
 class Line(msgspec.Struct):
     """One line of an order or refund."""
 
-    product_id: str
+    product_id: Key
     quantity: float
     price: float
 
@@ -63,7 +69,7 @@ class Line(msgspec.Struct):
 class Order(msgspec.Struct):
     """`Order Completed`, `Order Updated`."""
 
-    order_id: str
+    order_id: Key
     products: list[Line]
     total: float | None = None
     currency: str | None = None
@@ -72,9 +78,9 @@ class Order(msgspec.Struct):
 class Refund(msgspec.Struct):
     """`Order Refunded`."""
 
-    refund_id: str
+    refund_id: Key
     products: list[Line]
-    order_id: str | None = None
+    order_id: Name | None = None
     total: float | None = None
     currency: str | None = None
 
@@ -82,13 +88,13 @@ class Refund(msgspec.Struct):
 class Cancellation(msgspec.Struct):
     """`Order Cancelled`."""
 
-    order_id: str
+    order_id: Key
 
 
 class Ticket(msgspec.Struct):
     """`Ticket Opened`, `Ticket Updated`, `Ticket Closed`."""
 
-    ticket_id: str
+    ticket_id: Key
     category: str | None = None
     channel: str | None = None
     priority: str | None = None

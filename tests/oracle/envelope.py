@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from tests.oracle import shapes
 from tests.oracle.identity import node_keys
 from tests.oracle.rulebook import Rulebook
-from tests.oracle.shapes import SCHEMA, Violation, text
+from tests.oracle.shapes import MAX_NAME, SCHEMA, Violation, text
 from tests.oracle.strict_json import NotJsonError, canonical, parse
 
 TICK = b'{"type":"tick"}'
@@ -70,8 +70,12 @@ def _event(value: bytes, log_ms: int, rules: Rulebook) -> Event:
     record = parse(value, limits["nesting"])
     if not isinstance(record, dict):
         raise Violation(SCHEMA)
-    kind, message_id, event = text(record, "type", required=True), text(record, "messageId", required=True), text(record, "event")
-    tenant, user, anonymous = text(record, "tenant"), text(record, "userId"), text(record, "anonymousId")
+    kind, message_id, event = (
+        text(record, "type", required=True),
+        text(record, "messageId", required=True),
+        text(record, "event", at_most=MAX_NAME),
+    )
+    tenant, user, anonymous = text(record, "tenant"), *(text(record, name, at_most=MAX_NAME) for name in ("userId", "anonymousId"))
     times = {name: _moment(record, name) for name in ("timestamp", "originalTimestamp", "sentAt", "receivedAt")}
     properties, traits, context = (_object(record, name) for name in ("properties", "traits", "context"))
     channel, external = text(context, "channel"), _external_ids(context)
@@ -148,5 +152,5 @@ def _external_ids(context: dict[str, Any]) -> list[tuple[str, str]]:
         return []
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise Violation(SCHEMA)
-    pairs = [(text(entry, "type", required=True), text(entry, "id", required=True)) for entry in entries]
+    pairs = [tuple(text(entry, name, required=True, at_most=MAX_NAME) for name in ("type", "id")) for entry in entries]
     return [(namespace, raw) for namespace, raw in pairs if namespace is not None and raw is not None]

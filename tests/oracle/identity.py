@@ -26,7 +26,7 @@ def normalise(namespace: str, raw: str, rules: Rulebook) -> str | None:
             value = "+" + value[2:]
     if namespace in rules.strip_float_suffix:
         whole, dot, fraction = value.partition(".")
-        if dot and whole.isdigit() and fraction and set(fraction) == {"0"}:
+        if dot and whole.isascii() and whole.isdigit() and fraction and set(fraction) == {"0"}:
             value = whole
     return None if value.lower() in rules.blocked else value
 

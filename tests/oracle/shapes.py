@@ -8,6 +8,7 @@ SCHEMA = "schema_violation"
 QUALITY = "quality_rule"
 MISSING = object()
 MAX_LINES = 5000
+MAX_NAME = 256
 Properties = dict[str, Any]
 
 
@@ -41,14 +42,24 @@ class CancelFact(NamedTuple):
 Fact = OrderFact | RefundFact | CancelFact
 
 
-def text(fields: Properties, name: str, *, required: bool = False) -> str | None:
-    """A string field; JSON null counts as absent where the field is optional."""
+def text(fields: Properties, name: str, *, required: bool = False, at_most: int = 0) -> str | None:
+    """A string field, of limited length if told so; JSON null counts as absent where the field is optional."""
     value = fields.get(name, MISSING)
     if value is MISSING or (value is None and not required):
         if required:
             raise Violation(SCHEMA)
         return None
     if not isinstance(value, str):
+        raise Violation(SCHEMA)
+    if at_most and len(value) > at_most:
+        raise Violation(SCHEMA)
+    return value
+
+
+def key(fields: Properties, name: str) -> str:
+    """A business key: required, not empty, of limited length."""
+    value = text(fields, name, required=True, at_most=MAX_NAME)
+    if not value:
         raise Violation(SCHEMA)
     return value
 
@@ -84,7 +95,7 @@ def _currency(properties: Properties, currency: str) -> None:
 
 
 def _product(properties: Properties, currency: str) -> None:
-    text(properties, "product_id", required=True)
+    key(properties, "product_id")
     quantity = number(properties, "quantity", whole=True)
     price = number(properties, "price")
     for name in ("name", "category", "currency"):
@@ -99,7 +110,7 @@ def _lines(properties: Properties, currency: str) -> tuple[int, list[tuple[str, 
     if not isinstance(products, list) or not all(isinstance(line, dict) for line in products):
         raise Violation(SCHEMA)
     parsed = [
-        (text(line, "product_id", required=True), number(line, "quantity", required=True, whole=True), number(line, "price", required=True))
+        (key(line, "product_id"), number(line, "quantity", required=True, whole=True), number(line, "price", required=True))
         for line in products
     ]
     total = number(properties, "total")
@@ -109,39 +120,37 @@ def _lines(properties: Properties, currency: str) -> tuple[int, list[tuple[str, 
     added = 0
     lines = []
     for product, quantity, price in parsed:
-        assert product is not None  # required above
-        assert quantity is not None
+        assert quantity is not None  # required above
         assert price is not None
         _between(price, 0, 1e9)
         _between(quantity, 1, 1e6)
         added += minor(price * quantity)
         lines.append((product, int(quantity)))
     _between(total, 0, 1e9)
+    if total is None:
+        _between(added, 0, minor(1e9))
     _currency(properties, currency)
     return (added if total is None else minor(total)), lines
 
 
 def _order(properties: Properties, currency: str) -> Fact:
-    order_id = text(properties, "order_id", required=True)
-    assert order_id is not None
+    order_id = key(properties, "order_id")
     return OrderFact(order_id, *_lines(properties, currency))
 
 
 def _refund(properties: Properties, currency: str) -> Fact:
-    refund_id = text(properties, "refund_id", required=True)
-    order_id = text(properties, "order_id") or ""
-    assert refund_id is not None
+    refund_id = key(properties, "refund_id")
+    order_id = text(properties, "order_id", at_most=MAX_NAME) or ""
     return RefundFact(refund_id, order_id, *_lines(properties, currency))
 
 
 def _cancellation(properties: Properties, currency: str) -> Fact:
-    order_id = text(properties, "order_id", required=True)
-    assert order_id is not None
+    order_id = key(properties, "order_id")
     return CancelFact(order_id)
 
 
 def _ticket(properties: Properties, currency: str) -> None:
-    text(properties, "ticket_id", required=True)
+    key(properties, "ticket_id")
     for name in ("category", "channel", "priority"):
         text(properties, name)
     csat, resolution_s = number(properties, "csat"), number(properties, "resolution_time_s")

@@ -23,9 +23,9 @@ def _number(text: str) -> float:
     return number
 
 
-def _integer(text: str) -> int:
-    _number(text)
-    return int(text)
+def _integer(text: str) -> float:
+    number = _number(text)
+    return int(text) if -(2**63) <= number <= 2**64 and -(2**63) <= int(text) < 2**64 else number
 
 
 def parse(value: bytes, nesting: int) -> Any:
@@ -45,6 +45,8 @@ def parse(value: bytes, nesting: int) -> Any:
         loaded = json.loads(text, parse_constant=_constant, parse_float=_number, parse_int=_integer)
         if "\\ud" in text.lower():
             json.dumps(loaded, ensure_ascii=False).encode("utf-8")  # half of a surrogate pair is no character
+        if "\\u0000" in json.dumps(loaded).replace("\\\\", ""):
+            raise NotJsonError("U+0000")
     except (ValueError, RecursionError) as error:
         raise NotJsonError(str(error)) from error
     return loaded
@@ -65,15 +67,5 @@ def _deeper_than(text: str, nesting: int) -> bool:
 
 
 def canonical(value: Any) -> str:
-    """A spelling that two JSON values share exactly when they are equal: keys sorted, 1.0 written 1."""
-    return json.dumps(_plain(value), sort_keys=True)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _plain(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value
+    """A spelling that two JSON values share exactly when they are equal: keys sorted, no spaces that could differ."""
+    return json.dumps(value, sort_keys=True)
