@@ -248,7 +248,7 @@ class ProfileLogic:
         last = stirred.get("last_order_at", known.get("last_order_at"))
         mean = stirred.get("mean_interpurchase_days", known.get("mean_interpurchase_days"))
         self._note(live, stirred)
-        if last is not None or "recency_days" not in known:
+        if last is not None or "last_order_at" in stirred or "recency_days" not in known:
             self._note(live, clock_fields(last, mean, state.clock))
         self._judge(live, stirred)
 
