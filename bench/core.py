@@ -13,7 +13,7 @@ import msgspec
 from config import loader
 from pipelines.audiences.rules import RuleBook
 from pipelines.features import node, profile
-from pipelines.features.cache import Cache
+from pipelines.features.cache import Cache, collect_seldom
 from pipelines.features.plan import compile_plan
 from pipelines.identity.nodes import Nodes
 from pipelines.ingest.decode import Decoder
@@ -101,6 +101,7 @@ class Core:
     """
 
     def __init__(self, clock: Clock, cached: int) -> None:
+        collect_seldom()
         definitions, platform, identity = loader.definitions(), loader.platform(), loader.identity()
         nodes = Nodes(identity, KEY)
         rules = RuleBook(definitions)

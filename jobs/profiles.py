@@ -61,7 +61,8 @@ def build(parallelism: int) -> StreamExecutionEnvironment:
     write_records(topology.side_output(nodes, LINKS, RECORD), "cdp.links", bootstrap, JOB, NODE)
     write_records(profiles, "cdp.profile.changes", bootstrap, JOB, PROFILE)
 
-    served = topology.pinned(write_profiles(tables, profiles, redis_url), "serve", PROFILE)
+    # In a thread of its own: while a batch is on its way to Redis the profile operator goes on.
+    served = topology.pinned(write_profiles(tables, profiles, redis_url), "serve", PROFILE, own_thread=True)
     discard = get_gateway().jvm.org.apache.flink.streaming.api.functions.sink.v2.DiscardingSink()
     served._j_data_stream.sinkTo(discard).uid("served").name("served").slotSharingGroup(PROFILE)
     return env

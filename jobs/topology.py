@@ -151,6 +151,9 @@ def _options(topic: str, bootstrap: str, group_id: str) -> str:
         "properties.bootstrap.servers": bootstrap,
         "properties.group.id": group_id,
         "properties.max.partition.fetch.bytes": "8388608",
+        # A fetch may wait a little for more to come: else a steady stream is fetched in handfuls, and brokers and source pay for each.
+        "properties.fetch.min.bytes": "32768",
+        "properties.fetch.max.wait.ms": "10",
         "properties.isolation.level": "read_committed",
         "scan.startup.mode": "earliest-offset",
         "value.format": "raw",
@@ -158,7 +161,7 @@ def _options(topic: str, bootstrap: str, group_id: str) -> str:
     return ", ".join(f"'{key}' = '{value}'" for key, value in options.items())
 
 
-def pinned(stream: DataStream, name: str, slots: str) -> DataStream:
+def pinned(stream: DataStream, name: str, slots: str, *, own_thread: bool = False) -> DataStream:
     """Give every operator that SQL made for a stream an id of our own and a slot group.
 
     The planner numbers its operators as it goes: adding a table would hand one topic's offsets to another at the next restore.
@@ -167,6 +170,7 @@ def pinned(stream: DataStream, name: str, slots: str) -> DataStream:
         stream: a stream that came out of the table API.
         name: prefix of the ids, unique in the job.
         slots: slot-sharing group.
+        own_thread: do not chain these operators to what they read from.
     """
     waiting, seen = [stream._j_data_stream.getTransformation()], set()
     position = 0
@@ -180,5 +184,8 @@ def pinned(stream: DataStream, name: str, slots: str) -> DataStream:
             transformation.setName(name)
         transformation.setSlotSharingGroup(slots)
         position += 1
-        waiting.extend(transformation.getInputs())
+        inputs = list(transformation.getInputs())
+        if own_thread and any(before.getUid() is not None for before in inputs):
+            transformation.setChainingStrategy(get_gateway().jvm.org.apache.flink.streaming.api.operators.ChainingStrategy.HEAD)
+        waiting.extend(inputs)
     return stream

@@ -7,6 +7,8 @@ from pyflink.datastream.connectors.kafka import KafkaRecordSerializationSchema, 
 
 # Longer than any outage we promise to survive: a transaction past its timeout is aborted by the broker, and counted records would be gone.
 TRANSACTION_TIMEOUT_MS = 3_600_000
+# Records are seen when their transaction commits, with the checkpoint, and that flushes what lingers: fewer requests for nothing lost.
+LINGER_MS = 100
 
 
 def write_records(stream: DataStream, topic: str, bootstrap: str, job: str, group: str) -> None:
@@ -34,7 +36,7 @@ def write_records(stream: DataStream, topic: str, bootstrap: str, job: str, grou
         .set_transactional_id_prefix(f"cdp-{job}-{topic}")
         .set_property("transaction.timeout.ms", str(TRANSACTION_TIMEOUT_MS))
         .set_property("compression.type", "lz4")
-        .set_property("linger.ms", "5")
+        .set_property("linger.ms", str(LINGER_MS))
         .set_property("batch.size", "131072")
         .set_property("max.request.size", "4194304")
         .build()

@@ -7,6 +7,8 @@ quoted strings,
 
 import ast
 import difflib
+import itertools
+import math
 import operator
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
@@ -90,11 +92,15 @@ class Expression:
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             raise ExpressionError(f"{where}: cannot be read: {getattr(error, 'msg', error)}: {text!r}") from error
         self._holds = self._truth(self._tree)
+        self._fast = _compiled(self._tree)
         self.names: frozenset[str] = frozenset().union(*(comparison.names for comparison in self.comparisons))
 
     def holds(self, values: Values) -> bool:
         """Whether the expression holds for a profile's fields."""
-        return self._holds(values)
+        try:
+            return self._fast(values.get)
+        except (TypeError, ZeroDivisionError, OverflowError):  # some comparison cannot be made: each is looked at by itself
+            return self._holds(values)
 
     def explain(self, values: Values) -> Part:
         """Why the expression holds or not: every part with its own verdict and the values found."""
@@ -171,22 +177,58 @@ class Expression:
             return lambda values: values.get(name)
         if isinstance(tree, ast.UnaryOp) and isinstance(tree.op, ast.USub):
             inner = self._term(tree.operand, names)
-            return lambda values: None if (found := inner(values)) is None else -found
+            return lambda values: -found if isinstance(found := inner(values), int | float) else None
         if isinstance(tree, ast.BinOp) and type(tree.op) in _ARITHMETIC:
             left, right = self._term(tree.left, names), self._term(tree.right, names)
             combine = _ARITHMETIC[type(tree.op)][1]
 
             def term(values: Values) -> Any:
                 a, b = left(values), right(values)
-                if a is None or b is None:
-                    return None
+                if not isinstance(a, int | float) or not isinstance(b, int | float):
+                    return None  # null, or a text: nobody calculates with those
                 try:
                     return combine(a, b)
-                except (ZeroDivisionError, TypeError):
+                except (ZeroDivisionError, OverflowError):
                     return None
 
             return term
         raise self._fail(tree, f"`{ast.unparse(tree)}` is not part of the rule language")
+
+
+def _compiled(tree: ast.expr) -> Callable[[Callable[[str], Any]], bool]:
+    """One Python function for a checked expression: the closures' twin for the path on which every event goes.
+
+    It is made from the tree, not from the text, and knows nothing but the getter it is called with. A comparison reads each of its fields
+    once; None decides it. What cannot be compared or calculated raises TypeError, ZeroDivisionError or OverflowError.
+    """
+    numbers = itertools.count()
+
+    def truth(tree: ast.expr) -> str:
+        if isinstance(tree, ast.BoolOp):
+            word = " and " if isinstance(tree.op, ast.And) else " or "
+            return "(" + word.join(truth(value) for value in tree.values) + ")"
+        if isinstance(tree, ast.UnaryOp):
+            return f"(not {truth(tree.operand)})"
+        if isinstance(tree, ast.Compare):
+            reads: dict[str, str] = {}
+            left, right = term(tree.left, reads), term(tree.comparators[0], reads)
+            there = "".join(f"({variable} := get({name!r})) is not None and " for name, variable in reads.items())
+            return f"({there}{left} {_COMPARISON[type(tree.ops[0])][0]} {right})"
+        return repr(_boolean(tree))
+
+    def term(tree: ast.expr, reads: dict[str, str]) -> str:
+        if isinstance(tree, ast.Constant):
+            return "1e999" if tree.value == math.inf else repr(tree.value)
+        if isinstance(tree, ast.Name):
+            return reads.setdefault(tree.id, f"v{next(numbers)}")
+        if isinstance(tree, ast.UnaryOp):
+            return f"(-{term(tree.operand, reads)})"
+        assert isinstance(tree, ast.BinOp)
+        # The plus raises TypeError for a text, with which Python would calculate: 3 * "x".
+        return f"(+{term(tree.left, reads)} {_ARITHMETIC[type(tree.op)][0]} +{term(tree.right, reads)})"
+
+    found: Callable[[Callable[[str], Any]], bool] = eval(compile(f"lambda get: {truth(tree)}", "<rule>", "eval"), {"__builtins__": {}})
+    return found
 
 
 def _boolean(tree: ast.expr) -> bool | None:

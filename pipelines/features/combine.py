@@ -9,6 +9,14 @@ from pipelines.wire import Value
 TOP_SHOWN: Final = 5
 DAY_MS: Final = 86_400_000
 
+_Windowed = tuple[str, str, str | None, int]
+"""A windowed field: its name, the values that are added and subtracted, and what they are divided by (0: nothing)."""
+_LEDGER_VALUES: Final = frozenset(
+    {"orders.count.lifetime", "orders.amount.lifetime", "first_order_at", "last_order_at", "top_products", "unmatched_refunds"}
+)
+_AS_THEY_ARE: Final = frozenset({"first_seen_at", "last_seen_at", "sessions", "channels", "late_events"})
+_UNKNOWN: Final = object()
+
 
 def _least(values: Iterable[Any]) -> Any:
     return min((value for value in values if value is not None), default=None)
@@ -62,27 +70,44 @@ class Fields:
     """
 
     def __init__(self, published: list[Published], scale: int) -> None:
-        self._published = published
         self._scale = scale
-        self._reading: dict[str, list[Published]] = {}
-        for field in published:
-            for name in filter(None, (field.plus, field.minus)):
-                self._reading.setdefault(name, []).append(field)
+        self._windowed: list[_Windowed] = [(field.name, field.plus, field.minus, scale if field.money else 0) for field in published]
+        self._reading: dict[str, list[_Windowed]] = {}
+        for row in self._windowed:
+            for name in filter(None, (row[1], row[2])):
+                self._reading.setdefault(name, []).append(row)
 
-    def all_windowed(self, values: Mapping[str, Value]) -> dict[str, Any]:
-        """Every windowed field."""
-        return {field.name: self._windowed(field, values) for field in self._published}
+    def all(self, values: Mapping[str, Value]) -> dict[str, Any]:
+        """Every field."""
+        fields = self.plain(values)
+        self._fill(fields, self._windowed, values)
+        return fields
 
-    def windowed_of(self, changed: Iterable[str], values: Mapping[str, Value]) -> dict[str, Any]:
-        """The windowed fields that read one of the changed values."""
-        return {field.name: self._windowed(field, values) for name in changed for field in self._reading.get(name, ())}
+    def stirred(self, changed: Mapping[str, Value], values: Mapping[str, Value], known: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields that changed with some values.
 
-    def _windowed(self, field: Published, values: Mapping[str, Value]) -> int | float:
-        number: Any = values.get(field.plus) or 0
-        if field.minus is not None:
-            number -= values.get(field.minus) or 0
-        shown: int | float = number / self._scale if field.money else number
-        return shown
+        Args:
+            changed: the values that changed.
+            values: all values.
+            known: the fields before.
+        """
+        found: dict[str, Any] = {}
+        for name in changed:
+            if name in self._reading:
+                self._fill(found, self._reading[name], values)
+            elif name in _AS_THEY_ARE:
+                found[name] = values[name]
+        if not _LEDGER_VALUES.isdisjoint(changed):
+            found |= self.plain(values)
+        return {name: value for name, value in found.items() if known.get(name, _UNKNOWN) != value}
+
+    @staticmethod
+    def _fill(fields: dict[str, Any], rows: list[_Windowed], values: Mapping[str, Any]) -> None:
+        for name, plus, minus, scale in rows:
+            number = values.get(plus) or 0
+            if minus is not None:
+                number -= values.get(minus) or 0
+            fields[name] = number / scale if scale else number
 
     def plain(self, values: Mapping[str, Value]) -> dict[str, Any]:
         """Fields that are no windows: times, the rhythm of purchases, sessions, channels, top products."""

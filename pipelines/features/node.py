@@ -10,13 +10,13 @@ import msgspec
 
 from pipelines.features.ledger import Ledger, Store, Summary
 from pipelines.features.plan import Ask, Plan
-from pipelines.features.series import NEVER, Series, Window
+from pipelines.features.series import NEVER, Packed, Series, Window
 from pipelines.features.sessions import Sessions
 from pipelines.identity.nodes import phase_ms, profile_of
 from pipelines.ingest.dedupe import Ids, IdStore, Seen
 from pipelines.wire import Alias, Event, Join, Leave, Update, Value
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 _LINKS_REMEMBERED: Final = 256
 
 
@@ -30,7 +30,7 @@ class NodeState(msgspec.Struct, array_like=True):
         seq: events applied so far.
         clock: newest log time or timer seen, ms.
         timer: earliest event-time timer outstanding, 0 if none.
-        series: by name.
+        series: by name, packed.
         linked: node keys whose link to this one has been reported.
         plan: version of the plan by which the node last told its values; 0 before it ever did.
     """
@@ -42,7 +42,7 @@ class NodeState(msgspec.Struct, array_like=True):
     seq: int = 0
     clock: int = 0
     timer: int = 0
-    series: dict[str, Series] = {}
+    series: dict[str, Packed] = {}
     seen: Seen = msgspec.field(default_factory=Seen)
     sessions: Sessions = msgspec.field(default_factory=Sessions)
     summary: Summary = msgspec.field(default_factory=Summary)
@@ -59,7 +59,9 @@ class Live:
 
     Attributes:
         key: node key.
-        state: the persisted part.
+        state: the persisted part; its series are brought up to date when it is dumped.
+        series: by name, unpacked.
+        dirty: names of series that differ from the packed ones.
         ids: message ids seen, indexed.
         phase: tile phase, ms.
         values: values as last sent to the profile.
@@ -67,11 +69,13 @@ class Live:
         timers: series -> the moment by which that has to be acted upon (at once for values that rules read, else within the refresh time).
     """
 
-    __slots__ = ("due", "ids", "key", "phase", "state", "timers", "values")
+    __slots__ = ("dirty", "due", "ids", "key", "phase", "series", "state", "timers", "values")
 
     def __init__(self, key: str, state: NodeState, phase: int) -> None:
         self.key = key
         self.state = state
+        self.series = {name: Series.unpacked(packed) for name, packed in state.series.items()}
+        self.dirty: set[str] = set()
         self.ids = Ids(state.seen)
         self.phase = phase
         self.values: dict[str, Value] = {}
@@ -143,11 +147,15 @@ class NodeLogic:
         live = Live(key, state, phase_ms(key, self._plan.longest_hop_ms))
         if blob is not None:
             # What was sent is what the state said at its clock: no need to persist it.
-            self._bring_up(live, state.clock, list(state.series), {})
+            self._bring_up(live, state.clock, list(live.series), {})
         return live
 
     def dump(self, live: Live) -> bytes:
         """Encode a node's state."""
+        if live.dirty:
+            for name in live.dirty:
+                live.state.series[name] = live.series[name].packed()
+            live.dirty.clear()
         return _encode(live.state)
 
     def apply(self, live: Live, event: Event, watermark: int, stores: Stores) -> Applied | Duplicate | Conflict:
@@ -242,13 +250,14 @@ class NodeLogic:
         plan, state, time = self._plan, live.state, event.event_time
         touched = [*plan.by_event.get(event.name, ()), *plan.by_type.get(event.type, ())]
         for name in touched:
-            _series(state, name, counting=True).add(time, 1, 0)
+            _series(live, name, counting=True).add(time, 1, 0)
         if event.facts is not None:
-            ledger = Ledger(stores.ledger, state.summary, _series(state, "orders"), _series(state, "refunds"))
+            ledger = Ledger(stores.ledger, state.summary, _series(live, "orders"), _series(live, "refunds"))
             if ledger.apply(event.facts, time, event.message_id):
                 touched += ["orders", "refunds"]
+        live.dirty.update(touched)
         for name in touched:
-            state.series[name].thin(state.clock, plan.windows, plan.exact_entries, live.phase)
+            live.series[name].thin(state.clock, plan.windows, plan.exact_entries, live.phase)
         state.sessions.add(time, plan.session_gap_ms, watermark - self._lateness_ms)
         state.channels[event.channel] = state.channels.get(event.channel, 0) + 1
         if state.first_seen is None or time < state.first_seen:
@@ -281,25 +290,30 @@ class NodeLogic:
     def _refresh(self, live: Live, now: int, touched: list[str], changed: dict[str, Value]) -> int:
         """Recompute the series that were touched or have something to expire; the oldest moment at which one changed by time."""
         exact, phase, refresh = self._plan.exact_entries, live.phase, self._plan.refresh_ms
+        values, dues = live.values, live.due
         since = now
-        for name, series in live.state.series.items():
-            due = live.due.get(name, NEVER)
+        for name, series in live.series.items():
+            due = dues.get(name, NEVER)
             if due > now and name not in touched:
                 continue
             since = min(since, due)
             next_due = next_timer = NEVER
             for asked in self._asked.get(name, ()):
-                count, amount = series.within(now, asked.window, exact, phase)
+                count, amount, change = series.look(now, asked.window, exact, phase)
                 for value, is_amount in asked.values:
-                    live.set(value, amount if is_amount else count, changed)
-                if count:
-                    change = series.next_change(now, asked.window, exact, phase)
-                    next_due = min(next_due, change)
-                    next_timer = min(next_timer, change if asked.exact else change + refresh)
+                    found = amount if is_amount else count
+                    if values.get(value, _UNSENT) != found:
+                        values[value] = changed[value] = found
+                if change < next_due:
+                    next_due = change
+                if not asked.exact:
+                    change += refresh
+                if change < next_timer:
+                    next_timer = change
             count, amount = series.total()
             for value, is_amount in self._lifetime.get(name, ()):
                 live.set(value, amount if is_amount else count, changed)
-            live.due[name], live.timers[name] = next_due, next_timer
+            dues[name], live.timers[name] = next_due, next_timer
         return since
 
 
@@ -325,8 +339,8 @@ def _by_window(asks: list[Ask], plan: Plan) -> list[_Asked]:
     ]
 
 
-def _series(state: NodeState, name: str, *, counting: bool = False) -> Series:
-    series = state.series.get(name)
+def _series(live: Live, name: str, *, counting: bool = False) -> Series:
+    series = live.series.get(name)
     if series is None:
-        series = state.series[name] = Series.empty(counting=counting)
+        series = live.series[name] = Series.empty(counting=counting)
     return series

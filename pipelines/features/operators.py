@@ -15,7 +15,7 @@ from pyflink.datastream.state import MapState, MapStateDescriptor, ValueStateDes
 from config.loader import CutPoints, Definitions, Platform
 from pipelines.audiences.rules import RuleBook
 from pipelines.features import node, profile
-from pipelines.features.cache import Cache
+from pipelines.features.cache import Cache, collect_seldom
 from pipelines.features.plan import compile_plan
 from pipelines.identity.nodes import split
 from pipelines.ingest.records import duplicate_record, event_record, link_record, rejected_record
@@ -74,6 +74,7 @@ class NodeFunction(KeyedProcessFunction):
 
     def open(self, runtime_context: RuntimeContext) -> None:
         """Bind state and compile the plan."""
+        collect_seldom()
         plan = compile_plan(self._definitions, set(RuleBook(self._definitions).reads))
         self._logic = node.NodeLogic(plan, self._limits.dedupe_s * 1000, self._limits.lateness_s * 1000)
         # The state is `bytes` in our own versioned encoding: the engine's typed arrays are slow and do not take null.
@@ -173,6 +174,7 @@ class ProfileFunction(KeyedBroadcastProcessFunction):
 
     def open(self, runtime_context: RuntimeContext) -> None:
         """Bind state, compile the rules, take the next incarnation: whatever an earlier writer still has under way is older."""
+        collect_seldom()
         scale = {name: 10**tenant.minor_units for name, tenant in self._platform.tenants.items()}
         incarnation = next_incarnation(self._redis_url, "profiles")
         self._logic = profile.ProfileLogic(self._definitions, RuleBook(self._definitions), scale, incarnation)

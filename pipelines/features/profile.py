@@ -15,9 +15,6 @@ from pipelines.wire import Join, Leave, Roster, Update, Value
 from profile_store.patch import Patch
 
 FORMAT: Final = 1
-_LEDGER_VALUES: Final = frozenset(
-    {"orders.count.lifetime", "orders.amount.lifetime", "first_order_at", "last_order_at", "top_products", "unmatched_refunds"}
-)
 
 
 class Part(msgspec.Struct, array_like=True):
@@ -43,6 +40,7 @@ class ProfileState(msgspec.Struct, array_like=True):
         published_tags: tags that the last published change showed.
         roster: nodes that must be present before the profile may publish; None without a resolver's word.
         roster_epoch: epoch of that word.
+        incarnation: of the writer that published `version`.
     """
 
     format: int
@@ -57,6 +55,7 @@ class ProfileState(msgspec.Struct, array_like=True):
     published_tags: list[str] = []
     roster: list[str] | None = None
     roster_epoch: int = 0
+    incarnation: int = 0
 
 
 class Live:
@@ -68,7 +67,7 @@ class Live:
         values: combined node values.
         fields: fields as last computed; None until they are (first touch).
         changed: names of fields that differ from what is published.
-        published: whether this process has published the profile whole, so that changed fields suffice.
+        published: whether this writer has published the profile whole, so that changed fields suffice.
     """
 
     __slots__ = ("changed", "fields", "profile_id", "published", "state", "values")
@@ -129,7 +128,17 @@ class ProfileLogic:
 
     def load(self, profile_id: str, tenant: str, blob: bytes | None) -> Live:
         """Decode a profile, or begin it."""
-        return Live(profile_id, ProfileState(FORMAT, tenant) if blob is None else _decode_state(blob))
+        if blob is None:
+            return Live(profile_id, ProfileState(FORMAT, tenant))
+        live = Live(profile_id, _decode_state(blob))
+        state = live.state
+        waits = state.publish_by or (state.roster is not None and state.nodes.keys() != set(state.roster))
+        if state.incarnation == self._incarnation and state.nodes and not waits:
+            # Its fields are those that this writer published last: what changes from here on is all that has to be told.
+            live.fields = self._all_fields(live) | self._shown(state.verdict)
+            live.fields |= clock_fields(live.fields["last_order_at"], live.fields["mean_interpurchase_days"], state.clock)
+            live.published = True
+        return live
 
     def dump(self, live: Live) -> bytes:
         """Encode a profile's state."""
@@ -225,32 +234,38 @@ class ProfileLogic:
     def _recompute(self, live: Live, values: dict[str, Value]) -> None:
         """Bring fields and verdict up to the clock after some node values changed."""
         state = live.state
-        parts = [part.values for part in state.nodes.values()]
         fields = self._fields[state.tenant]
-        fresh: dict[str, Any] = {}
         if live.fields is None:
-            names = {name for part in parts for name in part}
-            live.values = {name: combine(name, parts) for name in names}
-            fresh = fields.all_windowed(live.values) | fields.plain(live.values)
             live.fields = {}
+            stirred = self._all_fields(live)
         elif values:
-            for name in values:
-                live.values[name] = combine(name, parts)
-            fresh = fields.windowed_of(values, live.values)
-            if _LEDGER_VALUES.isdisjoint(values):
-                for name in ("first_seen_at", "last_seen_at", "sessions", "channels", "late_events"):
-                    if name in values:
-                        fresh[name] = live.values[name]
+            if len(state.nodes) == 1:
+                live.values.update(values)
             else:
-                fresh |= fields.plain(live.values)
+                parts = [part.values for part in state.nodes.values()]
+                live.values.update({name: combine(name, parts) for name in values})
+            stirred = fields.stirred(values, live.values, live.fields)
+        else:
+            stirred = {}
         known = live.fields
-        stirred = {name: value for name, value in fresh.items() if name not in known or known[name] != value}
-        last = stirred.get("last_order_at", known.get("last_order_at"))
-        mean = stirred.get("mean_interpurchase_days", known.get("mean_interpurchase_days"))
         self._note(live, stirred)
-        if last is not None or "last_order_at" in stirred or "recency_days" not in known:
-            self._note(live, clock_fields(last, mean, state.clock))
+        if known["last_order_at"] is not None or "last_order_at" in stirred or "recency_days" not in known:
+            self._note(live, clock_fields(known["last_order_at"], known["mean_interpurchase_days"], state.clock))
         self._judge(live, stirred)
+
+    def _all_fields(self, live: Live) -> dict[str, Any]:
+        """Every field that does not move with the clock, before the rules have spoken."""
+        parts = [part.values for part in live.state.nodes.values()]
+        live.values = {name: combine(name, parts) for name in {name for part in parts for name in part}}
+        return self._fields[live.state.tenant].all(live.values)
+
+    def _shown(self, verdict: Verdict | None) -> dict[str, Any]:
+        """The fields that say what the rules said."""
+        assert verdict is not None
+        shown: dict[str, Any] = {f"tag:{name}": int(name in verdict.tags) for name in self._rules.tag_names}
+        shown["r_score"], shown["f_score"], shown["m_score"] = verdict.scores
+        shown["rfm_segment"], shown["rfm_version"] = verdict.segment, verdict.version
+        return shown
 
     @staticmethod
     def _note(live: Live, fields: Mapping[str, Any]) -> None:
@@ -272,10 +287,7 @@ class ProfileLogic:
         if again or self._rules.moves_flip(stirred):
             state.flip_at = self._rules.next_flip(fields, cuts, state.clock) or 0
         if again or new != old:
-            shown: dict[str, Any] = {f"tag:{name}": int(name in new.tags) for name in self._rules.tag_names}
-            shown["r_score"], shown["f_score"], shown["m_score"] = new.scores
-            shown["rfm_segment"], shown["rfm_version"] = new.segment, new.version
-            self._note(live, shown)
+            self._note(live, self._shown(new))
         state.verdict = new
         if old is None or (old.scores, old.segment, old.tags) != (new.scores, new.segment, new.tags):
             state.publish_by = state.clock
@@ -320,7 +332,7 @@ class ProfileLogic:
     def _change(self, live: Live, features: bytes, why: dict[str, Any], merged_into: str = "") -> Change:
         state = live.state
         whole = not live.published
-        base, state.version = state.version, state.version + 1
+        base, state.version, state.incarnation = state.version, state.version + 1, self._incarnation
         record = {
             "tenant": state.tenant,
             "profile_id": live.profile_id,

@@ -1,12 +1,14 @@
 """A series of timed entries with rolling windows: shared cumulative checkpoints, exact where it matters and bounded for ever.
 
-The state is a list of checkpoints `(time, running count, running amount)`. A window's value is the total minus the running value at its
+The state is a row of checkpoints `(time, running count, running amount)`. A window's value is the total minus the running value at its
 older end. The
 newest entries are all kept; older ones are thinned to the last of each tile. The meaning, tile rule included, is written in
 docs/features.md ("Windows").
 """
 
+from array import array
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -25,8 +27,13 @@ class Window(msgspec.Struct, frozen=True):
     hop: int
 
 
-class Series(msgspec.Struct, array_like=True):
+Packed = tuple[bytes, bytes, bytes]
+
+
+class Series:
     """Checkpoints of one series. Index 0 is a sentinel that stands for everything older than all windows.
+
+    Arrays of 64-bit integers: packed and unpacked by a copy of memory, and a quarter of the size of lists of ints.
 
     Attributes:
         times: entry times in ms, ascending.
@@ -34,14 +41,27 @@ class Series(msgspec.Struct, array_like=True):
         amounts: running amount in minor units; empty in a series that only counts.
     """
 
-    times: list[int]
-    counts: list[int]
-    amounts: list[int]
+    __slots__ = ("amounts", "counts", "times")
+
+    def __init__(self, times: Iterable[int], counts: Iterable[int], amounts: Iterable[int]) -> None:
+        self.times, self.counts, self.amounts = array("q", times), array("q", counts), array("q", amounts)
 
     @classmethod
     def empty(cls, *, counting: bool = False) -> "Series":
         """A series without entries; one that only counts keeps no amounts."""
         return cls([0], [0], [] if counting else [0])
+
+    @classmethod
+    def unpacked(cls, packed: Packed) -> "Series":
+        """What `packed` made."""
+        series = cls((), (), ())
+        for column, data in zip((series.times, series.counts, series.amounts), packed, strict=True):
+            column.frombytes(data)
+        return series
+
+    def packed(self) -> Packed:
+        """Times, counts and amounts as 8 bytes each, in the machine's order (all that we run on are little-endian)."""
+        return self.times.tobytes(), self.counts.tobytes(), self.amounts.tobytes()
 
     def add(self, time: int, count: int, amount: int) -> None:
         """Add to the entry at a time, making it if need be; an entry whose count returns to 0 is removed.
@@ -67,8 +87,8 @@ class Series(msgspec.Struct, array_like=True):
             if amounts:
                 amounts.insert(index, amounts[index - 1])
         start = max(index, 0)
-        counts[start:] = [running + count for running in counts[start:]]
-        amounts[start:] = [running + amount for running in amounts[start:]]
+        counts[start:] = array("q", [running + count for running in counts[start:]])
+        amounts[start:] = array("q", [running + amount for running in amounts[start:]])
         if index > 0 and counts[index] == counts[index - 1]:
             del times[index], counts[index], amounts[index : index + 1]
 
@@ -76,42 +96,32 @@ class Series(msgspec.Struct, array_like=True):
         """Lifetime count and amount."""
         return self.counts[-1], self.amounts[-1] if self.amounts else 0
 
-    def within(self, now: int, window: Window, exact: int, phase: int) -> tuple[int, int]:
-        """Count and amount inside a window.
+    def look(self, now: int, window: Window, exact: int, phase: int) -> tuple[int, int, int]:
+        """What is inside a window, and until when.
 
         Args:
             now: clock in ms, not before any earlier one.
             window: which.
             exact: number of entries from which the older end moves to a tile boundary.
             phase: the node's tile phase in ms.
+
+        Returns:
+            Count, amount, and the earliest moment after `now` at which they may fall by time alone (`NEVER` when the window is empty).
         """
-        index = self._tail(now, window, exact, phase) - 1
-        amounts = self.amounts
-        return self.counts[-1] - self.counts[index], amounts[-1] - amounts[index] if amounts else 0
-
-    def _tail(self, now: int, window: Window, exact: int, phase: int) -> int:
-        """Index of the first entry inside the window (1 or more: the sentinel is never inside)."""
-        times = self.times
-        tail = now - window.length
-        index = bisect_right(times, tail)
-        if len(times) - index >= exact:
-            index = bisect_right(times, (tail - phase) // window.hop * window.hop + phase)
-        return index or 1
-
-    def next_change(self, now: int, window: Window, exact: int, phase: int) -> int:
-        """The earliest moment after `now` at which the window's value may fall by time alone; `NEVER` when it is empty."""
-        times = self.times
-        size = len(times)
-        tail = now - window.length
-        index = bisect_right(times, tail) or 1
-        if index >= size:
-            return NEVER
-        if size - index < exact:
-            return times[index] + window.length
-        boundary = (tail - phase) // window.hop * window.hop + phase
-        first = times[bisect_right(times, boundary) or 1]
-        tile_end = -((phase - first) // window.hop) * window.hop + phase
-        return min(times[size - exact], tile_end) + window.length
+        times, counts, amounts = self.times, self.counts, self.amounts
+        size, length = len(times), window.length
+        tail = now - length
+        if times[-1] <= tail:
+            return 0, 0, NEVER
+        first = bisect_right(times, tail) or 1  # the sentinel is never inside
+        if size - first < exact:
+            due = times[first] + length
+        else:
+            hop = window.hop
+            first = bisect_right(times, (tail - phase) // hop * hop + phase) or 1
+            tile_end = -((phase - times[first]) // hop) * hop + phase
+            due = min(times[size - exact], tile_end) + length
+        return counts[-1] - counts[first - 1], amounts[-1] - amounts[first - 1] if amounts else 0, due
 
     def thin(self, now: int, windows: list[Window], exact: int, phase: int) -> None:
         """Drop checkpoints that no window can ask for any more.
@@ -144,6 +154,6 @@ class Series(msgspec.Struct, array_like=True):
                 kept.append(index)
                 cell = found
         kept.reverse()
-        self.times = [times[i] for i in kept] + times[keep_from:]
-        self.counts = [counts[i] for i in kept] + counts[keep_from:]
-        self.amounts = [amounts[i] for i in kept] + amounts[keep_from:] if amounts else []
+        self.times = array("q", [times[i] for i in kept]) + times[keep_from:]
+        self.counts = array("q", [counts[i] for i in kept]) + counts[keep_from:]
+        self.amounts = array("q", [amounts[i] for i in kept]) + amounts[keep_from:] if amounts else amounts

@@ -81,3 +81,22 @@ def test_every_published_profile_equals_the_oracle(forget_every: int) -> None:
         if found:
             wrong[profile_id] = found
     assert not wrong, f"{len(wrong)} of {len(core.newest)} profiles differ, e.g. {list(wrong.items())[:3]}"
+
+
+@pytest.mark.parametrize("forget_every", [0, 7])
+def test_the_changed_fields_of_each_patch_add_up_to_the_whole_profile(forget_every: int) -> None:
+    core = InProcess(forget_every=forget_every)
+    for record in raw_records(Options(part=Slice(days=75, customers=40), seed=5)):
+        core.record(record.value, record.topic, record.partition, record.offset, record.timestamp_ms)
+    stored: dict[str, dict] = {}
+    partial = 0
+    for change in core.changes:
+        patch, features = change.patch, json.loads(change.patch.features)
+        if patch.whole:
+            stored[patch.profile_id] = features
+        else:
+            stored[patch.profile_id].update({name: features[name] for name in patch.changed})
+            partial += 1
+        assert stored[patch.profile_id] == features
+    # What was forgotten while a change was waiting to be published is sent whole; all else is not.
+    assert partial > 0.8 * len(core.changes)
