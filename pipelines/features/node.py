@@ -31,7 +31,8 @@ class NodeState(msgspec.Struct, array_like=True):
         clock: newest log time or timer seen, ms.
         timer: earliest event-time timer outstanding, 0 if none.
         series: by name, packed.
-        linked: node keys whose link to this one has been reported.
+        summary: the ledger's `Summary`, encoded.
+        linked: node keys whose link to this one has been reported, encoded.
         plan: version of the plan by which the node last told its values; 0 before it ever did.
     """
 
@@ -45,12 +46,12 @@ class NodeState(msgspec.Struct, array_like=True):
     series: dict[str, Packed] = {}
     seen: Seen = msgspec.field(default_factory=Seen)
     sessions: Sessions = msgspec.field(default_factory=Sessions)
-    summary: Summary = msgspec.field(default_factory=Summary)
+    summary: bytes = b""
     channels: dict[str, int] = {}
     first_seen: int | None = None
     last_seen: int | None = None
     late_events: int = 0
-    linked: list[str] = []
+    linked: bytes = b""
     plan: int = 0
 
 
@@ -59,9 +60,11 @@ class Live:
 
     Attributes:
         key: node key.
-        state: the persisted part; its series are brought up to date when it is dumped.
+        state: the persisted part; what it holds packed is brought up to date when it is dumped.
         series: by name, unpacked.
-        dirty: names of series that differ from the packed ones.
+        summary: of the ledger.
+        linked: node keys whose link to this one has been reported.
+        dirty: names of series that differ from the packed ones; with `orders` the summary does.
         ids: message ids seen, indexed.
         phase: tile phase, ms.
         values: values as last sent to the profile.
@@ -69,12 +72,14 @@ class Live:
         timers: series -> the moment by which that has to be acted upon (at once for values that rules read, else within the refresh time).
     """
 
-    __slots__ = ("dirty", "due", "ids", "key", "phase", "series", "state", "timers", "values")
+    __slots__ = ("dirty", "due", "ids", "key", "linked", "phase", "series", "state", "summary", "timers", "values")
 
     def __init__(self, key: str, state: NodeState, phase: int) -> None:
         self.key = key
         self.state = state
         self.series = {name: Series.unpacked(packed) for name, packed in state.series.items()}
+        self.summary = _decode_summary(state.summary) if state.summary else Summary()
+        self.linked: dict[str, None] = dict.fromkeys(_decode_names(state.linked)) if state.linked else {}
         self.dirty: set[str] = set()
         self.ids = Ids(state.seen)
         self.phase = phase
@@ -116,6 +121,8 @@ class Conflict(msgspec.Struct):
 
 
 _decode_state = msgspec.msgpack.Decoder(NodeState).decode
+_decode_summary = msgspec.msgpack.Decoder(Summary).decode
+_decode_names = msgspec.msgpack.Decoder(list[str]).decode
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -155,6 +162,8 @@ class NodeLogic:
         if live.dirty:
             for name in live.dirty:
                 live.state.series[name] = live.series[name].packed()
+            if "orders" in live.dirty:
+                live.state.summary = _encode(live.summary)
             live.dirty.clear()
         return _encode(live.state)
 
@@ -183,7 +192,7 @@ class NodeLogic:
         self._bring_up(live, state.clock, touched, changed)
         changed = self._all_if_new(live, changed)
         update = Update(state.profile_id, live.key, state.tenant, state.seq, state.clock, event.message_id, state.clock, changed)
-        return Applied(update, self._new_links(state, event))
+        return Applied(update, self._new_links(live, event))
 
     def tick(self, live: Live, now: int) -> Update | None:
         """Let time pass: a timer has fired.
@@ -252,7 +261,7 @@ class NodeLogic:
         for name in touched:
             _series(live, name, counting=True).add(time, 1, 0)
         if event.facts is not None:
-            ledger = Ledger(stores.ledger, state.summary, _series(live, "orders"), _series(live, "refunds"))
+            ledger = Ledger(stores.ledger, live.summary, _series(live, "orders"), _series(live, "refunds"))
             if ledger.apply(event.facts, time, event.message_id):
                 touched += ["orders", "refunds"]
         live.dirty.update(touched)
@@ -266,16 +275,20 @@ class NodeLogic:
             state.last_seen = time
         return touched
 
-    def _new_links(self, state: NodeState, event: Event) -> list[tuple[str, str]]:
-        fresh = [other for other in event.identifiers[1:] if other not in state.linked]
+    def _new_links(self, live: Live, event: Event) -> list[tuple[str, str]]:
+        linked = live.linked
+        fresh = [other for other in event.identifiers[1:] if other not in linked]
         if fresh:  # beyond the bound links are reported again, which changes nothing downstream
-            state.linked = (state.linked + fresh)[-_LINKS_REMEMBERED:]
+            linked.update(dict.fromkeys(fresh))
+            while len(linked) > _LINKS_REMEMBERED:
+                del linked[next(iter(linked))]
+            live.state.linked = _encode(list(linked))
         return [(event.node, other) for other in fresh]
 
     def _bring_up(self, live: Live, now: int, touched: list[str], changed: dict[str, Value]) -> None:
         """Bring all values up to `now` after an event; what differs from what was sent goes to `changed`."""
         self._refresh(live, now, touched, changed)
-        state, summary = live.state, live.state.summary
+        state, summary = live.state, live.summary
         live.set("first_seen_at", state.first_seen, changed)
         live.set("last_seen_at", state.last_seen, changed)
         live.set("sessions", state.sessions.count(), changed)

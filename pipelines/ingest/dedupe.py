@@ -15,6 +15,7 @@ import msgspec
 DAY_MS: Final = 86_400_000
 CHUNK: Final = 32
 CHUNKS_INLINE: Final = 4
+BATCHES_FORGOTTEN: Final = 4
 _PACKED: Final = struct.Struct(">qq")
 
 
@@ -40,17 +41,19 @@ class Seen(msgspec.Struct, array_like=True):
     Attributes:
         chunks: packed chunks of `(id hash, fingerprint)`, oldest first.
         days: newest day in each chunk.
-        open: hash and fingerprint, hash and fingerprint ... of the newest ids, fewer than a chunk.
+        open: the newest ids, packed alike, fewer than a chunk.
         day: newest day among them.
-        batches: `(number, newest day)` of spilled chunks, oldest first.
+        batches: of spilled chunks, by the newest day in them, oldest first: `(day, number after its last one)`.
+        first_batch: number of the oldest spilled chunk that is still there.
         next_batch: number of the next one.
     """
 
     chunks: list[bytes] = []
     days: list[int] = []
-    open: list[int] = []
+    open: bytes = b""
     day: int = 0
     batches: list[tuple[int, int]] = []
+    first_batch: int = 0
     next_batch: int = 0
 
 
@@ -66,9 +69,8 @@ class Ids:
     def __init__(self, seen: Seen) -> None:
         self._seen = seen
         self._index: dict[int, int] = {}
-        for chunk in seen.chunks:
+        for chunk in (*seen.chunks, seen.open):
             self._index.update(_PACKED.iter_unpack(chunk))
-        self._index.update(zip(seen.open[::2], seen.open[1::2], strict=True))
 
     def find(self, id_hash: int, store: IdStore) -> int | None:
         """Fingerprint remembered for an id, or None when it is new."""
@@ -87,22 +89,27 @@ class Ids:
         """
         seen = self._seen
         self._index[id_hash] = fingerprint
-        seen.open += (id_hash, fingerprint)
+        seen.open += _PACKED.pack(id_hash, fingerprint)
         seen.day = max(seen.day, clock // DAY_MS)
-        if len(seen.open) < 2 * CHUNK:
+        if len(seen.open) < _PACKED.size * CHUNK:
             return
-        seen.chunks.append(b"".join(_PACKED.pack(*pair) for pair in zip(seen.open[::2], seen.open[1::2], strict=True)))
+        seen.chunks.append(seen.open)
         seen.days.append(seen.day)
-        seen.open = []
+        seen.open = b""
         self._forget((clock - keep_ms) // DAY_MS, store)
         if len(seen.chunks) > CHUNKS_INLINE:
             self._spill(store)
 
     def _forget(self, oldest: int, store: IdStore) -> None:
-        """Drop what lies wholly before the day `oldest`."""
+        """Drop what lies wholly before the day `oldest`; of a busy node's past a few batches at a time, more than come in."""
         seen = self._seen
-        while seen.batches and seen.batches[0][1] < oldest:
-            store.drop_batch(seen.batches.pop(0)[0])
+        for _ in range(BATCHES_FORGOTTEN):
+            if not seen.batches or seen.batches[0][0] >= oldest:
+                break
+            store.drop_batch(seen.first_batch)
+            seen.first_batch += 1
+            if seen.first_batch == seen.batches[0][1]:
+                del seen.batches[0]
         while seen.days and seen.days[0] < oldest:
             seen.days.pop(0)
             for known, _ in _PACKED.iter_unpack(seen.chunks.pop(0)):
@@ -114,6 +121,10 @@ class Ids:
         for known, body in moved:
             store.put(known, body)
             self._index.pop(known, None)
-        seen.batches.append((seen.next_batch, seen.days.pop(0)))
         store.put_batch(seen.next_batch, [known for known, _ in moved])
         seen.next_batch += 1
+        day = seen.days.pop(0)
+        if seen.batches and seen.batches[-1][0] >= day:
+            seen.batches[-1] = (seen.batches[-1][0], seen.next_batch)
+        else:
+            seen.batches.append((day, seen.next_batch))

@@ -32,4 +32,15 @@ def test_old_ids_leave_head_and_store() -> None:
     assert all(ids.find(number, store) is None for number in range(5 * INLINE))
     assert all(ids.find(number, store) == number for number in range(5 * INLINE, 7 * INLINE))
     assert len(store.records) <= 2 * INLINE
-    assert len(store.batches) == len(seen.batches)
+    assert len(store.batches) == seen.next_batch - seen.first_batch
+
+
+def test_what_a_busy_node_carries_does_not_grow_with_its_past() -> None:
+    seen, store = Seen(), MapStore()
+    ids = Ids(seen)
+    for number in range(20_000):
+        ids.remember(number, number, NOW + number * 60_000, WEEK, store)
+        assert len(seen.batches) <= WEEK // DAY_MS + 2
+    assert ids.find(20_000 - 7 * 1440, store) is not None
+    assert ids.find(0, store) is None
+    assert len(store.records) < 9 * 1440 + 5 * CHUNK
