@@ -10,11 +10,6 @@ from pyflink.table import StreamTableEnvironment
 from pipelines.operators import KEYED, RAW, TEXT
 
 MAX_PARALLELISM: Final = 1024
-THREAD_MODE: Final = "thread"
-
-
-class ExecutionModeError(RuntimeError):
-    """The job would run in an execution mode in which its state is not the one it was written in."""
 
 
 def environment(parallelism: int) -> tuple[StreamExecutionEnvironment, StreamTableEnvironment]:
@@ -22,13 +17,10 @@ def environment(parallelism: int) -> tuple[StreamExecutionEnvironment, StreamTab
 
     Args:
         parallelism: of every operator.
-
-    Raises:
-        ExecutionModeError: another mode than `thread` was asked for. State written in one mode is silently empty in the other.
     """
     conf = Configuration()
     for key, value in {
-        "python.execution-mode": THREAD_MODE,
+        "python.execution-mode": "thread",  # each operator checks where it has landed: `require_thread_mode`
         "pipeline.object-reuse": "true",
         "pipeline.auto-watermark-interval": "50 ms",
         "pipeline.max-parallelism": str(MAX_PARALLELISM),
@@ -43,11 +35,6 @@ def environment(parallelism: int) -> tuple[StreamExecutionEnvironment, StreamTab
         conf.set_string(key, value)
     env = StreamExecutionEnvironment.get_execution_environment(conf)
     env.set_parallelism(parallelism)
-    mode = conf.get_string("python.execution-mode", "")
-    if mode != THREAD_MODE:
-        raise ExecutionModeError(
-            f"python.execution-mode is `{mode}`; this job's state is written in `{THREAD_MODE}` mode and would be empty in any other"
-        )
     return env, StreamTableEnvironment.create(env)
 
 

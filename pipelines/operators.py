@@ -1,5 +1,6 @@
-"""Row types that flow between the stages' operators, and the names of side outputs."""
+"""What the stages' operators share: row types that flow between them, names of side outputs, the mode they run in."""
 
+import importlib
 from typing import Final
 
 from pyflink.common import Types
@@ -19,3 +20,25 @@ REJECTED: Final = "rejected"
 DUPLICATES: Final = "duplicates"
 EVENTS: Final = "events"
 LINKS: Final = "links"
+
+
+class ExecutionModeError(RuntimeError):
+    """An operator runs outside the TaskManager's own process, where its state would not be the one that was written."""
+
+
+def require_thread_mode() -> None:
+    """Refuse to open an operator in `process` mode: state written in `thread` mode is silently empty there.
+
+    The engine falls back to it by itself when it cannot embed an interpreter, so what was asked for at submission proves nothing.
+
+    Raises:
+        ExecutionModeError: this is not an interpreter inside the JVM.
+    """
+    try:
+        importlib.import_module("_pemja")  # there only where the JVM is
+    except ImportError:
+        raise ExecutionModeError(
+            "this operator's state is written in Python execution mode `thread` and would be empty in any other; "
+            "set `python.execution-mode: thread` in config/stack.yaml and check that the TaskManagers run the interpreter of this "
+            "installation"
+        ) from None

@@ -28,6 +28,8 @@ logger.kafka.name = org.apache.kafka
 logger.kafka.level = WARN
 logger.checkpoints.name = org.apache.flink.runtime.checkpoint.CheckpointCoordinator
 logger.checkpoints.level = WARN
+logger.alignment.name = org.apache.flink.runtime.source.coordinator.SourceCoordinator
+logger.alignment.level = WARN
 """
 # JVMs that no record passes through: the second compiler costs more than it gives (1.5 s of CPU until ready instead of 3.2 s).
 LIGHT = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]

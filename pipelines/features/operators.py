@@ -19,7 +19,7 @@ from pipelines.features.cache import Cache, collect_seldom
 from pipelines.features.plan import compile_plan
 from pipelines.identity.nodes import split
 from pipelines.ingest.records import duplicate_record, event_record, link_record, rejected_record
-from pipelines.operators import DUPLICATES, EVENTS, LINKS, RECORD, REJECTED
+from pipelines.operators import DUPLICATES, EVENTS, LINKS, RECORD, REJECTED, require_thread_mode
 from pipelines.wire import Alias, Join, Leave, NodeInput, Poke, ProfileInput, Rejected, Roster, Update
 from profile_store import patch
 from profile_store.writer import next_incarnation
@@ -74,6 +74,7 @@ class NodeFunction(KeyedProcessFunction):
 
     def open(self, runtime_context: RuntimeContext) -> None:
         """Bind state and compile the plan."""
+        require_thread_mode()
         collect_seldom()
         plan = compile_plan(self._definitions, set(RuleBook(self._definitions).reads))
         self._logic = node.NodeLogic(plan, self._limits.dedupe_s * 1000, self._limits.lateness_s * 1000)
@@ -174,6 +175,7 @@ class ProfileFunction(KeyedBroadcastProcessFunction):
 
     def open(self, runtime_context: RuntimeContext) -> None:
         """Bind state, compile the rules, take the next incarnation: whatever an earlier writer still has under way is older."""
+        require_thread_mode()
         collect_seldom()
         scale = {name: 10**tenant.minor_units for name, tenant in self._platform.tenants.items()}
         incarnation = next_incarnation(self._redis_url, "profiles")

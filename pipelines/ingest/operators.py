@@ -14,7 +14,7 @@ from pipelines.identity.nodes import Nodes
 from pipelines.ingest.decode import Decoder
 from pipelines.ingest.personal import Masker
 from pipelines.ingest.records import rejected_record
-from pipelines.operators import RECORD, REJECTED
+from pipelines.operators import RECORD, REJECTED, require_thread_mode
 from pipelines.wire import Rejected
 
 
@@ -32,6 +32,7 @@ class DecodeFunction(ProcessFunction):
 
     def open(self, runtime_context: RuntimeContext) -> None:
         """Load the secret that keys personal identifiers; it never travels with the job."""
+        require_thread_mode()
         nodes = Nodes(self._identity, Path(os.environ["CDP_HMAC_KEY_FILE"]).read_bytes())
         self._decode = Decoder(self._platform, nodes, Masker(self._identity, nodes)).decode
         self._encode = msgspec.msgpack.Encoder().encode
