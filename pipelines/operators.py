@@ -1,9 +1,9 @@
 """What the stages' operators share: row types that flow between them, names of side outputs, the mode they run in."""
 
 import importlib
-from typing import Final
+from typing import Any, Final
 
-from pyflink.common import Types
+from pyflink.common import RowKind, Types
 
 TEXT: Final = Types.STRING()
 BYTES: Final = Types.PRIMITIVE_ARRAY(Types.BYTE())
@@ -20,6 +20,24 @@ REJECTED: Final = "rejected"
 DUPLICATES: Final = "duplicates"
 EVENTS: Final = "events"
 LINKS: Final = "links"
+
+
+class Out:
+    """A row on its way out: all that the engine reads of a `Row`, which takes four times as long to make.
+
+    Args:
+        values: in the order of the row's type.
+    """
+
+    __slots__ = ("_values",)
+
+    def __init__(self, *values: Any) -> None:
+        self._values = values
+
+    @staticmethod
+    def get_row_kind() -> RowKind:
+        """Every row is an insertion."""
+        return RowKind.INSERT
 
 
 class ExecutionModeError(RuntimeError):

@@ -19,7 +19,7 @@ from pipelines.features.cache import Cache, collect_seldom
 from pipelines.features.plan import compile_plan
 from pipelines.identity.nodes import split
 from pipelines.ingest.records import duplicate_record, event_record, link_record, rejected_record
-from pipelines.operators import DUPLICATES, EVENTS, LINKS, RECORD, REJECTED, require_thread_mode
+from pipelines.operators import DUPLICATES, EVENTS, LINKS, RECORD, REJECTED, Out, require_thread_mode
 from pipelines.wire import Alias, Join, Leave, NodeInput, Poke, ProfileInput, Rejected, Roster, Update
 from profile_store import patch
 from profile_store.writer import next_incarnation
@@ -104,21 +104,21 @@ class NodeFunction(KeyedProcessFunction):
         result = self._logic.apply(live, event, ctx.timer_service().current_watermark(), self._stores)
         if isinstance(result, node.Duplicate):
             self._count_duplicates.inc()
-            yield self._duplicates, Row(*duplicate_record(event))
+            yield self._duplicates, Out(*duplicate_record(event))
             return
         if isinstance(result, node.Conflict):
             self._count_conflicts.inc()
             rejected = msgspec.structs.replace(_CONFLICT, tenant=event.tenant, message_id=event.message_id)
             position = (event.source, event.partition, event.offset, event.log_time, event.original)
-            yield self._rejected, Row(*rejected_record(rejected, *position))
+            yield self._rejected, Out(*rejected_record(rejected, *position))
             return
         self._count_applied.inc()
         state = live.state
         self._save(live, ctx)
-        yield Row(state.profile_id, self._encode(result.update))
-        yield self._events, Row(*event_record(event, state.profile_id, state.seq))
+        yield Out(state.profile_id, self._encode(result.update))
+        yield self._events, Out(*event_record(event, state.profile_id, state.seq))
         for stronger, weaker in result.links:
-            yield self._links, Row(*link_record(event, stronger, weaker))
+            yield self._links, Out(*link_record(event, stronger, weaker))
 
     def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext) -> Iterator[Any]:
         """Values fall as their windows move on."""
@@ -127,7 +127,7 @@ class NodeFunction(KeyedProcessFunction):
         update = self._logic.tick(live, timestamp)
         self._save(live, ctx)
         if update is not None:
-            yield Row(live.state.profile_id, self._encode(update))
+            yield Out(live.state.profile_id, self._encode(update))
 
     def _alias(self, alias: Alias, ctx: KeyedProcessFunction.Context) -> Iterator[Any]:
         live = self._live(alias.node, alias.tenant)
@@ -138,8 +138,8 @@ class NodeFunction(KeyedProcessFunction):
         leave, join = moved
         self._save(live, ctx)
         if leave is not None:
-            yield Row(before, self._encode(leave))
-        yield Row(alias.profile_id, self._encode(join))
+            yield Out(before, self._encode(leave))
+        yield Out(alias.profile_id, self._encode(join))
 
     def _live(self, key: str, tenant: str) -> node.Live:
         live = self._cache.get(key)
@@ -254,7 +254,7 @@ class ProfileFunction(KeyedBroadcastProcessFunction):
             self._state.update(self._logic.dump(live))
         if change is not None:
             self._count_changes.inc()
-            yield Row(live.profile_id.encode(), clean.encode("profile_change", change.record), patch.encode(change.patch))
+            yield Out(live.profile_id.encode(), clean.encode("profile_change", change.record), patch.encode(change.patch))
 
 
 def _control(payload: bytes) -> Roster | Poke:

@@ -64,7 +64,7 @@ class Live:
     Attributes:
         profile_id: its id.
         state: the persisted part.
-        values: combined node values.
+        values: combined node values; of a single node that node's own.
         fields: fields as last computed; None until they are (first touch).
         changed: names of fields that differ from what is published.
         published: whether this writer has published the profile whole, so that changed fields suffice.
@@ -239,9 +239,7 @@ class ProfileLogic:
             live.fields = {}
             stirred = self._all_fields(live)
         elif values:
-            if len(state.nodes) == 1:
-                live.values.update(values)
-            else:
+            if len(state.nodes) > 1:  # else they are the node's own
                 parts = [part.values for part in state.nodes.values()]
                 live.values.update({name: combine(name, parts) for name in values})
             stirred = fields.stirred(values, live.values, live.fields)
@@ -256,7 +254,7 @@ class ProfileLogic:
     def _all_fields(self, live: Live) -> dict[str, Any]:
         """Every field that does not move with the clock, before the rules have spoken."""
         parts = [part.values for part in live.state.nodes.values()]
-        live.values = {name: combine(name, parts) for name in {name for part in parts for name in part}}
+        live.values = parts[0] if len(parts) == 1 else {name: combine(name, parts) for name in {name for part in parts for name in part}}
         return self._fields[live.state.tenant].all(live.values)
 
     def _shown(self, verdict: Verdict | None) -> dict[str, Any]:

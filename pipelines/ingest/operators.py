@@ -14,7 +14,7 @@ from pipelines.identity.nodes import Nodes
 from pipelines.ingest.decode import Decoder
 from pipelines.ingest.personal import Masker
 from pipelines.ingest.records import rejected_record
-from pipelines.operators import RECORD, REJECTED, require_thread_mode
+from pipelines.operators import RECORD, REJECTED, Out, require_thread_mode
 from pipelines.wire import Rejected
 
 
@@ -50,7 +50,7 @@ class DecodeFunction(ProcessFunction):
             self._ticks.inc()
         elif isinstance(event, Rejected):
             self._rejections.inc()
-            yield self._rejected, Row(*rejected_record(event, source, partition, offset, log_time, raw))
+            yield self._rejected, Out(*rejected_record(event, source, partition, offset, log_time, raw))
         else:
             self._events.inc()
-            yield Row(event.node, self._encode(event))
+            yield Out(event.node, self._encode(event))
