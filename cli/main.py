@@ -1,13 +1,12 @@
 """The command `cdp`. Sub-modules register their commands on `app`; what is slow to import is imported inside the commands."""
 
-import importlib.util
 import os
 import sys
 from importlib import import_module
 
 import typer
 
-# Each has a function `register(app)`. A module that is not there is left out.
+# Each has a function `register(app)`.
 MODULES = [
     "cli.stack_commands",
     "cli.job_commands",
@@ -18,7 +17,7 @@ MODULES = [
     "cli.verify_commands",
     "cli.tail_commands",
     "cli.rfm_commands",
-    "cli.bench_commands",
+    "cli.schema_commands",
 ]
 
 
@@ -44,8 +43,7 @@ def point_at_the_stack() -> None:
 
 def _register() -> None:
     for name in MODULES:
-        if importlib.util.find_spec(name):
-            import_module(name).register(app)
+        import_module(name).register(app)
 
 
 def main() -> None:

@@ -3,7 +3,6 @@
 import datetime as dt
 import hashlib
 import math
-from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -14,12 +13,9 @@ from pipelines.identity.nodes import Nodes
 from pipelines.ingest import envelope as shape
 from pipelines.ingest.personal import Masker
 from pipelines.wire import CancelFacts, Event, Facts, OrderFacts, RefundFacts, Rejected
-from schemas import codes
+from schemas import codes, contracts
 
 TICK: Final = b'{"type":"tick"}'
-MAX_LINES: Final = 5000
-MAX_AMOUNT: Final = 1e9
-MAX_QUANTITY: Final = 1_000_000
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _EARLIEST_MS = int((dt.datetime(2000, 1, 1, tzinfo=dt.UTC) - _EPOCH).total_seconds() * 1000)
 _MS = dt.timedelta(milliseconds=1)
@@ -61,17 +57,7 @@ class Decoder:
         self._limits = platform.limits
         self._nodes = nodes
         self._masker = masker
-        self._typed: dict[str, tuple[type[Any], Callable[[Any, str], Facts | None]]] = {
-            "Product Viewed": (shape.Product, self._product),
-            "Product Added": (shape.Product, self._product),
-            "Order Completed": (shape.Order, self._order),
-            "Order Updated": (shape.Order, self._order),
-            "Order Refunded": (shape.Refund, self._refund),
-            "Order Cancelled": (shape.Cancellation, self._cancellation),
-            "Ticket Opened": (shape.Ticket, self._ticket),
-            "Ticket Updated": (shape.Ticket, self._ticket),
-            "Ticket Closed": (shape.Ticket, self._ticket),
-        }
+        self._contracts = contracts.validators()
 
     def decode(self, value: bytes | None, source: str, partition: int, offset: int, log_time: int) -> Event | Rejected | None:
         """Decode one raw record.
@@ -140,10 +126,9 @@ class Decoder:
                 codes.IDENTIFIER_MISSING, "$.userId", "userId, anonymousId or context.externalIds with a value that identifies somebody"
             )
         facts: Facts | None = None
-        typed = self._typed.get(name)
-        if typed is not None and raw.type == "track":
-            seen["part"] = "$.properties"
-            facts = typed[1](msgspec.convert(properties, typed[0]), tenant)
+        validator = self._contracts.get(name)
+        if validator is not None and raw.type == "track":
+            facts = self._checked(validator, properties, tenant)
         body = (raw.type, raw.event, identifiers, raw.timestamp, raw.original_timestamp, properties, traits)
         masked_properties, masked_traits, masked_context = self._masker.mask(tenant, properties, traits, context_raw)
         channel = "web" if context.channel is None else context.channel
@@ -186,57 +171,35 @@ class Decoder:
             raise _Invalid(codes.TIMESTAMP_OUT_OF_RANGE, field, rule)
         return min(moment, log_time)
 
-    def _minor(self, tenant: str, amount: float) -> int:
+    def _checked(self, validator: contracts.Validator, properties: dict[str, Any], tenant: str) -> Facts | None:
+        """Check the properties of an event by its contract; what the ledger has to know of it."""
+        try:
+            typed = validator.check(properties, self._platform.tenants[tenant].currency)
+        except contracts.Violation as found:
+            raise _Invalid(found.code, "$.properties" + found.path, found.rule) from None
+        feeds = validator.contract.feeds
+        if not feeds:
+            return None
+        if feeds == "cancellation":
+            return CancelFacts(typed.order_id)
+        lines = [(line.product_id, int(line.quantity)) for line in typed.products]
+        if feeds == "refund":
+            return RefundFacts(typed.refund_id, self._total(typed, tenant), lines, typed.order_id or "")
+        return OrderFacts(typed.order_id, self._total(typed, tenant), lines)
+
+    def _total(self, order: Any, tenant: str) -> int:
+        """In minor units, half of one up: as given, else the sum of the lines, each rounded by itself."""
         units: int = 10 ** self._platform.tenants[tenant].minor_units
-        return math.floor(amount * units + 0.5)
+        if order.total is not None:
+            return _minor(order.total, units)
+        added = sum(_minor(line.price * line.quantity, units) for line in order.products)
+        if added > contracts.MAX_AMOUNT * units:
+            raise _Invalid(codes.QUALITY_RULE, "$.properties.products", f"lines that add up to at most {contracts.MAX_AMOUNT:g}")
+        return added
 
-    def _currency(self, tenant: str, currency: str | None) -> None:
-        expected = self._platform.tenants[tenant].currency
-        if currency is not None and currency != expected:
-            raise _Invalid(codes.QUALITY_RULE, "$.properties.currency", f"the tenant's currency {expected}")
 
-    def _product(self, product: shape.Product, tenant: str) -> None:
-        if product.price is not None:
-            _within(product.price, 0, MAX_AMOUNT, "$.properties.price")
-        if product.quantity is not None:
-            _units(product.quantity, "$.properties.quantity")
-        self._currency(tenant, product.currency)
-
-    def _lines(self, lines: list[shape.Line], total: float | None, tenant: str) -> tuple[int, list[tuple[str, int]]]:
-        if not 1 <= len(lines) <= MAX_LINES:
-            raise _Invalid(codes.SCHEMA_VIOLATION, "$.properties.products", f"1 to {MAX_LINES} lines")
-        added = 0
-        for number, line in enumerate(lines):
-            if not 0 <= line.price <= MAX_AMOUNT:
-                _within(line.price, 0, MAX_AMOUNT, f"$.properties.products[{number}].price")
-            if not 1 <= line.quantity <= MAX_QUANTITY or line.quantity % 1:
-                _units(line.quantity, f"$.properties.products[{number}].quantity")
-            added += self._minor(tenant, line.price * line.quantity)
-        if total is not None:
-            _within(total, 0, MAX_AMOUNT, "$.properties.total")
-            added = self._minor(tenant, total)
-        elif added > self._minor(tenant, MAX_AMOUNT):
-            raise _Invalid(codes.QUALITY_RULE, "$.properties.products", f"lines that add up to at most {MAX_AMOUNT:g}")
-        return added, [(line.product_id, int(line.quantity)) for line in lines]
-
-    def _order(self, order: shape.Order, tenant: str) -> Facts:
-        total, lines = self._lines(order.products, order.total, tenant)
-        self._currency(tenant, order.currency)
-        return OrderFacts(order.order_id, total, lines)
-
-    def _refund(self, refund: shape.Refund, tenant: str) -> Facts:
-        total, lines = self._lines(refund.products, refund.total, tenant)
-        self._currency(tenant, refund.currency)
-        return RefundFacts(refund.refund_id, total, lines, refund.order_id or "")
-
-    def _cancellation(self, cancellation: shape.Cancellation, tenant: str) -> Facts:
-        return CancelFacts(cancellation.order_id)
-
-    def _ticket(self, ticket: shape.Ticket, tenant: str) -> None:
-        if ticket.csat is not None:
-            _within(ticket.csat, 1, 5, "$.properties.csat")
-        if ticket.resolution_time_s is not None:
-            _within(ticket.resolution_time_s, 0, math.inf, "$.properties.resolution_time_s")
+def _minor(amount: float, units: int) -> int:
+    return math.floor(amount * units + 0.5)
 
 
 def _identifiers(raw: shape.Envelope, context: shape.Context) -> list[tuple[str, str]]:
@@ -247,17 +210,6 @@ def _identifiers(raw: shape.Envelope, context: shape.Context) -> list[tuple[str,
         found.append(("anonymous_id", raw.anonymous_id))
     found.extend((external.type, external.id) for external in context.external_ids or ())
     return found
-
-
-def _within(number: float, low: float, high: float, field: str) -> None:
-    if not low <= number <= high:
-        raise _Invalid(codes.QUALITY_RULE, field, f"between {low:g} and {high:g}")
-
-
-def _units(quantity: float, field: str) -> None:
-    if quantity % 1:
-        raise _Invalid(codes.SCHEMA_VIOLATION, field, "a whole number")
-    _within(quantity, 1, MAX_QUANTITY, field)
 
 
 def _whole(value: bytes) -> Any:

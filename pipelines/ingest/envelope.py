@@ -1,16 +1,13 @@
-"""Shapes of raw records as msgspec structs: what is declared here is checked while the JSON is parsed, once."""
+"""The shape of the envelope as msgspec structs: what is declared here is checked while the JSON is parsed, once."""
 
 import datetime as dt
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 import msgspec
 
-MAX_NAME: Final = 256
-"""Identifiers, names and business keys may have this many characters: they become keys of topics, state and tables."""
+from schemas.contracts import MAX_NAME
 
 Name = Annotated[str, msgspec.Meta(max_length=MAX_NAME)]
-Key = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME)]
-
 CallType = Literal["track", "page", "screen", "identify", "group", "alias"]
 CHANNELS = frozenset({"web", "mobile_app", "mini_program", "store", "call_centre", "community", "email"})
 
@@ -45,58 +42,3 @@ class Context(msgspec.Struct, rename="camel"):
 
     channel: str | None = None
     external_ids: list[ExternalId] | None = None
-
-
-class Product(msgspec.Struct):
-    """`Product Viewed`, `Product Added`."""
-
-    product_id: Key
-    price: float | None = None
-    quantity: float | None = None
-    name: str | None = None
-    category: str | None = None
-    currency: str | None = None
-
-
-class Line(msgspec.Struct):
-    """One line of an order or refund."""
-
-    product_id: Key
-    quantity: float
-    price: float
-
-
-class Order(msgspec.Struct):
-    """`Order Completed`, `Order Updated`."""
-
-    order_id: Key
-    products: list[Line]
-    total: float | None = None
-    currency: str | None = None
-
-
-class Refund(msgspec.Struct):
-    """`Order Refunded`."""
-
-    refund_id: Key
-    products: list[Line]
-    order_id: Name | None = None
-    total: float | None = None
-    currency: str | None = None
-
-
-class Cancellation(msgspec.Struct):
-    """`Order Cancelled`."""
-
-    order_id: Key
-
-
-class Ticket(msgspec.Struct):
-    """`Ticket Opened`, `Ticket Updated`, `Ticket Closed`."""
-
-    ticket_id: Key
-    category: str | None = None
-    channel: str | None = None
-    priority: str | None = None
-    csat: float | None = None
-    resolution_time_s: float | None = None

@@ -1,13 +1,12 @@
 """One raw record by itself: docs/contracts.md, "Raw envelope" and "Rejection codes". What depends on other records is in `log`."""
 
 import datetime as dt
-import re
 from typing import Any, NamedTuple
 
 from tests.oracle import shapes
 from tests.oracle.identity import node_keys
 from tests.oracle.rulebook import Rulebook
-from tests.oracle.shapes import MAX_NAME, SCHEMA, Violation, text
+from tests.oracle.shapes import MAX_NAME, SCHEMA, Violation, moment, text
 from tests.oracle.strict_json import NotJsonError, canonical, parse
 
 TICK = b'{"type":"tick"}'
@@ -15,7 +14,6 @@ TYPES = ("track", "page", "screen", "identify", "group", "alias")
 CHANNELS = ("web", "mobile_app", "mini_program", "store", "call_centre", "community", "email")
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 EARLIEST_MS = 946_684_800_000  # 2000-01-01
-_ISO = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:?\d\d)?")
 
 
 class Event(NamedTuple):
@@ -95,8 +93,8 @@ def _event(value: bytes, log_ms: int, rules: Rulebook) -> Event:
     if not keys:
         raise Violation("identifier_missing")
     fact = None
-    if kind == "track" and name in shapes.CHECKS:
-        fact = shapes.CHECKS[name](properties, rules.currencies[tenant])
+    if kind == "track":
+        fact = rules.contracts.fact(name, properties, rules.currencies[tenant])
     stamps = [str(times["timestamp"]), str(times["originalTimestamp"])]
     body = canonical([kind, event, keys, stamps, properties, traits])
     late = log_ms - event_ms > limits["lateness_s"] * 1000
@@ -108,13 +106,7 @@ def _moment(record: dict[str, Any], name: str) -> dt.datetime | None:
     written = text(record, name)
     if written is None:
         return None
-    if not _ISO.fullmatch(written):
-        raise Violation(SCHEMA)
-    try:
-        moment = dt.datetime.fromisoformat(written.upper().replace(" ", "T"))
-    except ValueError:
-        raise Violation(SCHEMA) from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+    return moment(written)
 
 
 def _ms(moment: dt.datetime) -> int:

@@ -6,6 +6,9 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from tests.oracle.shapes import Contracts
+
+CONTRACTS = Path(__file__).parents[2] / "schemas" / "events"
 Pseudonym = Callable[[str, str, str], str]
 """From tenant, namespace and normalised value of a personal identifier to what stands for it in node keys."""
 
@@ -49,6 +52,7 @@ class Rulebook(NamedTuple):
     tags: list[dict[str, str]]
     cut_points: CutPoints
     pseudonym: Pseudonym
+    contracts: Contracts
 
     @classmethod
     def read(cls, folder: Path, pseudonym: Pseudonym = _no_pseudonym) -> "Rulebook":
@@ -80,4 +84,5 @@ class Rulebook(NamedTuple):
             tags=load("tags.yaml"),
             cut_points=CutPoints.of(load("rfm.yaml")["initial"]),
             pseudonym=pseudonym,
+            contracts=Contracts(CONTRACTS),
         )

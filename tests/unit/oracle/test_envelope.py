@@ -129,5 +129,5 @@ def test_properties_of_a_view(properties: dict[str, Any], expected: str) -> None
 
 
 def test_names_that_are_not_typed_are_not_checked() -> None:
-    assert event(type="track", event="Lead Submitted", properties={"product_id": 5}).name == "Lead Submitted"
+    assert event(type="track", event="Something Happened", properties={"product_id": 5}).name == "Something Happened"
     assert event(type="page", event="Product Viewed", properties={"product_id": 5}).name == "page"

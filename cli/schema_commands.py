@@ -1,0 +1,109 @@
+"""`cdp schema ...`: the contracts of events."""
+
+from typing import Annotated
+
+import typer
+
+schema_app = typer.Typer(help="The events there are, what they carry, and what a change of their contracts breaks.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(schema_app, name="schema")
+
+
+@schema_app.command("list")
+def list_events() -> None:
+    """Show every event that has a contract."""
+    from rich.table import Table
+
+    from cli.live import plain_console
+    from schemas import contracts
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("event", "version", "owner", "needs", "says"):
+        table.add_column(column)
+    for contract in contracts.load().values():
+        needs = ", ".join(label for label, field in contract.fields.items() if field.required)
+        table.add_row(contract.name, contract.version, contract.owner, needs, contract.says)
+    plain_console().print(table)
+
+
+@schema_app.command()
+def show(
+    event: Annotated[str, typer.Argument(help="Name of an event, e.g. `Order Completed`.")],
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON Schema, for producers and editors.")] = False,
+) -> None:
+    """Show one event: its fields, what they mean, and which can tell who somebody is."""
+    import difflib
+    import json
+
+    from rich.markdown import Markdown
+
+    from cli.live import plain_console
+    from schemas import contracts
+
+    known = contracts.load()
+    if event not in known:
+        near = difflib.get_close_matches(event, known, 1, 0.4)
+        raise contracts.ContractError(
+            f"there is no event `{event}`" + (f"; did you mean `{near[0]}`?" if near else "; see `cdp schema list`")
+        )
+    if as_json:
+        print(json.dumps(contracts.json_schema(known[event]), indent=2))
+    else:
+        plain_console().print(Markdown(contracts.page({event: known[event]}, title="")))
+
+
+@schema_app.command()
+def docs(
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit code 1 when the page is not up to date.")] = False,
+) -> None:
+    """Write `docs/events.md` from the contracts."""
+    from schemas import contracts
+    from stack.settings import PROJECT
+
+    target = PROJECT / "docs" / "events.md"
+    page = contracts.page(contracts.load())
+    if target.exists() and target.read_text() == page:
+        print(f"{target.relative_to(PROJECT)} is up to date")
+        return
+    if check:
+        print(f"{target.relative_to(PROJECT)} is not what the contracts say; run `cdp schema docs`")
+        raise typer.Exit(1)
+    target.write_text(page)
+    print(f"{target.relative_to(PROJECT)} written")
+
+
+@schema_app.command("check")
+def check_changes(
+    against: Annotated[
+        str, typer.Option(help="A commit or tag of this repository, or a folder of contracts: what producers send by now.")
+    ] = "HEAD",
+) -> None:
+    """Compare the contracts with an earlier version: which changes break whoever sends by it, and whether versions were raised for them.
+
+    Exit code 1 when an event's version does not say what was done to it.
+    """
+    from rich.table import Table
+
+    from cli.contract_history import earlier
+    from cli.live import plain_console
+    from schemas import contracts
+
+    old, new = earlier(against), contracts.load()
+    found = contracts.changes(old, new)
+    if not found:
+        print(f"{len(new)} contracts, as at {against}")
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("event", "field", "", "change"):
+        table.add_column(column)
+    for change in found:
+        table.add_row(change.event, change.field, "[red]breaks[/]" if change.breaking else "fits", change.what)
+    plain_console().print(table)
+    wrong = contracts.unannounced(old, new)
+    for name, needed in wrong.items():
+        print(f"{name}: version {new[name].version} does not announce this; it has to be {needed} or higher")
+    if wrong:
+        raise typer.Exit(1)
