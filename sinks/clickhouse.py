@@ -11,6 +11,8 @@ import orjson
 import urllib3
 
 from config.loader import ClickHouse as Address
+from pipelines.history.mend import mend
+from schemas import clean
 
 CONNECT_TIMEOUT_S: Final = 5.0
 ANSWER_TIMEOUT_S: Final = 300.0
@@ -153,7 +155,7 @@ class PatientInserts:
         self._sleep = sleep
         self._clock = clock
 
-    def insert(self, table: str, data: bytes, token: str, fence: Callable[[], None]) -> None:
+    def insert(self, table: str, data: bytes, token: str, fence: Callable[[], None]) -> bool:
         """Insert a container file, once however often it is attempted.
 
         Args:
@@ -162,16 +164,39 @@ class PatientInserts:
             token: the insert's name.
             fence: called before each attempt; raises when the rows are no longer ours to insert.
 
+        Returns:
+            Whether the first attempt was answered. If not, the server may have been killed between noting the token and taking the rows
+            in: `mend`.
+
         Raises:
             ClickHouseAwayError: still away after `retry_for_s`, or told to give up.
             ClickHouseRefusedError: trying again does not help.
         """
+        return self._patiently(table, fence, lambda: self._server.insert_avro(table, data, token))
+
+    def mend(self, table: str, subject: clean.Subject, messages: list[bytes], fence: Callable[[], None]) -> int:
+        """Make sure that the rows of an insert in doubt are there, see `pipelines.history.mend`.
+
+        Raises:
+            ClickHouseAwayError: see `insert`.
+            ClickHouseRefusedError: see `insert`.
+        """
+        found = [0]
+
+        def attempt() -> None:
+            found[0] += mend(self._server, table, subject, messages, fence)
+
+        self._patiently(table, fence, attempt)
+        return found[0]
+
+    def _patiently(self, table: str, fence: Callable[[], None], attempt: Callable[[], None]) -> bool:
+        """Attempt until the server answers; whether it did at once."""
         since: float | None = None
         pause_s = 0.1
         while True:
             fence()
             try:
-                self._server.insert_avro(table, data, token)
+                attempt()
             except ClickHouseAwayError as error:
                 now = self._clock()
                 since = now if since is None else since
@@ -182,7 +207,7 @@ class PatientInserts:
                     raise
                 pause_s = min(5.0, pause_s * 2)
             else:
-                return
+                return since is None
 
 
 def wait_until_up(server: ClickHouse, wait_s: float, sleep: Callable[[float], bool | None] = time.sleep) -> None:

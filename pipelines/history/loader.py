@@ -9,6 +9,7 @@ import msgspec
 
 from pipelines.history import container
 from pipelines.history.plan import Buffer, Mark, Partition, done, planned, token
+from schemas import clean
 
 FENCE_AGE_S: Final = 5.0
 """An insert starts at most this long after the group last confirmed that its partition is ours."""
@@ -54,8 +55,15 @@ class Log(Protocol):
 class Inserts(Protocol):
     """What the loader needs of ClickHouse."""
 
-    def insert(self, table: str, data: bytes, token: str, fence: Callable[[], None]) -> None:
-        """Insert rows once per token; `fence` is called before each attempt and raises when the rows are no longer ours."""
+    def insert(self, table: str, data: bytes, token: str, fence: Callable[[], None]) -> bool:
+        """Insert rows once per token; `fence` is called before each attempt and raises when the rows are no longer ours.
+
+        Returns:
+            Whether the first attempt was answered: if not, nobody knows what became of it.
+        """
+
+    def mend(self, table: str, subject: clean.Subject, messages: list[bytes], fence: Callable[[], None]) -> int:
+        """Make sure that the rows of an insert in doubt are there; the number of those that were not."""
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -88,6 +96,7 @@ class Loader:
         self._clock = clock
         self._buffers: dict[Partition, Buffer] = {}
         self._inserted: dict[Partition, Mark] = {}
+        self._doubtful: set[Partition] = set()
         self._proved_s = 0.0
 
     @property
@@ -104,12 +113,15 @@ class Loader:
         """Partitions become ours; reading starts at their marks' offsets."""
         for partition, mark in marks.items():
             self._buffers[partition] = Buffer(mark)
+            if mark.plan is not None:
+                self._doubtful.add(partition)
 
     def revoke(self, partitions: Iterable[Partition]) -> None:
         """Partitions are no longer ours: forget what was read of them."""
         for partition in partitions:
             self._buffers.pop(partition, None)
             self._inserted.pop(partition, None)
+            self._doubtful.discard(partition)
 
     def turn(self, timeout_s: float) -> int:
         """Read once, and insert the ranges that are due.
@@ -159,9 +171,15 @@ class Loader:
 
     def _insert(self, partition: Partition, buffer: Buffer) -> int:
         rows, plan = buffer.rows(), buffer.range()
+        doubtful = partition in self._doubtful
+        self._doubtful.add(partition)  # until the insert has ended well, whatever ends it
+        table, fence = self._tables[partition.topic], partial(self._prove, {partition: planned(plan)})
         for subject, data in container.files_of(rows).items():
             name = token(partition, self._log.topic_id(partition.topic), plan, subject)
-            self._inserts.insert(self._tables[partition.topic], data, name, partial(self._prove, {partition: planned(plan)}))
+            answered = self._inserts.insert(table, data, name, fence)
+            if doubtful or not answered:
+                self._inserts.mend(table, subject, [row for row in rows if clean.subject_of(row) == subject], fence)
+        self._doubtful.discard(partition)
         buffer.clear(self._clock())
         self._inserted[partition] = done(plan.end)
         return len(rows)

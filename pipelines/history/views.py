@@ -81,9 +81,8 @@ SELECT tenant, node, JSONExtractString(properties, 'order_id') AS order_id,
   argMaxIf(channel, (event_time, message_id), name != 'Order Cancelled') AS channel,
   argMaxIf(properties, (event_time, message_id), name != 'Order Cancelled') AS last_properties,
   JSONExtract(last_properties, 'products', '{_LINE}') AS products,
-  if(JSONHas(last_properties, 'total'), JSONExtractFloat(last_properties, 'total'),
-    arraySum(line -> line.2 * line.3, products)) AS raw_total,
-  floor(raw_total * {scale} + 0.5) / {scale} AS total,
+  ifNull(floor(JSONExtract(last_properties, 'total', 'Nullable(Float64)') * {scale} + 0.5),
+    arraySum(line -> floor(line.2 * line.3 * {scale} + 0.5), products)) / {scale} AS total,
   length(products) AS lines, arraySum(products.quantity) AS units, countIf(name != 'Order Cancelled') AS versions, max(late) AS late
 FROM events WHERE name IN ('Order Completed', 'Order Updated', 'Order Cancelled') AND JSONHas(properties, 'order_id')
 GROUP BY tenant, node, order_id
@@ -109,7 +108,8 @@ def views(definitions: Definitions, identity: Identity, tenants: dict[str, Tenan
         "rfm_segments",
         "SELECT tenant, rfm_segment AS segment, count() AS customers, "
         "round(count() / sum(count()) OVER (PARTITION BY tenant), 4) AS share, "
-        "round(avg(recency_days), 1) AS average_recency_days, round(avg(orders_365d), 2) AS average_orders_365d, "
+        "round(avg(dateDiff('second', last_order_at, (SELECT max(at) FROM profiles_newest))) / 86400, 1) AS average_recency_days, "
+        "round(avg(orders_365d), 2) AS average_orders_365d, "
         "round(avg(net_365d), 2) AS average_net_365d, round(sum(net_365d), 2) AS net_365d_total "
         "FROM customers GROUP BY tenant, rfm_segment ORDER BY tenant, customers DESC",
     )

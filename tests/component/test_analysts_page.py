@@ -63,6 +63,7 @@ def test_orders_follow_the_ledgers_rules(server: ClickHouse) -> None:
         return f"('shop', 'n', '{message}', '{name}', '2024-01-01 {at}', '2024-01-01 00:00:00', 'web', false, '{properties}')"
 
     line = '{"product_id":"p","quantity":2,"price":1.005}'
+    penny = '{"product_id":"p","quantity":1,"price":0.005}'
     rows = [
         event("1", "Order Completed", "10:00:00", f'{{"order_id":"a","products":[{line}]}}'),
         event("2", "Order Updated", "12:00:00", f'{{"order_id":"a","total":7,"products":[{line},{line}]}}'),
@@ -70,11 +71,13 @@ def test_orders_follow_the_ledgers_rules(server: ClickHouse) -> None:
         event("4", "Order Completed", "10:00:00", f'{{"order_id":"b","total":5,"products":[{line}]}}'),
         event("5", "Order Cancelled", "09:00:00", '{"order_id":"b"}'),
         event("6", "Order Completed", "10:00:00", f'{{"order_id":"c","products":[{line}]}}'),
+        event("7", "Order Completed", "10:00:00", f'{{"order_id":"d","total":null,"products":[{penny},{penny}]}}'),
     ]
     columns = "tenant, node, message_id, name, event_time, log_time, channel, late, properties"
     server.command(f"INSERT INTO events ({columns}) VALUES {', '.join(rows)}")
     query = "SELECT order_id, toString(ordered_at) AS ordered_at, total, lines, units FROM orders WHERE tenant = 'shop' ORDER BY order_id"
-    first, second = server.rows(query)
+    first, second, third = server.rows(query)
     assert first == {"order_id": "a", "ordered_at": "2024-01-01 10:00:00.000", "total": 7, "lines": 2, "units": 4}
     assert (second["order_id"], second["total"]) == ("c", 2.01)
-    assert len(server.rows("SELECT * FROM order_lines WHERE tenant = 'shop'")) == 3
+    assert (third["order_id"], third["total"]) == ("d", 0.02), "each line is rounded by itself; a total of null is none"
+    assert len(server.rows("SELECT * FROM order_lines WHERE tenant = 'shop'")) == 5

@@ -1,6 +1,7 @@
 """Job `history` on real servers: killed, frozen, and without ClickHouse, it still makes one row of each record."""
 
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,14 +16,17 @@ import pytest
 
 from cli.audit.history import rollups
 from config import loader
+from pipelines.history import container
+from pipelines.history.schema import ensure_schema
 from pipelines.history.tables import TABLES
 from schemas import clean
-from sinks.clickhouse import ClickHouse
+from sinks.clickhouse import ClickHouse, PatientInserts, wait_until_up
 from stack.settings import PROJECT
 from tests.component.pipeline_double import PipelineDouble
 from tests.stacks import Stack, eventually, kill_nine, read_all
 
 FLOW_S = 30.0
+FIRST_MS, SECOND_MS, SECOND_MONTH = 1_262_304_000_000, 1_265_000_000_000, "201002"
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +117,49 @@ def test_each_record_becomes_one_row_while_loader_and_clickhouse_are_killed(own:
     assert loader_kills
     assert_all_there(server)
     assert running.stop() == 0, log.read_text()[-2000:]
+
+
+@pytest.mark.timeout(300)
+def test_rows_that_a_killed_server_lost_although_it_knows_their_token_are_found_missing(own: Stack) -> None:
+    """The moment between noting the token and taking the part in, made long: the part is removed while the server is down."""
+    address = loader.platform()
+    server, root = ClickHouse(address.clickhouse), ClickHouse(address.clickhouse, database="")
+    ensure_schema(server, root, loader.definitions(), loader.identity(), address.tenants)
+    inserts = PatientInserts(server)
+    first, second = (event_messages(number, 500) for number in (0, 500))
+    for name, messages in (("kept", first), ("lost", second)):
+        assert inserts.insert("events", container.files_of(messages)["event"], name, lambda: None)
+    count = "SELECT count() AS rows FROM events WHERE source = 'mended'"
+    assert server.rows(count) == [{"rows": 1000}]
+    newest = "SELECT path FROM system.parts WHERE table IN ('events', 'events_by_minute') AND active ORDER BY modification_time, name"
+    parts = [Path(row["path"]) for row in server.rows(newest) if f"/{SECOND_MONTH}_" in row["path"]]
+    assert parts
+    own.down()
+    for part in parts:
+        shutil.rmtree(part)
+    own.up("kafka", "redis", "clickhouse")
+    wait_until_up(root, 60)
+    lost = 1000 - int(server.rows(count)[0]["rows"])
+    assert lost
+    inserts.insert("events", container.files_of(second)["event"], "lost", lambda: None)
+    assert server.rows(count) == [{"rows": 1000 - lost}], "the server takes it for a duplicate"
+    assert inserts.mend("events", "event", second, lambda: None) == lost
+    assert inserts.mend("events", "event", second, lambda: None) == 0
+    assert server.rows(count) == [{"rows": 1000}]
+    assert not [check for check in rollups(server) if check.differences]
+    server.command("ALTER TABLE events DELETE WHERE source = 'mended'", {"mutations_sync": "2"})
+    server.command("ALTER TABLE events_by_minute DELETE WHERE source = 'mended'", {"mutations_sync": "2"})
+
+
+def event_messages(start: int, count: int) -> list[bytes]:
+    """Events of a source of their own; each 500 in a month of their own."""
+    at = FIRST_MS if start == 0 else SECOND_MS
+    plain = {"tenant": "demo", "node": "n", "profile_id": "p", "type": "track", "name": "A", "channel": "web", "late": False}
+    rest = {"properties": "{}", "traits": "{}", "context": "{}", "identifiers": ["n"], "source": "mended", "partition": 0}
+    return [
+        clean.encode("event", plain | rest | {"seq": n, "message_id": str(n), "event_time": at, "offset": n, "log_time": at + n * 1000})
+        for n in range(start, start + count)
+    ]
 
 
 @pytest.mark.timeout(120)
