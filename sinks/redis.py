@@ -1,8 +1,7 @@
 """Profiles into Redis: an Arrow UDF, so that a batch is written within one call and before the checkpoint barrier passes.
 
 The UDF runs in a Python process of its own beside the TaskManager (Flink runs Pandas UDFs so in every execution mode), which keeps the
-writes off the
-profile operator's interpreter lock.
+writes off the profile operator's interpreter lock.
 """
 
 from typing import Any

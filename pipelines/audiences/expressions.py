@@ -1,8 +1,7 @@
 """The rule language: a small, whitelisted expression over profile fields, compiled to Python and explained in words.
 
 Grammar (a subset of Python's, read with its parser and never evaluated as user text): `and or not`, comparisons, `+ - * /`, numbers,
-quoted strings,
-`true false`, field names. A comparison whose operand is null, or divides by zero, does not hold.
+quoted strings, `true false`, field names. A comparison whose operand is null, or divides by zero, does not hold.
 """
 
 import ast

@@ -1,7 +1,7 @@
 """A node's fragment: everything one identifier has done, folded into a small state. Pure: stores and time come in as arguments.
 
-The node owns this state for ever, whichever profile it belongs to; it tells its profile absolute values, so repeating or merging is
-harmless.
+The node owns this state for ever, whichever profile it belongs to; it tells its profile absolute values, so repeating or merging
+is harmless.
 """
 
 from typing import Final

@@ -1,9 +1,8 @@
 """A series of timed entries with rolling windows: shared cumulative checkpoints, exact where it matters and bounded for ever.
 
 The state is a row of checkpoints `(time, running count, running amount)`. A window's value is the total minus the running value at its
-older end. The
-newest entries are all kept; older ones are thinned to the last of each tile. The meaning, tile rule included, is written in
-docs/features.md ("Windows").
+older end. The newest entries are all kept; older ones are thinned to the last of each tile. The meaning, tile rule included, is written
+in docs/features.md ("Windows").
 """
 
 from array import array

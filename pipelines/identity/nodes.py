@@ -1,8 +1,7 @@
 """Node keys: who an event belongs to.
 
 A node is `(tenant, namespace, value)`, written `tenant|namespace|value`. Values are normalised, placeholders refused, and values of
-namespaces
-marked `pii` replaced by an HMAC, so that a key never shows an e-mail address or a phone number.
+namespaces marked `pii` replaced by an HMAC, so that a key never shows an e-mail address or a phone number.
 """
 
 import hashlib

@@ -1,10 +1,8 @@
 """Exact dedupe of one node: message ids of at least seven days, with a fingerprint of the body.
 
 The newest ids stand in the node's head, in chunks that are packed once and copied as they are on each write. When there are many, the
-oldest chunk
-moves to a mapping with one entry an id, so that a busy node costs a point read an event and no growing blob. Days of the log's clock
-decide when an id
-is forgotten.
+oldest chunk moves to a mapping with one entry an id, so that a busy node costs a point read an event and no growing blob. Days of the
+log's clock decide when an id is forgotten.
 """
 
 import struct
