@@ -27,7 +27,9 @@ def ticker() -> Service:
 
 def process_job(name: str, job: jobs.Job) -> Service:
     """A job that is a plain process."""
-    return Service(name=name, command=[sys.executable, "-m", job.module], needs=job.needs, probe=lambda: True, stop_within_s=30.0)
+    return Service(
+        name=name, command=[sys.executable, "-m", job.module], needs=job.needs, runs_our_code=True, probe=lambda: True, stop_within_s=30.0
+    )
 
 
 def flink_jobs() -> dict[str, jobs.Job]:

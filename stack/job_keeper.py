@@ -232,17 +232,13 @@ class JobKeeper:
             return child.returncode
 
     def _has_current_code(self) -> bool:
-        """Whether the TaskManagers imported the code as it is now; if not they are started anew, and the submission waits."""
+        """Whether TaskManagers and other jobs run the code and read the definitions as they are now; if not they are started anew first."""
         now = source.fingerprint()
-        stale = [
-            (peer, record)
-            for name, peer in self._peers.items()
-            if name.startswith("taskmanager") and (record := peer.record) and record.code != now
-        ]
+        stale = [(peer, record) for peer in self._peers.values() if (record := peer.record) and record.code not in ("", now)]
         for peer, record in stale:
             peer.renew(record.identity, "the code has changed")
         if stale:
-            self._show("waiting", "for TaskManagers with the current code")
+            self._show("waiting", "for processes with the current code")
         return not stale
 
     def _has_slots(self, parallelism: int) -> bool:

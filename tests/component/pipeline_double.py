@@ -51,7 +51,9 @@ class PipelineDouble:
                 landed.append((message.partition() or 0, message.offset() or 0))
 
         for number in range(records):
-            self.raw.produce(topic, TICK if number % 10 == 0 else orjson.dumps({"number": number}), on_delivery=note)
+            # Named, not left to the client: that one sends whole batches to one partition.
+            value = TICK if number % 10 == 0 else orjson.dumps({"number": number})
+            self.raw.produce(topic, value, partition=number // 3 % 2, on_delivery=note)
         self.raw.flush(30)
         self.clean.begin_transaction()
         patches = [patch for position in landed for patch in self._come_out(topic, *position)]

@@ -10,6 +10,7 @@ from config import loader
 from demo.dataset import DAY_MS
 from demo.messages import Message, message
 from demo.stream import Slice
+from sinks.clickhouse import ClickHouse
 from tests.oracle.compare import differences
 from tests.system import shop
 from tests.system.outcome import changes, check_profiles, newest
@@ -71,6 +72,9 @@ def test_a_savepoint_carries_the_job_to_another_configuration(platform: Running)
     assert any(change["fields"][f"orders_{WINDOW}"] for change in from_topic)
     checked = sum(check_profiles(platform, prefix) for prefix in NODES[:2])
     platform.verify()
+    columns = "SELECT name FROM system.columns WHERE database = 'cdp' AND table = 'profiles'"
+    shown = {row["name"] for row in ClickHouse(loader.platform().clickhouse).rows(columns)}
+    assert shown >= NEW_FIELDS, "job `history` was started anew and made its views for the new definitions"
     say(f"{checked:,} who came back equal the oracle's by the new configuration, {len(arrived):,} events came by the new topic")
 
 
