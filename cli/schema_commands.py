@@ -41,7 +41,7 @@ def show(
     from rich.markdown import Markdown
 
     from cli.live import plain_console
-    from schemas import contracts
+    from schemas import contract_pages, contracts
 
     known = contracts.load()
     if event not in known:
@@ -50,9 +50,9 @@ def show(
             f"there is no event `{event}`" + (f"; did you mean `{near[0]}`?" if near else "; see `cdp schema list`")
         )
     if as_json:
-        print(json.dumps(contracts.json_schema(known[event]), indent=2))
+        print(json.dumps(contract_pages.json_schema(known[event]), indent=2))
     else:
-        plain_console().print(Markdown(contracts.page({event: known[event]}, title="")))
+        plain_console().print(Markdown(contract_pages.page({event: known[event]}, title="")))
 
 
 @schema_app.command()
@@ -60,11 +60,11 @@ def docs(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit code 1 when the page is not up to date.")] = False,
 ) -> None:
     """Write `docs/events.md` from the contracts."""
-    from schemas import contracts
+    from schemas import contract_pages, contracts
     from stack.settings import PROJECT
 
     target = PROJECT / "docs" / "events.md"
-    page = contracts.page(contracts.load())
+    page = contract_pages.page(contracts.load())
     if target.exists() and target.read_text() == page:
         print(f"{target.relative_to(PROJECT)} is up to date")
         return
@@ -89,10 +89,10 @@ def check_changes(
 
     from cli.contract_history import earlier
     from cli.live import plain_console
-    from schemas import contracts
+    from schemas import contract_changes, contracts
 
     old, new = earlier(against), contracts.load()
-    found = contracts.changes(old, new)
+    found = contract_changes.changes(old, new)
     if not found:
         print(f"{len(new)} contracts, as at {against}")
         return
@@ -102,7 +102,7 @@ def check_changes(
     for change in found:
         table.add_row(change.event, change.field, "[red]breaks[/]" if change.breaking else "fits", change.what)
     plain_console().print(table)
-    wrong = contracts.unannounced(old, new)
+    wrong = contract_changes.unannounced(old, new)
     for name, needed in wrong.items():
         print(f"{name}: version {new[name].version} does not announce this; it has to be {needed} or higher")
     if wrong:

@@ -181,13 +181,14 @@ class PatientInserts:
             ClickHouseAwayError: see `insert`.
             ClickHouseRefusedError: see `insert`.
         """
-        found = [0]
+        found = 0
 
         def attempt() -> None:
-            found[0] += mend(self._server, table, subject, messages, fence)
+            nonlocal found
+            found += mend(self._server, table, subject, messages, fence)
 
         self._patiently(table, fence, attempt)
-        return found[0]
+        return found
 
     def _patiently(self, table: str, fence: Callable[[], None], attempt: Callable[[], None]) -> bool:
         """Attempt until the server answers; whether it did at once."""

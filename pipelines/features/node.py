@@ -65,7 +65,7 @@ class Live:
         summary: of the ledger.
         linked: node keys whose link to this one has been reported.
         dirty: names of series that differ from the packed ones; with `orders` the summary does.
-        ids: message ids seen, indexed.
+        ids: message ids seen.
         phase: tile phase, ms.
         values: values as last sent to the profile.
         due: series -> the earliest moment at which one of its values may change by time alone.

@@ -70,7 +70,7 @@ def mend(
     records = [clean.decode(message) for message in messages]
     keys = [tuple(record[column] for column in _KEYS[subject]) for record in records]
     times = [record[table.month_of] for record in records]
-    span = f"{table.month_of} BETWEEN fromUnixTimestamp64Milli({min(times)}) AND fromUnixTimestamp64Milli({max(times)})"
+    span = _span(table.month_of, min(times), max(times))
     lost = _lasting(lambda: set(keys) - _present(server, table, subject, records, span), sleep)
     if lost:
         _log.warning("%d rows of an interrupted insert into %s are missing: inserting them again", len(lost), name)
@@ -81,6 +81,10 @@ def mend(
         if rollup.source == name:
             _mend_rollup(server, rollup, table.month_of, min(times), max(times), fence, sleep)
     return len(lost)
+
+
+def _span(time_column: str, first_ms: int, last_ms: int) -> str:
+    return f"{time_column} BETWEEN fromUnixTimestamp64Milli({first_ms}) AND fromUnixTimestamp64Milli({last_ms})"
 
 
 def _present(server: Server, table: Table, subject: clean.Subject, records: Sequence[Mapping[str, Any]], span: str) -> set[Key]:
@@ -109,8 +113,9 @@ def _mend_rollup(
 ) -> None:
     if not rollup.group_by:  # rows replace each other by key: once more does no harm
         fence()
-        span = f"{time_column} BETWEEN fromUnixTimestamp64Milli({first_ms}) AND fromUnixTimestamp64Milli({last_ms})"
-        server.command(f"INSERT INTO {rollup.name} SELECT {rollup.select} FROM {rollup.source} WHERE {span}")
+        server.command(
+            f"INSERT INTO {rollup.name} SELECT {rollup.select} FROM {rollup.source} WHERE {_span(time_column, first_ms, last_ms)}"
+        )
         return
     group, measure = rollup.group_by, rollup.select.rsplit(" AS ", 1)[1]
     minutes = f"BETWEEN toStartOfMinute(toDateTime({first_ms // 1000}, 'UTC')) AND toDateTime({last_ms // 1000}, 'UTC')"

@@ -13,7 +13,9 @@ from pipelines.identity.nodes import Nodes
 from pipelines.ingest import envelope as shape
 from pipelines.ingest.personal import Masker
 from pipelines.wire import CancelFacts, Event, Facts, OrderFacts, RefundFacts, Rejected
-from schemas import codes, contracts
+from schemas import codes
+from schemas.contracts import MAX_AMOUNT
+from schemas.validators import Validator, Violation, shape_violation, validators
 
 TICK: Final = b'{"type":"tick"}'
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -57,7 +59,7 @@ class Decoder:
         self._limits = platform.limits
         self._nodes = nodes
         self._masker = masker
-        self._contracts = contracts.validators()
+        self._contracts = validators()
 
     def decode(self, value: bytes | None, source: str, partition: int, offset: int, log_time: int) -> Event | Rejected | None:
         """Decode one raw record.
@@ -80,7 +82,8 @@ class Decoder:
         except _Invalid as found:
             code, field, rule = found.code, found.field, found.rule
         except msgspec.ValidationError as error:
-            code, field, rule = _violation(str(error), seen.get("part", "$"))
+            wrong = shape_violation(error)
+            code, field, rule = wrong.code, seen.get("part", "$") + wrong.path, wrong.rule
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             code, field, rule = codes.PAYLOAD_FORMAT, "$", f"valid JSON in UTF-8: {error}"
         except RecursionError:
@@ -171,11 +174,11 @@ class Decoder:
             raise _Invalid(codes.TIMESTAMP_OUT_OF_RANGE, field, rule)
         return min(moment, log_time)
 
-    def _checked(self, validator: contracts.Validator, properties: dict[str, Any], tenant: str) -> Facts | None:
+    def _checked(self, validator: Validator, properties: dict[str, Any], tenant: str) -> Facts | None:
         """Check the properties of an event by its contract; what the ledger has to know of it."""
         try:
             typed = validator.check(properties, self._platform.tenants[tenant].currency)
-        except contracts.Violation as found:
+        except Violation as found:
             raise _Invalid(found.code, "$.properties" + found.path, found.rule) from None
         feeds = validator.contract.feeds
         if not feeds:
@@ -193,8 +196,8 @@ class Decoder:
         if order.total is not None:
             return _minor(order.total, units)
         added = sum(_minor(line.price * line.quantity, units) for line in order.products)
-        if added > contracts.MAX_AMOUNT * units:
-            raise _Invalid(codes.QUALITY_RULE, "$.properties.products", f"lines that add up to at most {contracts.MAX_AMOUNT:g}")
+        if added > MAX_AMOUNT * units:
+            raise _Invalid(codes.QUALITY_RULE, "$.properties.products", f"lines that add up to at most {MAX_AMOUNT:g}")
         return added
 
 
@@ -267,13 +270,3 @@ def _has_nul(value: Any) -> bool:
     if isinstance(value, dict):
         return any(_has_nul(inner) for pair in value.items() for inner in pair)
     return isinstance(value, list) and any(_has_nul(inner) for inner in value)
-
-
-def _violation(message: str, part: str) -> tuple[str, str, str]:
-    """Code, path and rule out of a msgspec message such as "Expected `str`, got `int` - at `$.messageId`"."""
-    rule, _, at = message.partition(" - at ")
-    path = part + at.strip("`")[1:] if at else part
-    missing = "missing required field `"
-    if missing in rule:
-        path += "." + rule[rule.index(missing) + len(missing) :].rstrip("`")
-    return codes.SCHEMA_VIOLATION, path, rule

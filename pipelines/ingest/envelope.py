@@ -1,13 +1,12 @@
 """The shape of the envelope as msgspec structs: what is declared here is checked while the JSON is parsed, once."""
 
 import datetime as dt
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
 
-from schemas.contracts import MAX_NAME
+from schemas.validators import Name
 
-Name = Annotated[str, msgspec.Meta(max_length=MAX_NAME)]
 CallType = Literal["track", "page", "screen", "identify", "group", "alias"]
 CHANNELS = frozenset({"web", "mobile_app", "mini_program", "store", "call_centre", "community", "email"})
 

@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 
 from config import loader
-from schemas import codes, contracts
+from schemas import codes, contract_changes, contract_pages, contracts, validators
 
 DOCS = Path(__file__).parents[3] / "docs" / "events.md"
 LINE = {"product_id": "p", "quantity": 2, "price": 1.5}
@@ -15,7 +15,7 @@ LEAD = {"lead_id": "l"}
 
 
 def check(event: str, **properties: Any) -> Any:
-    return contracts.validators()[event].check(properties, "GBP")
+    return validators.validators()[event].check(properties, "GBP")
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def check(event: str, **properties: Any) -> Any:
     ],
 )
 def test_what_is_wrong_is_named(event: str, properties: dict[str, Any], code: str, path: str) -> None:
-    with pytest.raises(contracts.Violation) as found:
+    with pytest.raises(validators.Violation) as found:
         check(event, **properties)
     assert (found.value.code, found.value.path) == (code, path)
     assert found.value.rule
@@ -76,7 +76,7 @@ def test_the_features_count_events_that_there_are() -> None:
 
 
 def test_the_page_is_the_one_made_from_the_contracts() -> None:
-    assert DOCS.read_text() == contracts.page(contracts.load()), "run `cdp schema docs`"
+    assert DOCS.read_text() == contract_pages.page(contracts.load()), "run `cdp schema docs`"
 
 
 def _written(folder: Path, text: str) -> dict[str, contracts.Contract]:
@@ -111,7 +111,7 @@ events:
 )
 def test_a_change_tells_whether_it_breaks_who_sends_by_the_old_version(tmp_path: Path, after: str, breaking: bool, what: str) -> None:
     old = _written(tmp_path, BEFORE)
-    assert [(change.breaking, change.what) for change in contracts.changes(old, _written(tmp_path, after))] == [(breaking, what)]
+    assert [(change.breaking, change.what) for change in contract_changes.changes(old, _written(tmp_path, after))] == [(breaking, what)]
 
 
 @pytest.mark.parametrize(
@@ -133,26 +133,26 @@ def test_a_contract_that_cannot_be_meant_is_refused(tmp_path: Path, text: str, w
 def test_a_version_has_to_say_what_was_done(tmp_path: Path) -> None:
     old = _written(tmp_path, BEFORE)
     narrowed, widened = BEFORE.replace("max: 5", "max: 4"), BEFORE.replace("max: 5", "max: 6")
-    assert contracts.unannounced(old, _written(tmp_path, narrowed)) == {"A": "2-0-0"}
-    assert contracts.unannounced(old, _written(tmp_path, narrowed.replace("A:", 'A:\n    version: "1-1-0"'))) == {"A": "2-0-0"}
-    assert contracts.unannounced(old, _written(tmp_path, narrowed.replace("A:", 'A:\n    version: "2-0-0"'))) == {}
-    assert contracts.unannounced(old, _written(tmp_path, widened)) == {"A": "1-0-1"}
+    assert contract_changes.unannounced(old, _written(tmp_path, narrowed)) == {"A": "2-0-0"}
+    assert contract_changes.unannounced(old, _written(tmp_path, narrowed.replace("A:", 'A:\n    version: "1-1-0"'))) == {"A": "2-0-0"}
+    assert contract_changes.unannounced(old, _written(tmp_path, narrowed.replace("A:", 'A:\n    version: "2-0-0"'))) == {}
+    assert contract_changes.unannounced(old, _written(tmp_path, widened)) == {"A": "1-0-1"}
 
 
 @pytest.mark.parametrize("name", list(contracts.load()))
 def test_json_schemas_accept_what_the_validators_accept(name: str) -> None:
     contract = contracts.load()[name]
-    schema = contracts.json_schema(contract)
+    schema = contract_pages.json_schema(contract)
     jsonschema.Draft202012Validator.check_schema(schema)
     example = _example(contract.fields, contract.parts)
-    contracts.validators()[name].check(example, "GBP")
+    validators.validators()[name].check(example, "GBP")
     jsonschema.validate(example, schema)
     for label, field in contract.fields.items():
         if field.required:
             lacking = {other: value for other, value in example.items() if other != label}
             assert not jsonschema.Draft202012Validator(schema).is_valid(lacking)
-            with pytest.raises(contracts.Violation):
-                contracts.validators()[name].check(lacking, "GBP")
+            with pytest.raises(validators.Violation):
+                validators.validators()[name].check(lacking, "GBP")
 
 
 def _example(fields: dict[str, contracts.Field], parts: dict[str, dict[str, contracts.Field]]) -> dict[str, Any]:
