@@ -1,12 +1,15 @@
 """Read and check `config/*.yaml`. The only place that knows the files' names and the environment variables that override them."""
 
+import datetime as dt
 import os
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 import yaml
+
+from schemas.plans import Plan
 
 DAY_S = 86_400
 
@@ -16,10 +19,15 @@ class ConfigError(ValueError):
 
 
 class Tenant(msgspec.Struct, frozen=True):
-    """Currency of a tenant: amounts are stored as integers of `10 ** -minor_units`."""
+    """A tenant: its currency (amounts are integers of `10 ** -minor_units`) and its tracking plan, empty for none."""
 
     currency: str
     minor_units: int = 2
+    plan: str = ""
+
+
+Rates = dict[str, dict[dt.date, float]]
+"""Currency -> day from which a rate holds -> what one unit is worth in the tenant's currency."""
 
 
 class Kafka(msgspec.Struct, frozen=True):
@@ -188,6 +196,34 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     says: str = ""
 
 
+class TrafficRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A rule of `traffic.yaml`: what is caught is flagged by the rule's name.
+
+    Two forms: a repetition (`same` and `within_ms`) or a burst (`more_than` and `within_s`).
+
+    Attributes:
+        name: flag.
+        says: what it is about.
+        events: names it watches.
+        types: call types it watches.
+        same: properties that make two events of one name the same act.
+        within_ms: how close to the one before, by event time, a repetition is.
+        more_than: events of one node in a stretch of `within_s` that still count.
+        within_s: length of the stretches, seconds; they begin at multiples of it.
+        exclude: keep what is caught out of the features; it stays in history in any case.
+    """
+
+    name: str
+    says: str
+    events: list[str] = []
+    types: list[str] = []
+    same: list[str] = []
+    within_ms: Annotated[int, msgspec.Meta(ge=0)] = 0
+    more_than: Annotated[int, msgspec.Meta(ge=0)] = 0
+    within_s: Annotated[int, msgspec.Meta(ge=0)] = 0
+    exclude: bool = False
+
+
 class Definitions(msgspec.Struct, frozen=True):
     """Everything that says what a profile holds; travels with a job's submission."""
 
@@ -257,6 +293,21 @@ def topics() -> Topics:
 def identity() -> Identity:
     """`identity.yaml`."""
     return read("identity.yaml", Identity)
+
+
+def currencies() -> dict[str, Rates]:
+    """`currencies.yaml`: tenant -> rates."""
+    return read("currencies.yaml", dict[str, Rates])
+
+
+def plans() -> dict[str, Plan]:
+    """The tracking plans of `plans/*.yaml`, by file name without the ending."""
+    return {path.stem: read(f"plans/{path.name}", Plan) for path in sorted((folder() / "plans").glob("*.yaml"))}
+
+
+def traffic() -> list[TrafficRule]:
+    """`traffic.yaml`."""
+    return read("traffic.yaml", list[TrafficRule])
 
 
 def definitions() -> Definitions:

@@ -174,7 +174,7 @@ class PatientInserts:
         """
         return self._patiently(table, fence, lambda: self._server.insert_avro(table, data, token))
 
-    def mend(self, table: str, subject: clean.Subject, messages: list[bytes], fence: Callable[[], None]) -> int:
+    def mend(self, table: str, messages: list[bytes], fence: Callable[[], None]) -> int:
         """Make sure that the rows of an insert in doubt are there, see `pipelines.history.mend`.
 
         Raises:
@@ -185,7 +185,7 @@ class PatientInserts:
 
         def attempt() -> None:
             nonlocal found
-            found += mend(self._server, table, subject, messages, fence)
+            found += mend(self._server, table, messages, fence)
 
         self._patiently(table, fence, attempt)
         return found

@@ -88,9 +88,7 @@ def free_ports(count: int) -> int:
 
 def config_copy(folder: Path, jobs: dict[str, object] | None = None, **stack: dict[str, object]) -> Path:
     """A copy of `config/*.yaml` with other jobs, and other values in sections of `stack.yaml` (`flink={"task_managers": 1}`)."""
-    folder.mkdir(parents=True)
-    for file in (PROJECT / "config").glob("*.yaml"):
-        shutil.copy(file, folder)
+    shutil.copytree(PROJECT / "config", folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
     if jobs is not None:
         (folder / "jobs.yaml").write_text(yaml.safe_dump(jobs))
     file = folder / "stack.yaml"

@@ -7,6 +7,7 @@ import pytest
 
 from config import loader
 from pipelines.identity.nodes import Nodes
+from pipelines.ingest.checks import Rules
 from pipelines.ingest.decode import Decoder
 from pipelines.ingest.personal import Masker
 from pipelines.wire import Event, OrderFacts, Rejected
@@ -17,7 +18,7 @@ NOW = 1_700_000_000_000
 @pytest.fixture(scope="module")
 def decoder() -> Decoder:
     nodes = Nodes(loader.identity(), b"k" * 32)
-    return Decoder(loader.platform(), nodes, Masker(loader.identity(), nodes))
+    return Decoder(loader.platform(), nodes, Masker(loader.identity(), nodes), Rules.configured())
 
 
 def body(**changes: Any) -> bytes:
@@ -58,7 +59,7 @@ REJECTIONS = [
     (body(timestamp="1999-12-31T23:59:59Z"), "timestamp_out_of_range", "$.timestamp"),
     (order(quantity=-1), "quality_rule", "$.properties.products[0].quantity"),
     (order(price=-0.01), "quality_rule", "$.properties.products[0].price"),
-    (body(properties={"product_id": "p", "currency": "EUR"}), "quality_rule", "$.properties.currency"),
+    (body(properties={"product_id": "p", "currency": "CHF"}), "quality_rule", "$.properties.currency"),
 ]
 
 

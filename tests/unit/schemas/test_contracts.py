@@ -15,7 +15,7 @@ LEAD = {"lead_id": "l"}
 
 
 def check(event: str, **properties: Any) -> Any:
-    return validators.validators()[event].check(properties, "GBP")
+    return validators.validators()[event].check(properties, ["GBP"])
 
 
 @pytest.mark.parametrize(
@@ -145,14 +145,14 @@ def test_json_schemas_accept_what_the_validators_accept(name: str) -> None:
     schema = contract_pages.json_schema(contract)
     jsonschema.Draft202012Validator.check_schema(schema)
     example = _example(contract.fields, contract.parts)
-    validators.validators()[name].check(example, "GBP")
+    validators.validators()[name].check(example, ["GBP"])
     jsonschema.validate(example, schema)
     for label, field in contract.fields.items():
         if field.required:
             lacking = {other: value for other, value in example.items() if other != label}
             assert not jsonschema.Draft202012Validator(schema).is_valid(lacking)
             with pytest.raises(validators.Violation):
-                validators.validators()[name].check(lacking, "GBP")
+                validators.validators()[name].check(lacking, ["GBP"])
 
 
 def _example(fields: dict[str, contracts.Field], parts: dict[str, dict[str, contracts.Field]]) -> dict[str, Any]:
