@@ -19,8 +19,8 @@ from pipelines.identity.nodes import Nodes
 from pipelines.ingest.checks import Rules
 from pipelines.ingest.decode import Decoder
 from pipelines.ingest.personal import Masker
-from pipelines.ingest.traffic import Traffic
 from pipelines.ingest.records import duplicate_record, event_record, link_record
+from pipelines.ingest.traffic import Traffic
 from pipelines.wire import Event, NodeInput, ProfileInput, Rejected, Update
 from profile_store import patch
 from schemas import clean

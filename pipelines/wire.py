@@ -32,8 +32,8 @@ Facts = OrderFacts | RefundFacts | CancelFacts
 class Event(msgspec.Struct, array_like=True, tag_field="_", tag="e"):
     """A decoded, validated, normalised event on its way to its node.
 
-    Times in ms; JSON parts as text; `original` is the raw record, needed when the node has to reject it. `origin`, `flags`: see the Avro
-    record `event`. `business_key` and `business_content` tell an event that happens once, `target` what it acts upon (0 and empty: nothing).
+    Times in ms; JSON parts as text; `original` is the raw record, needed when the node has to reject it. `origin`, `flags`: as in the Avro
+    record `event`. `business_key` and `business_content` tell an event that happens once, `target` what it acts upon (0, empty: nothing).
     """
 
     node: str

@@ -12,7 +12,6 @@ import urllib3
 
 from config.loader import ClickHouse as Address
 from pipelines.history.mend import mend
-from schemas import clean
 
 CONNECT_TIMEOUT_S: Final = 5.0
 ANSWER_TIMEOUT_S: Final = 300.0

@@ -1,7 +1,7 @@
-"""What is checked of a tracked event's properties, and what the node is told of them: contract, tracking plan, currency, totals, business key."""
+"""What is checked of a tracked event's properties (contract, plan, currency, totals), and what its node is told of them."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from config import loader
@@ -32,7 +32,7 @@ class Rules(NamedTuple):
     plans: Mapping[str, Plan] = {}
     plan_of_source: Mapping[str, str] = {}
     currencies: Mapping[str, Rates] = {}
-    traffic: list[TrafficRule] = []
+    traffic: Sequence[TrafficRule] = ()
 
     @classmethod
     def configured(cls) -> "Rules":
@@ -115,11 +115,12 @@ class Checks:
         if validator is None:
             return Checked(properties, flags=flags, target=self._targets.of(name, properties))
         contract, exchange = validator.contract, self._exchange[tenant]
-        typed = _check(validator, properties, exchange.accepted)
+        typed = _of_properties(lambda: validator.check(properties, exchange.accepted))
         currency = getattr(typed, "currency", None)
         if currency is not None and currency != exchange.currency:
-            properties = _of_properties(lambda: exchange.convert(properties, contract, at))
-            typed = _check(validator, properties, exchange.accepted)
+            came, convert = properties, exchange.convert
+            properties = _of_properties(lambda: convert(came, contract, at))
+            typed = _of_properties(lambda: validator.check(properties, exchange.accepted))
         if contract.adds_up is not None and not _adds_up(typed, contract.adds_up, self._units[tenant]):
             if plan is not None and plan.rejects_totals:
                 rule = f"the sum of `{contract.adds_up.lines}` with what is added and taken off"
@@ -142,16 +143,10 @@ class Checks:
         return OrderFacts(typed.order_id, total, lines)
 
 
-def _of_properties(action: Any) -> Any:
+def _of_properties(action: Callable[[], Any]) -> Any:
+    """Do what speaks of properties by their own paths."""
     try:
         return action()
-    except Violation as found:
-        raise Violation(found.code, ".properties" + found.path, found.rule) from None
-
-
-def _check(validator: Validator, properties: dict[str, Any], currencies: tuple[str, ...]) -> Any:
-    try:
-        return validator.check(properties, currencies)
     except Violation as found:
         raise Violation(found.code, ".properties" + found.path, found.rule) from None
 
@@ -188,4 +183,4 @@ def _adds_up(typed: Any, sums: AddsUp, units: int) -> bool:
     expected = math.fsum(line.price * line.quantity for line in lines)
     expected += math.fsum(getattr(typed, label) or 0 for label in sums.plus) - math.fsum(getattr(typed, label) or 0 for label in sums.minus)
     pieces = math.fsum(line.quantity for line in lines)
-    return abs(total - expected) * units <= 0.5 * pieces + 1 + _ROUNDING
+    return bool(abs(total - expected) * units <= 0.5 * pieces + 1 + _ROUNDING)

@@ -39,7 +39,9 @@ class Exchange:
         known = self._rates[currency]
         index = bisect.bisect_right(known, at, key=lambda entry: entry[0])
         if index == 0:
-            raise Violation(codes.QUALITY_RULE, ".currency", f"a currency with a rate on the event's day (config/currencies.yaml: {currency})")
+            raise Violation(
+                codes.QUALITY_RULE, ".currency", f"a currency with a rate on the event's day (config/currencies.yaml: {currency})"
+            )
         return known[index - 1][1]
 
     def convert(self, properties: Mapping[str, Any], contract: Contract, at: int) -> dict[str, Any]:

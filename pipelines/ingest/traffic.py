@@ -1,7 +1,7 @@
 """Events nobody meant and bursts no hand can make, recognised by the rules of `config/traffic.yaml`.
 
-Both kinds of rule look at event time, so a backlog that arrives at once is no burst. Of two clicks the one that comes second is the accidental
-one: what a rule catches depends on the order of arrival, and so do features from which a rule keeps events away
+Both kinds of rule look at event time, so a backlog that arrives at once is no burst. Of two clicks the one that comes second is the
+accidental one: what a rule catches depends on the order of arrival, and so do features from which a rule keeps events away
 (docs/decisions/0009-traffic-rules.md).
 """
 

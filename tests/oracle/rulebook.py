@@ -71,7 +71,10 @@ class Rulebook(NamedTuple):
         platform, identity, features = load("platform.yaml"), load("identity.yaml"), load("features.yaml")
         return cls(
             default_tenant=platform["default_tenant"],
-            money={name: Money(tenant["currency"], _rates(load("currencies.yaml").get(name, {}))) for name, tenant in platform["tenants"].items()},
+            money={
+                name: Money(tenant["currency"], _rates(load("currencies.yaml").get(name, {})))
+                for name, tenant in platform["tenants"].items()
+            },
             limits=platform["limits"],
             namespaces=identity["namespaces"],
             blocked=frozenset(str(value).lower() for value in identity["blocked_values"]),

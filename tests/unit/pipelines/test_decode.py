@@ -1,5 +1,6 @@
 """Each kind of bad record gets its code and the path of the field; nothing raises; harmless variants are accepted."""
 
+import datetime as dt
 import json
 from typing import Any
 
@@ -125,3 +126,38 @@ def test_amounts_are_minor_units_and_a_stated_total_wins(decoder: Decoder) -> No
     assert isinstance(stated, Event)
     assert added.facts == OrderFacts("o", 101, [("a", 3)])
     assert stated.facts == OrderFacts("o", 700, [("a", 3)])
+
+
+@pytest.mark.parametrize(
+    ("stamp", "zone", "utc"),
+    [
+        ("2023-07-01T12:00:00", None, "2023-07-01T12:00:00"),
+        ("2023-07-01T12:00:00", "Europe/London", "2023-07-01T11:00:00"),
+        ("2023-01-01T12:00:00", "Europe/London", "2023-01-01T12:00:00"),
+        ("2022-10-30T01:30:00", "Europe/London", "2022-10-30T00:30:00"),  # read twice that night: the first is meant
+        ("2023-03-26T01:30:00", "Europe/London", "2023-03-26T01:30:00"),  # never read that night: as if before the change
+        ("2023-07-01T12:00:00Z", "Europe/London", "2023-07-01T12:00:00"),
+        ("2023-07-01T12:00:00+08:00", "Mars/Base", "2023-07-01T04:00:00"),
+    ],
+)
+def test_a_stamp_without_zone_is_in_the_zone_of_its_context(decoder: Decoder, stamp: str, zone: str | None, utc: str) -> None:
+    found = decoder.decode(body(timestamp=stamp, context={"timezone": zone}), "t", 0, 1, NOW)
+    assert isinstance(found, Event)
+    assert found.event_time == dt.datetime.fromisoformat(utc + "+00:00").timestamp() * 1000
+
+
+def test_a_zone_that_is_needed_and_unknown_breaks_a_rule(decoder: Decoder) -> None:
+    found = decoder.decode(body(timestamp="2023-07-01T12:00:00", context={"timezone": "Mars/Base"}), "t", 0, 1, NOW)
+    assert isinstance(found, Rejected)
+    assert (found.code, found.field) == ("quality_rule", "$.context.timezone")
+
+
+def test_the_source_goes_with_events_and_rejections_alike(decoder: Decoder) -> None:
+    good, bad = (decoder.decode(body(context={"source": "web"}, userId=user), "t", 0, 1, NOW) for user in ("u", "null"))
+    assert isinstance(good, Event)
+    assert isinstance(bad, Rejected)
+    assert (good.origin, bad.origin) == ("web", "web")
+    for odd in (5, {"a": 1}, None, "x" * 257):
+        found = decoder.decode(body(context={"source": odd}), "t", 0, 1, NOW)
+        assert isinstance(found, Event)
+        assert found.origin == ""
