@@ -152,7 +152,8 @@ class Core:
         stores = self._stores.get(key) or self._begin(key)
         result = clock.run(f"node: apply {event.name}", self._node.apply, live, event, event.log_time - 1, stores)
         if not isinstance(result, node.Applied):
-            clock.run("node: avro duplicate", duplicate_record, event)
+            reason = result.reason if isinstance(result, node.Duplicate) else "id_conflict"
+            clock.run("node: avro duplicate", duplicate_record, event, reason)
             return None
         self.timers += clock.run("node: next timer", self._node.next_timer, live) is not None
         self.heads[key] = clock.run("node: dump", self._node.dump, live)

@@ -1,7 +1,7 @@
 """What is checked of a tracked event's properties (contract, plan, currency, totals), and what its node is told of them."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from config import loader
@@ -115,12 +115,11 @@ class Checks:
         if validator is None:
             return Checked(properties, flags=flags, target=self._targets.of(name, properties))
         contract, exchange = validator.contract, self._exchange[tenant]
-        typed = _of_properties(lambda: validator.check(properties, exchange.accepted))
+        typed = _checked(validator, properties, exchange.accepted)
         currency = getattr(typed, "currency", None)
         if currency is not None and currency != exchange.currency:
-            came, convert = properties, exchange.convert
-            properties = _of_properties(lambda: convert(came, contract, at))
-            typed = _of_properties(lambda: validator.check(properties, exchange.accepted))
+            properties = _converted(exchange, properties, contract, at)
+            typed = _checked(validator, properties, exchange.accepted)
         if contract.adds_up is not None and not _adds_up(typed, contract.adds_up, self._units[tenant]):
             if plan is not None and plan.rejects_totals:
                 rule = f"the sum of `{contract.adds_up.lines}` with what is added and taken off"
@@ -143,12 +142,23 @@ class Checks:
         return OrderFacts(typed.order_id, total, lines)
 
 
-def _of_properties(action: Callable[[], Any]) -> Any:
-    """Do what speaks of properties by their own paths."""
+def _checked(validator: Validator, properties: dict[str, Any], currencies: Sequence[str]) -> Any:
     try:
-        return action()
+        return validator.check(properties, currencies)
     except Violation as found:
-        raise Violation(found.code, ".properties" + found.path, found.rule) from None
+        raise _below(found) from None
+
+
+def _converted(exchange: Exchange, properties: dict[str, Any], contract: Contract, at: int) -> dict[str, Any]:
+    try:
+        return exchange.convert(properties, contract, at)
+    except Violation as found:
+        raise _below(found) from None
+
+
+def _below(found: Violation) -> Violation:
+    """What speaks of properties by their own paths, as seen from the envelope."""
+    return Violation(found.code, ".properties" + found.path, found.rule)
 
 
 def _business(contract: Contract, typed: Any, facts: Facts | None, properties: dict[str, Any], at: int) -> tuple[str, int]:
