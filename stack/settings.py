@@ -41,12 +41,13 @@ class Hosts(msgspec.Struct, frozen=True):
 
 
 class Parts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is downloaded: Maven coordinates, and an npm package for ClickHouse."""
+    """What is downloaded: Maven coordinates, and npm packages for ClickHouse and the browser SDK."""
 
     kafka: str
     kafka_logging: str
     flink_kafka_connector: str
     clickhouse: str
+    browser_sdk: str
 
 
 class Kafka(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
