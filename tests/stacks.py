@@ -55,14 +55,14 @@ class Stack:
             del os.environ[key]
         os.environ.update(self._own)
         settings.apply_environment()
-        loader.platform.cache_clear()
+        _forget_configuration()
         try:
             yield
         finally:
             for key in [key for key in os.environ if key.startswith("CDP_")]:
                 del os.environ[key]
             os.environ.update(before)
-            loader.platform.cache_clear()
+            _forget_configuration()
 
     def up(self, *only: str) -> dict[str, board.ServiceState]:
         """Start services (and what they need); all when none is named."""
@@ -145,6 +145,11 @@ def read_all(topic: str) -> list[Message]:
     finally:
         consumer.close()
     return found
+
+
+def _forget_configuration() -> None:
+    loader.platform.cache_clear()
+    loader.sources.cache_clear()
 
 
 def _is_free(port: int) -> bool:
