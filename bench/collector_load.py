@@ -1,7 +1,7 @@
 """Load for the collector, in a process of its own: `python -m bench.collector_load WHAT PORT SECONDS [RATE]`; prints a JSON `Load`.
 
 `batches`: eight connections, each sends its next batch of 100 events when the last one is answered. `singles`: `RATE` single `track`
-calls a second at fixed moments, whatever became of the ones before; latency counts from the moment a call was due, so a stall shows in full.
+calls a second at fixed moments, whatever became of the ones before; latency counts from the moment a call was due: a stall shows in full.
 """
 
 import asyncio

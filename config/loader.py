@@ -271,7 +271,7 @@ def sources() -> dict[str, Source]:
     """`sources.yaml`: the sources of events by name.
 
     Raises:
-        ConfigError: the file is missing or has the wrong shape, a source names a tenant or topic that is not there, or two share a write key.
+        ConfigError: the file is missing or has the wrong shape, a source names an unknown tenant or topic, or two share a write key.
     """
     loaded = read("sources.yaml", dict[str, Source])
     wrong = list(problems(loaded, platform().tenants, topics().raw()))

@@ -122,7 +122,7 @@ def _scan_array(data: bytes) -> list[msgspec.Raw]:
 
 def _lenient(data: bytes) -> str:
     """Bytes that are not UTF-8 survive the way to text and back."""
-    return data.decode("utf-8", "surrogateescape")
+    return bytes(data).decode("utf-8", "surrogateescape")  # a msgspec.Raw only looks like bytes to the type checker
 
 
 def _raw(whole: str, begin: int, end: int) -> msgspec.Raw:
