@@ -135,7 +135,7 @@ def read_all(topic: str) -> list[Message]:
         consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in partitions])
         open_ends = set(partitions)
         while open_ends:
-            for message in consumer.consume(10_000, 1.0):
+            for message in consumer.consume(10_000, 0.1):
                 if (error := message.error()) is None:
                     found.append(message)
                 elif error.code() == KafkaError._PARTITION_EOF:

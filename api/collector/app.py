@@ -66,11 +66,12 @@ class Collector:
             lifespan=self._lifespan,
             routes=[
                 Route("/v1/{call}", self.take, methods=["POST"]),
+                Route("/v1/{call}", self.preflight, methods=["OPTIONS"]),
                 Route("/v1/projects/{write_key}/settings", self.settings, methods=["GET"]),
+                Route("/v1/projects/{write_key}/settings", self.preflight, methods=["OPTIONS"]),
                 Route("/health", self.health, methods=["GET"]),
                 Route("/ready", self.ready, methods=["GET"]),
                 Route("/metrics", self.render_metrics, methods=["GET"]),
-                Route("/{path:path}", self.preflight, methods=["OPTIONS"]),
             ],
         )
 
