@@ -15,7 +15,7 @@ BATCH = 100
 BODIES = 64
 CONNECTIONS = {"batches": 8, "singles": 64}
 HOST = "127.0.0.1"
-WRITE_KEY = "demo-server"
+WRITE_KEY = "bench"
 
 
 class Load(msgspec.Struct):

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+METRICS_SHARE = 0.1  # of the SDK's own measurements
+
 
 def settings(write_key: str, host: str, scheme: str) -> dict[str, Any]:
     """The settings of `GET /v1/projects/{writeKey}/settings` as `@segment/analytics-next` reads them.
@@ -17,17 +19,15 @@ def settings(write_key: str, host: str, scheme: str) -> dict[str, Any]:
                 "apiKey": write_key,
                 "apiHost": f"{host}/v1",
                 "protocol": scheme,
-                "addBundledMetadata": True,
+                "addBundledMetadata": False,
                 "unbundledIntegrations": [],
-                "versionSettings": {"version": "4.4.7", "componentTypes": ["browser"]},
             }
         },
-        "plan": {"track": {"__default": {"enabled": True, "integrations": {}}}, "identify": {"__default": {"enabled": True}}},
+        # Each of these would have the SDK fetch more code; `plan` is not there at all, since even an empty one does.
         "edgeFunction": {},
-        "analyticsNextEnabled": True,
         "middlewareSettings": {},
         "enabledMiddleware": {},
-        "metrics": {"sampleRate": 0.1, "host": f"{host}/v1", "protocol": scheme},
         "legacyVideoPluginsEnabled": False,
         "remotePlugins": [],
+        "metrics": {"sampleRate": METRICS_SHARE, "host": f"{host}/v1", "protocol": scheme},
     }
