@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,13 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(folder: Path, *arguments: str, sources: Mapping[str, Mapping[str, Any]] | None = None, ca: str = "") -> Iterator[Running]:
+def running(
+    folder: Path,
+    *arguments: str,
+    sources: Mapping[str, Mapping[str, Any]] | None = None,
+    ca: str = "",
+    command: Sequence[str] = ("-m", "api.collector"),
+) -> Iterator[Running]:
     """Start a collector against the stack this process is pointed at, and end it.
 
     Args:
@@ -75,6 +81,7 @@ def running(folder: Path, *arguments: str, sources: Mapping[str, Mapping[str, An
         arguments: of its command line, beyond the port.
         sources: its sources of kind http; by default `SOURCES`.
         ca: certificate to trust; then it is asked by HTTPS.
+        command: what Python runs.
     """
     config = config_copy(folder / "config")
     given = sources or SOURCES
@@ -83,7 +90,7 @@ def running(folder: Path, *arguments: str, sources: Mapping[str, Mapping[str, An
     port, log = free_ports(1), folder / "collector.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "api.collector", "--port", str(port), *arguments],
+            [sys.executable, *command, "--port", str(port), *arguments],
             cwd=PROJECT,
             env=os.environ | {"CDP_CONFIG_DIR": str(config)},
             stdout=output,

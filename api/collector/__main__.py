@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from api.collector import server
+from config import loader
 
 
 def main() -> int:
@@ -17,7 +18,11 @@ def main() -> int:
     words.add_argument("--tls-key", default="", help="private key, PEM")
     words.add_argument("--proxies", default="", help="addresses whose X-Forwarded-For is believed, or *")
     said = words.parse_args()
-    return server.run(server.Options(**vars(said)))
+    try:
+        return server.run(server.Options(**vars(said)))
+    except (server.OptionsError, loader.ConfigError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":

@@ -62,8 +62,12 @@ def members(data: bytes) -> Members | None:
         return _scan_object(data)
 
 
-def elements(data: bytes) -> list[msgspec.Raw]:
+def elements(data: bytes, at_most: int) -> list[msgspec.Raw]:
     """The elements of a JSON array.
+
+    Args:
+        data: the array.
+        at_most: so many are wanted; a scan may stop after one more, so a longer list only says that there are too many.
 
     Raises:
         UnreadableError: no array.
@@ -71,7 +75,7 @@ def elements(data: bytes) -> list[msgspec.Raw]:
     try:
         return _elements(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _scan_array(data)
+        return _scan_array(data, at_most)
 
 
 def text(value: bytes | None) -> str:
@@ -106,11 +110,13 @@ def _scan_object(data: bytes) -> Members | None:
     return found
 
 
-def _scan_array(data: bytes) -> list[msgspec.Raw]:
+def _scan_array(data: bytes, at_most: int) -> list[msgspec.Raw]:
     found: list[msgspec.Raw] = []
     whole = _lenient(data)
     at = _past_space(whole, _past("[", whole, _past_space(whole, 0)))
     while whole[at : at + 1] != "]":
+        if len(found) > at_most:
+            return found
         if found:
             at = _past_space(whole, _past(",", whole, at))
         end = _past_value(whole, at)

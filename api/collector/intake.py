@@ -129,7 +129,7 @@ class Intake:
                 return [data], self._stamp(arrival, {}, envelope.raw(arrival.call))
             if found is None or "batch" not in found:
                 raise Refusal(400, "unreadable", "a batch is an object with an array `batch`")
-            events = body.elements(found["batch"])
+            events = body.elements(found["batch"], self._limits.request_events)
         except body.UnreadableError as error:
             raise Refusal(400, "unreadable", str(error)) from None
         if len(events) > self._limits.request_events:

@@ -2,7 +2,7 @@
 
 import os
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -12,6 +12,8 @@ class Metrics:
     """The counters of one process; with several workers they meet in the folder `PROMETHEUS_MULTIPROC_DIR`."""
 
     def __init__(self) -> None:
+        # A second line for each, of no use to a process that says when it started.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
         self.requests = Counter(
             "cdp_collector_requests", "Requests by source, call and status", ["source", "call", "code"], registry=self._registry

@@ -124,11 +124,11 @@ class Publisher:
             raise AwayError(request.error.name())
 
     def tell(self, topic: str, value: bytes, failed: Callable[[], None]) -> None:
-        """Write a record nobody waits for; `failed` is called (in another thread) if it cannot be written."""
+        """Write a record nobody waits for; `failed` is called in the loop if it cannot be written."""
 
-        def done(error: KafkaError | None, _message: Message) -> None:
-            if error is not None:
-                failed()
+        def done(error: KafkaError | None, _message: Message) -> None:  # in the polling thread
+            if error is not None and self._loop is not None:
+                self._loop.call_soon_threadsafe(failed)
 
         try:
             self._producer.produce(topic, value, on_delivery=done)

@@ -45,6 +45,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     proxies: str = ""
 
 
+class OptionsError(ValueError):
+    """The command line asks for what cannot be."""
+
+
 class Loop(uvloop.Loop):
     """An event loop that does not wait for half a minute until an idle client says goodbye in TLS: an orderly end would take as long."""
 
@@ -68,8 +72,10 @@ def run(options: Options) -> int:
 
     Raises:
         config.loader.ConfigError: the configuration is wrong.
+        OptionsError: the options are wrong.
     """
     sources = loader.sources()
+    _check(options, sources)
     with tempfile.TemporaryDirectory(prefix="cdp-collector-") as folder:
         if options.workers > 1:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # read by prometheus_client in the workers
@@ -102,6 +108,16 @@ def run(options: Options) -> int:
         server = uvicorn.Server(config)
         server.run()
         return 0 if server.started and not failed() else 1
+
+
+def _check(options: Options, sources: dict[str, Source]) -> None:
+    if not any(source.kind == "http" for source in sources.values()):
+        raise loader.ConfigError(f"{loader.folder() / 'sources.yaml'}: no source is of kind http, so nobody could write")
+    if bool(options.tls_cert) != bool(options.tls_key):
+        raise OptionsError("--tls-cert and --tls-key go together")
+    for file in filter(None, (options.tls_cert, options.tls_key)):
+        if not Path(file).is_file():
+            raise OptionsError(f"there is no file {file}")
 
 
 def create(sources: dict[str, Source], folder: str) -> Starlette:

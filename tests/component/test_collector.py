@@ -4,9 +4,11 @@ import base64
 import datetime as dt
 import gzip
 import json
+import signal
 import socket
 import ssl
 import subprocess
+import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +18,7 @@ import pytest
 
 from pipelines.wire import Event, Rejected
 from stack import topics
+from stack.settings import PROJECT
 from tests.collectors import TOPIC, Running, decoded, records, running, value
 from tests.stacks import Stack, eventually, read_all
 
@@ -332,6 +335,19 @@ def test_https(stack: Stack, tmp_path: Path) -> None:
         ):
             ssl.create_default_context().wrap_socket(plain, server_hostname="127.0.0.1")  # a certificate nobody trusts
     assert "secured" in records()
+
+
+def test_the_command_serves_in_the_foreground_and_ends_with_0(stack: Stack, tmp_path: Path) -> None:
+    with running(tmp_path / "cli", command=("-m", "cli.main", "collector")) as found:
+        assert found.post("/v1/page", {"userId": "u", "messageId": "by-command"}).status == 200
+        assert found.end(signal.SIGINT) == 0
+    assert "by-command" in records()
+
+
+def test_a_mistake_in_the_configuration_is_one_line(stack: Stack, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "api.collector", "--tls-cert", "cert.pem"]
+    said = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=60, check=False)
+    assert (said.returncode, said.stderr) == (2, "error: --tls-cert and --tls-key go together\n")
 
 
 def test_workers_share_limits_and_counters_and_end_together(stack: Stack, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Whatever is killed or stopped: what the collector answered with 200 is in the topic, and nobody waits for ever."""
 
 import contextlib
+import json
 import signal
 import threading
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import urllib3
+from segment.analytics.client import Client
 
 from stack import board
 from tests.collectors import TOPIC, Running, records, running
@@ -143,6 +145,21 @@ def test_without_kafka_requests_are_refused_in_bounded_time_and_with_it_taken_ag
     assert "before" in {name for name in records()}
 
 
+def test_an_sdk_delivers_later_what_it_could_not_while_kafka_was_away(own: Stack, tmp_path: Path) -> None:
+    errors: list[object] = []
+    with running(tmp_path / "one") as collector:
+        client = Client("page-key", host=collector.url, upload_interval=0.1, on_error=lambda error, _batch: errors.append(error))
+        with kafka_stopped(own):
+            for index in range(50):
+                client.track("u", "X", message_id=f"sdk-{index}")
+            eventually(
+                lambda: collector.metric('cdp_collector_requests_total{call="batch",code="503",source="page"}') >= 1, "refused", 30.0
+            )
+        client.shutdown()
+    assert errors == []
+    assert {f"sdk-{index}" for index in range(50)} <= {json.loads(message.value() or b"{}").get("messageId") for message in read_all(TOPIC)}
+
+
 def test_a_collector_that_starts_before_kafka_waits_for_it(own: Stack, tmp_path: Path) -> None:
     with kafka_stopped(own), running(tmp_path / "one") as collector:
         assert collector.ask("GET", "/ready").status == 503
@@ -165,4 +182,3 @@ def test_the_stack_keeps_a_collector_and_starts_a_killed_one_again(own: Stack) -
     eventually(lambda: own.state("collector").state == "ready" and own.state("collector").pid != before.pid, "the collector is back")
     assert pool.request("GET", f"{url}/health").status == 200
     assert any(b'"supervised"' in (message.value() or b"") for message in read_all("cdp.raw.orders"))
-    assert TOPIC != "cdp.raw.orders"

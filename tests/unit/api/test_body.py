@@ -17,6 +17,7 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4),
     max_leaves=12,
 )
+MANY = 1000
 SPELLING = st.sampled_from([{}, {"indent": 1}, {"separators": (",", ":")}, {"ensure_ascii": False}])
 
 
@@ -35,7 +36,7 @@ def test_the_tolerant_scan_agrees_with_the_strict_one_where_both_read(
 ) -> None:
     data, array = json.dumps(value, **spelling).encode(), json.dumps(items, **spelling).encode()  # type: ignore[arg-type]
     assert _plain(body._scan_object(data) or {}) == _plain(body.members(data) or {})
-    assert [bytes(raw) for raw in body._scan_array(array)] == [bytes(raw) for raw in body.elements(array)]
+    assert [bytes(raw) for raw in body._scan_array(array, MANY)] == [bytes(raw) for raw in body.elements(array, MANY)]
 
 
 @given(
@@ -46,13 +47,13 @@ def test_what_strict_json_forbids_in_one_event_leaves_the_others_as_they_are(ite
     texts.insert(min(where, len(items)), bad)
     found = body.members(('{"batch": [' + " , ".join(texts) + "]}").encode())
     assert found is not None
-    assert [bytes(raw).decode() for raw in body.elements(found["batch"])] == texts
+    assert [bytes(raw).decode() for raw in body.elements(found["batch"], MANY)] == texts
 
 
 def test_bytes_that_are_not_utf_8_survive_in_their_event() -> None:
     found = body.members(b'{"batch":[{"a":"\xff"},{"b":NaN},{"\xfe":1}],"sentAt":"x"}')
     assert found is not None
-    assert [bytes(raw) for raw in body.elements(found["batch"])] == [b'{"a":"\xff"}', b'{"b":NaN}', b'{"\xfe":1}']
+    assert [bytes(raw) for raw in body.elements(found["batch"], MANY)] == [b'{"a":"\xff"}', b'{"b":NaN}', b'{"\xfe":1}']
 
 
 @pytest.mark.parametrize("data", [b"[1]", b"5", b'"x"', b"null", b"NaN", b'"\\ud800"'])
@@ -89,7 +90,11 @@ def test_what_is_no_json_is_unreadable_and_never_quoted(data: bytes) -> None:
 @pytest.mark.parametrize("data", [b"{}", b"5", b'"[1]"', b"null", b"[1,]", b"[1 2]", b"[1]]"])
 def test_elements_need_an_array(data: bytes) -> None:
     with pytest.raises(UnreadableError):
-        body.elements(data)
+        body.elements(data, MANY)
+
+
+def test_a_hostile_array_is_not_scanned_to_its_end() -> None:
+    assert len(body.elements(b"[" + b"NaN," * 100_000 + b"1]", 10)) == 11
 
 
 @given(st.binary(max_size=2000))
