@@ -1,7 +1,9 @@
 """Run the collector: the web server, its workers, TLS, and an orderly end."""
 
+import ctypes
 import functools
 import logging
+import multiprocessing
 import os
 import signal
 import sys
@@ -23,6 +25,7 @@ LOG = logging.getLogger("collector")
 IDLE_S = 75  # longer than the keep-alive of usual load balancers, so that it is they who hang up
 END_WITHIN_S = 20
 TLS_FAREWELL_S = 1.0
+PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,6 +140,7 @@ def create(sources: dict[str, Source], folder: str) -> Starlette:
     from api.collector.publisher import Publisher, Settings
 
     log_to_stderr()
+    _end_with_the_parent()
     platform = loader.platform()
     publisher = Publisher(Settings(bootstrap=platform.kafka.bootstrap), _give_up)
     door, metrics = Door(sources), Metrics()
@@ -157,6 +161,12 @@ _failures: list[bool] = []
 def failed() -> bool:
     """Whether this process ended because it could not go on."""
     return bool(_failures)
+
+
+def _end_with_the_parent() -> None:
+    """A worker whose parent was killed would hold the port for ever: have the kernel tell it."""
+    if multiprocessing.parent_process() is not None:
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _give_up() -> None:

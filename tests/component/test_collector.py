@@ -14,10 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from pipelines.wire import Event, Rejected
-from stack import topics
+from stack import process, topics
 from stack.settings import PROJECT
 from tests.collectors import TOPIC, Running, decoded, records, running, value
 from tests.stacks import Stack, eventually, read_all
@@ -362,3 +363,11 @@ def test_workers_share_limits_and_counters_and_end_together(stack: Stack, tmp_pa
         assert several.metric('cdp_collector_events_total{source="limited"}') == passed
         assert several.end() == 0
     assert several.log.read_text().count("Started server process") == 2
+
+
+def test_no_worker_outlives_a_killed_parent(stack: Stack, tmp_path: Path) -> None:
+    with running(tmp_path / "orphans", "--workers", "2") as several:
+        workers = [child.pid for child in psutil.Process(several.process.pid).children()]
+        several.end(signal.SIGKILL)
+        eventually(lambda: not any(process.identify(pid) for pid in workers), "the workers are gone", 20.0)
+    assert len(workers) >= 2
