@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 import yaml
 
+from config.sources import Source, problems
 from schemas.plans import Plan
 
 DAY_S = 86_400
@@ -57,9 +58,17 @@ class Flink(msgspec.Struct, frozen=True):
     rest: str
 
 
+class Collector(msgspec.Struct, frozen=True):
+    """Address of the HTTP collector, without a path."""
+
+    url: str
+
+
 class Limits(msgspec.Struct, frozen=True):
     """Public limits; none acts in silence."""
 
+    request_bytes: int
+    request_events: int
     event_bytes: int
     order_bytes: int
     message_id_chars: int
@@ -78,6 +87,7 @@ class Platform(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     redis: Redis
     clickhouse: ClickHouse
     flink: Flink
+    collector: Collector
     limits: Limits
 
 
@@ -276,6 +286,7 @@ def platform() -> Platform:
         kafka=Kafka(env.get("CDP_KAFKA", loaded.kafka.bootstrap)),
         redis=Redis(env.get("CDP_REDIS", loaded.redis.url)),
         flink=Flink(env.get("CDP_FLINK", loaded.flink.rest)),
+        collector=Collector(env.get("CDP_COLLECTOR", loaded.collector.url)),
         clickhouse=ClickHouse(
             env.get("CDP_CLICKHOUSE_HOST", house.host),
             int(env.get("CDP_CLICKHOUSE_TCP", house.tcp_port)),
@@ -288,6 +299,20 @@ def platform() -> Platform:
 def topics() -> Topics:
     """`topics.yaml`."""
     return read("topics.yaml", Topics)
+
+
+@cache
+def sources() -> dict[str, Source]:
+    """`sources.yaml`: the sources of events by name.
+
+    Raises:
+        ConfigError: the file is missing or has the wrong shape, a source names an unknown tenant or topic, or two share a write key.
+    """
+    loaded = read("sources.yaml", dict[str, Source])
+    wrong = list(problems(loaded, platform().tenants, topics().raw()))
+    if wrong:
+        raise ConfigError("\n".join(f"{folder() / 'sources.yaml'}: {problem}" for problem in wrong))
+    return loaded
 
 
 def identity() -> Identity:

@@ -55,14 +55,14 @@ class Stack:
             del os.environ[key]
         os.environ.update(self._own)
         settings.apply_environment()
-        loader.platform.cache_clear()
+        _forget_configuration()
         try:
             yield
         finally:
             for key in [key for key in os.environ if key.startswith("CDP_")]:
                 del os.environ[key]
             os.environ.update(before)
-            loader.platform.cache_clear()
+            _forget_configuration()
 
     def up(self, *only: str) -> dict[str, board.ServiceState]:
         """Start services (and what they need); all when none is named."""
@@ -133,7 +133,7 @@ def read_all(topic: str) -> list[Message]:
         consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in partitions])
         open_ends = set(partitions)
         while open_ends:
-            for message in consumer.consume(10_000, 1.0):
+            for message in consumer.consume(10_000, 0.1):
                 if (error := message.error()) is None:
                     found.append(message)
                 elif error.code() == KafkaError._PARTITION_EOF:
@@ -143,6 +143,11 @@ def read_all(topic: str) -> list[Message]:
     finally:
         consumer.close()
     return found
+
+
+def _forget_configuration() -> None:
+    loader.platform.cache_clear()
+    loader.sources.cache_clear()
 
 
 def _is_free(port: int) -> bool:

@@ -41,7 +41,8 @@ class Rules(NamedTuple):
         Raises:
             ConfigError: a file is not as it should be.
         """
-        return cls(loader.plans(), {}, loader.currencies(), loader.traffic())
+        planned = {name: source.plan for name, source in loader.sources().items() if source.plan}
+        return cls(loader.plans(), planned, loader.currencies(), loader.traffic())
 
 
 class Checked(NamedTuple):
