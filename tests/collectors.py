@@ -17,6 +17,7 @@ from urllib3 import BaseHTTPResponse
 
 from config import loader
 from pipelines.identity.nodes import Nodes
+from pipelines.ingest.checks import Rules
 from pipelines.ingest.decode import Decoder
 from pipelines.ingest.personal import Masker
 from pipelines.wire import Event, Rejected
@@ -130,6 +131,6 @@ def decoded(message: Message) -> Event | Rejected | None:
     """What the pipeline makes of a raw record."""
     identity = loader.identity()
     nodes = Nodes(identity, b"k" * 32)
-    decoder = Decoder(loader.platform(), nodes, Masker(identity, nodes))
+    decoder = Decoder(loader.platform(), nodes, Masker(identity, nodes), Rules.configured())
     place = (message.topic() or "", message.partition() or 0, message.offset() or 0)
     return decoder.decode(message.value(), *place, message.timestamp()[1])

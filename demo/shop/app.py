@@ -13,7 +13,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from profile_store.async_client import AsyncClient
-from profile_store.lookup import IdentifierError
+from profile_store.errors import IdentifierError
 
 PAGE: Final = Path(__file__).parent / "page"
 LOOK_EVERY_S: Final = 0.05

@@ -12,6 +12,7 @@ from api.collector import envelope
 from api.collector.envelope import Stamp, raw
 from config import loader
 from pipelines.identity.nodes import Nodes
+from pipelines.ingest.checks import Rules
 from pipelines.ingest.decode import Decoder
 from pipelines.ingest.personal import Masker
 from pipelines.wire import Event, Rejected
@@ -33,7 +34,7 @@ def shaped(event: object, given: Stamp | None = None) -> dict[str, Any]:
 def decode(value: bytes, log_time: int = int(NOON.timestamp() * 1000) + 5) -> Event | Rejected | None:
     identity = loader.identity()
     nodes = Nodes(identity, b"k" * 32)
-    return Decoder(loader.platform(), nodes, Masker(identity, nodes)).decode(value, "cdp.raw.clickstream", 0, 1, log_time)
+    return Decoder(loader.platform(), nodes, Masker(identity, nodes), Rules.configured()).decode(value, "cdp.raw.clickstream", 0, 1, log_time)
 
 
 def test_the_envelope_of_a_plain_call() -> None:
