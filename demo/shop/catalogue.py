@@ -43,7 +43,7 @@ def _fits(line: Line) -> bool:
 
 
 def _title(name: str) -> str:
-    return " ".join(word.capitalize() for word in name.replace(".", "").split())
+    return " ".join(word.capitalize() for word in name.replace(".", "").replace(" ,", ",").split())
 
 
 def _department(name: str) -> str:

@@ -23,6 +23,7 @@ ORDER = (
     "test_downtime_and_timers",
     "test_reordered_copy",
     "test_http_edge",
+    "test_sdks",
     "test_savepoints",
 )
 MIRROR = "mirror"

@@ -14,10 +14,10 @@ export function expectChange(name) {
   waiting.push({ at: performance.now(), took });
 }
 
-export function follow(identifier, shop) {
+export function follow(identifier, shop, remark) {
   stream?.close();
   before = {};
-  document.getElementById("who").textContent = identifier;
+  document.getElementById("who").textContent = remark ? `${identifier}. ${remark}` : identifier;
   document.getElementById("card").textContent = "Nothing known yet.";
   stream = new EventSource(`/api/profile?identifier=${encodeURIComponent(identifier)}`);
   stream.onmessage = (message) => {
@@ -68,6 +68,6 @@ function draw({ profile_id, fields }, shop) {
     ...measures.map((name) => node("tr", "", node("th", "", name === "gross" || name === "net" ? `${name} (${shop.currency})` : name), ...windows.map((window) => cell(fields, `${name}_${window}`)))));
   const favourites = (fields.top_products ?? []).map(([id, units]) => `${shop.products.find((product) => product.product_id === id)?.name ?? id} × ${units}`);
   document.getElementById("card").replaceChildren(scores, tags, table,
-    node("p", "who", `${shown(fields.sessions)} sessions · basket ${shown(fields.average_basket)} · profile ${profile_id}`),
+    node("p", "who", `${shown(fields.sessions)} session${fields.sessions === 1 ? "" : "s"} · basket ${shown(fields.average_basket)} · profile ${profile_id}`),
     ...(favourites.length ? [node("h3", "", "Bought most"), node("p", "", favourites.join(", "))] : []));
 }

@@ -13,14 +13,15 @@ const cart = new Map(JSON.parse(sessionStorage.getItem("cart") ?? "[]"));
 const view = document.getElementById("view");
 
 async function send(call, name, properties) {
-  expectChange(name);
+  expectChange(call === "track" ? name : call === "page" ? `Page: ${name}` : "Signed in");
   await analytics[call](...(call === "page" ? [undefined, name, properties] : [name, properties]));
 }
 
 async function followMe() {
   const user = await analytics.user();
   const id = user.id();
-  follow(id ? `user_id:${id}` : `anonymous_id:${user.anonymousId()}`, shop);
+  const anonymous = `anonymous_id:${user.anonymousId()}`;
+  follow(id ? `user_id:${id}` : anonymous, shop, id ? `What was clicked before signing in is in ${anonymous}.` : "");
   document.getElementById("account").textContent = id ? `Signed in: ${id}` : "Sign in";
 }
 

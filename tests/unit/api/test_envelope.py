@@ -34,7 +34,9 @@ def shaped(event: object, given: Stamp | None = None) -> dict[str, Any]:
 def decode(value: bytes, log_time: int = int(NOON.timestamp() * 1000) + 5) -> Event | Rejected | None:
     identity = loader.identity()
     nodes = Nodes(identity, b"k" * 32)
-    return Decoder(loader.platform(), nodes, Masker(identity, nodes), Rules.configured()).decode(value, "cdp.raw.clickstream", 0, 1, log_time)
+    return Decoder(loader.platform(), nodes, Masker(identity, nodes), Rules.configured()).decode(
+        value, "cdp.raw.clickstream", 0, 1, log_time
+    )
 
 
 def test_the_envelope_of_a_plain_call() -> None:
