@@ -90,9 +90,8 @@ class Decoder:
             raise Violation(codes.SIZE_VIOLATION, "", f"at most {limits.order_bytes} bytes")
         value = avro_records.as_json(original) if original[0] == 0 else original
         whole = strict_json.parse(value, limits.nesting)
-        known.origin = _origin(whole)
+        self._note(whole, known)
         raw = _decode_envelope(value)
-        known.message_id = raw.message_id[: limits.message_id_chars]
         properties, traits, context_raw = (strict_json.part(whole, name) for name in ("properties", "traits", "context"))
         known.part = ".context"
         context = _decode_context(raw.context) if context_raw else shape.Context()
@@ -101,7 +100,6 @@ class Decoder:
         tenant = raw.tenant or self._platform.default_tenant
         if tenant not in self._platform.tenants:
             raise Violation(codes.SCHEMA_VIOLATION, ".tenant", "a tenant of platform.yaml")
-        known.tenant = tenant
         if not name:
             raise Violation(codes.SCHEMA_VIOLATION, ".event", "the event's name, required for `track`")
         event_time = moments.event_time(raw, log_time, context.timezone, limits.max_future_s)
@@ -145,6 +143,22 @@ class Decoder:
             target=checked.target,
         )
 
+    def _note(self, whole: Any, known: _Known) -> None:
+        """What can be told of a record before its shape is checked: whose it is, where it came from, how to find it again."""
+        if not isinstance(whole, dict):
+            return
+        message_id, tenant, context = whole.get("messageId"), whole.get("tenant"), whole.get("context")
+        if isinstance(message_id, str):
+            known.message_id = message_id[: self._limits.message_id_chars]
+        if not tenant:
+            known.tenant = self._platform.default_tenant
+        elif isinstance(tenant, str) and tenant in self._platform.tenants:
+            known.tenant = tenant
+        source = context.get("source") if isinstance(context, dict) else None
+        # A collector, importer or bridge has written it; of a producer's own making nothing is expected.
+        if isinstance(source, str) and len(source) <= MAX_NAME:
+            known.origin = source
+
     def _name(self, raw: shape.Envelope, size: int) -> str | None:
         """The event's name, once size and message id are in order."""
         limits = self._limits
@@ -156,13 +170,6 @@ class Decoder:
         if len(raw.message_id) > limits.message_id_chars:
             raise Violation(codes.SIZE_VIOLATION, ".messageId", f"at most {limits.message_id_chars} characters")
         return name
-
-
-def _origin(whole: Any) -> str:
-    """The source that a collector, importer or bridge has written into the context; of a producer's own making nothing is expected."""
-    context = whole.get("context") if isinstance(whole, dict) else None
-    found = context.get("source") if isinstance(context, dict) else None
-    return found if isinstance(found, str) and len(found) <= MAX_NAME else ""
 
 
 def _identifiers(raw: shape.Envelope, context: shape.Context) -> list[tuple[str, str]]:

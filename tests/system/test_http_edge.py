@@ -37,7 +37,7 @@ BROKEN: tuple[tuple[str, dict[str, Any]], ...] = (
     ("identifier_missing", {"userId": None, "anonymousId": "null"}),
     ("timestamp_out_of_range", {"timestamp": "1999-01-01T00:00:00Z"}),
     ("quality_rule", {"event": "Product Added", "properties": {"product_id": "p", "price": -1}}),
-    ("size_violation", {"properties": {"pad": "x" * 33_000}}),
+    ("size_violation", {"event": "Product Added", "properties": {"pad": "x" * 33_000}}),
 )
 
 

@@ -161,3 +161,12 @@ def test_the_source_goes_with_events_and_rejections_alike(decoder: Decoder) -> N
         found = decoder.decode(body(context={"source": odd}), "t", 0, 1, NOW)
         assert isinstance(found, Event)
         assert found.origin == ""
+
+
+def test_a_rejection_tells_what_it_can_of_a_record_whose_shape_is_wrong(decoder: Decoder) -> None:
+    found = decoder.decode(body(event=5, context={"source": "web"}), "t", 0, 1, NOW)
+    assert isinstance(found, Rejected)
+    assert (found.field, found.message_id, found.tenant, found.origin) == ("$.event", "m1", "demo", "web")
+    strange = decoder.decode(body(messageId=5, tenant="nobody"), "t", 0, 1, NOW)
+    assert isinstance(strange, Rejected)
+    assert (strange.message_id, strange.tenant) == ("", "")
