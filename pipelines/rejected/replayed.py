@@ -3,8 +3,8 @@
 The id is a function of what the producer sent and of nothing a fix or a second attempt could change:
 
 * the record's own `messageId` where it has a usable one. Was the record applied already, it ends as duplicate or `id_conflict`;
-* of an `id_conflict` (its own id belongs to another event): a hash of that id and what the producer sent, so that a retry of the conflicting
-  record, rejected as well and replayed as well, ends as duplicate;
+* of an `id_conflict` (its own id belongs to another event): a hash of that id and what the producer sent, so that a retry of the
+  conflicting record, rejected as well and replayed as well, ends as duplicate;
 * of a record without any: its position.
 """
 
@@ -63,7 +63,6 @@ class Replayed(NamedTuple):
         lineage: the lineage in them.
         before: the lineage of the rejected record itself: whether it was a replay already.
         identifiers: namespace and value of whatever identified somebody in the record as it came.
-        tenant: named in the record as it came, empty when none is.
     """
 
     value: bytes
@@ -71,7 +70,6 @@ class Replayed(NamedTuple):
     lineage: Lineage
     before: Lineage
     identifiers: list[tuple[str, str]]
-    tenant: str
 
 
 def readable(original: bytes) -> dict[str, Any] | None:
@@ -114,13 +112,11 @@ def replayed(record: Record, fix: LoadedFix | None, id_chars: int, known_id: str
     fixed["messageId"] = message_id
     fixed["context"] = {**context, "lineage": {**kept, **lineage._asdict()}}
     _keep_time(fixed, record.log_time)
-    tenant = (original or {}).get("tenant")
-    named = tenant if isinstance(tenant, str) else ""
     try:
         value = _encoded(fixed)
     except RecursionError as error:
         raise NotReplayableError("nested too deeply to be written again") from error
-    return Replayed(value, message_id, lineage, before, identifiers(original or {}), named)
+    return Replayed(value, message_id, lineage, before, identifiers(original or {}))
 
 
 def content_hash(original: bytes, envelope: Mapping[str, Any] | None) -> str:
@@ -177,9 +173,8 @@ def _message_id(record: Record, original: dict[str, Any] | None, fixed: dict[str
     if own:
         return own
     found = usable(fixed)
-    if (
-        found and found.encode(errors="replace") in record.original
-    ):  # it was there, only not where it should be: under another name, in another encoding
+    # The record had it, only not where it should be: under another name, or in an object that needed a fix to be read.
+    if found and found.encode(errors="replace") in record.original:
         return found
     derived = f"replay:{record.position}"
     return derived if len(derived) <= id_chars else "replay:" + hashlib.blake2b(derived.encode(), digest_size=16).hexdigest()

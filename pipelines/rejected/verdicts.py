@@ -1,7 +1,8 @@
 """May a replayed record be sent? What keeps a record from being applied twice, as rules over what is known of it.
 
 Dedupe is the node's, and the node remembers an id for `dedupe_s` of log time. So a record is safe as long as one id goes to one node and no
-id comes back after that time. The rules below see to both; a repetition within the time, at the same node, ends as duplicate or `id_conflict`.
+id comes back after that time. The rules below see to both; a repetition within the time, at the same node, ends as duplicate or
+`id_conflict`.
 """
 
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from pipelines.identity.nodes import Nodes
 from pipelines.rejected.record import Record, iso
 from pipelines.rejected.replayed import Replayed
 from pipelines.wire import Event, Rejected
@@ -28,7 +30,7 @@ class Sent(msgspec.Struct, frozen=True, omit_defaults=True):
         tenant: owner.
         to: raw topic.
         node: it goes to; empty when it was sent though it fails again.
-        node_before: of the record as it came; empty when that identified nobody.
+        node_before: of the record as its producer sent it; empty when that is unknown.
     """
 
     fix: str
@@ -72,6 +74,13 @@ class Knowledge(NamedTuple):
     applied_own: Sequence[Applied]
 
 
+def node_as_sent(ready: Replayed, tenant: str, nodes: Nodes) -> str:
+    """Node of a record as its producer sent it; empty when that identified nobody, or when a fix may have changed it by now."""
+    if ready.before.replay_of:
+        return ""
+    return next(iter(nodes.keys(tenant, ready.identifiers)), "")
+
+
 def refusal(
     record: Record, ready: Replayed, verdict: Event | Rejected, node_before: str, known: Knowledge, now: int, dedupe_ms: int, again: bool
 ) -> Refusal | None:
@@ -81,7 +90,7 @@ def refusal(
         record: the rejected record.
         ready: what would be sent.
         verdict: what `decode` makes of it.
-        node_before: node of the record as it came, empty for none.
+        node_before: node of the record as it came (`node_as_sent`), empty when unknown.
         known: see there.
         now: the log's clock, ms.
         dedupe_ms: how long nodes remember ids.
@@ -92,7 +101,9 @@ def refusal(
         how = f" with fix {sent.fix}" if sent.fix else ""
         return Refusal("replayed already", f"was replayed{how} as `{sent.message_id}` at {iso(sent.at)}; --again sends it all the same")
     if isinstance(verdict, Rejected):
-        return None  # it will not be applied, whatever was
+        if sent is None or not sent.node:
+            return None  # it will not be applied, whatever was
+        return Refusal("replayed already", f"was replayed as `{sent.message_id}` at {iso(sent.at)} and passed; this would fail")
     horizon = now - dedupe_ms + MARGIN_MS
     if sent is not None and sent.node and sent.at < horizon:
         return Refusal("too long ago", f"was replayed at {iso(sent.at)}: its node may have forgotten the id and would apply it twice")

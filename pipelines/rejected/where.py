@@ -7,9 +7,10 @@
     value      = text | whole number | "ago" "(" duration ")"
 
 Texts stand in single or double quotes (doubled inside), times are texts as in RFC 3339, durations are `90s 15m 6h 2d 1w`. In a pattern `%`
-stands for any characters and `_` for one; a backslash takes `%`, `_` and itself literally. Text is compared with `=`, `!=`, `like` and `in`,
-numbers and times by size. What is read here becomes a tree of whitelisted names and plain values; `pipelines.rejected.matching` makes SQL or
-Python of it, and no text of the user ever becomes part of either.
+stands for any characters and `_` for one; a backslash takes `%`, `_` and itself literally. Text is compared with `=`, `!=`, `like`, `in`;
+numbers and times also by size. What is read here becomes a tree of whitelisted names and plain values; `pipelines.rejected.matching` makes
+SQL or Python of it, and no text of the user ever becomes part of either. (The rule language of `pipelines.audiences.expressions` is read by
+Python's own parser, which knows neither `=` nor `like` nor `1h`, and compares profile fields of any type; hence a language of its own.)
 """
 
 import datetime as dt
