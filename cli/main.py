@@ -18,6 +18,7 @@ MODULES = [
     "cli.tail_commands",
     "cli.rfm_commands",
     "cli.schema_commands",
+    "cli.rejected.commands",
 ]
 
 

@@ -264,7 +264,7 @@ class _Parser:
         if kind == "number" and token.kind == "number" and -_INT64 <= int(token.text) < _INT64:
             return int(token.text)
         if kind == "time" and token.kind == "text" and (moment := moment_ms(_unquoted(token))) is not None:
-            return _bounded(moment)
+            return bounded(moment)
         if kind == "time" and token.kind == "name" and token.text.lower() == "ago":
             return self._ago()
         wanted = {
@@ -281,7 +281,7 @@ class _Parser:
         if span is None:
             raise _wrong(token, f"`{token.text or 'the end'}` is no duration; write ago(90s), ago(15m), ago(6h), ago(2d) or ago(1w)")
         self._expect(")")
-        return _bounded(self._now() - span)
+        return bounded(self._now() - span)
 
     def _peek(self) -> _Token:
         return self._tokens[self._next]
@@ -344,7 +344,8 @@ def _near(name: str, known: "dict[str, Kind] | tuple[str, ...]") -> str:
     return f"; did you mean `{near[0]}`?" if near else ""
 
 
-def _bounded(ms: int) -> int:
+def bounded(ms: int) -> int:
+    """A moment as far as ClickHouse can hold it, ms."""
     return min(max(ms, _FIRST_MS), _LAST_MS)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from pipelines.rejected.fixes import LoadedFix
 from pipelines.rejected.record import Position, PositionError, Record
-from pipelines.rejected.replayed import NotReplayableError, lineage_of, readable, replayed
+from pipelines.rejected.replayed import NotReplayableError, Replayed, lineage_of, readable, replayed
 from pipelines.wire import Event, Rejected
 from tests.mutants import AT_MS, mutants
 from tests.rejected_world import World, fix
@@ -44,11 +44,11 @@ def test_a_replay_without_a_fix_changes_the_verdict_of_no_mutant_but_by_giving_i
         before = world.decoder.decode(value, "t", 0, number, AT_MS)
         assert before is not None
         code = before.code if isinstance(before, Rejected) else "quality_rule"
-        try:
-            ready = replayed(record(value, code, number), None, ID_CHARS)
-        except NotReplayableError as error:
+        ready = ready_or_none(record(value, code, number))
+        if ready is None:
+            envelope = readable(value)
             assert isinstance(before, Rejected)
-            assert readable(value) is None or "context" in str(error) or "deeply" in str(error)
+            assert envelope is None or not isinstance(envelope["context"], dict)
             counted["unreadable"] += 1
             continue
         # A time that lies in the future when it is rejected may not do so later: judged at the same moment, then.
@@ -70,6 +70,13 @@ def test_a_replay_without_a_fix_changes_the_verdict_of_no_mutant_but_by_giving_i
             assert before.field == "$.messageId", (value, before, after)
             counted["by its id"] += 1
     assert min(counted.values()) > 20, counted
+
+
+def ready_or_none(found: Record) -> Replayed | None:
+    try:
+        return replayed(found, None, ID_CHARS)
+    except NotReplayableError:
+        return None
 
 
 def _plain(value: Any) -> Any:

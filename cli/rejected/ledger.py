@@ -1,0 +1,79 @@
+"""The ledger of replays, `cdp.replays`: which rejected records were sent, as what, and where to. Compacted, keyed by position."""
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+from confluent_kafka import Message
+
+from cli.audit.topics import Reader
+from pipelines.rejected.verdicts import Sent
+
+TOPIC: Final = "cdp.replays"
+_decode = msgspec.json.Decoder(Sent).decode
+
+
+class LedgerError(ValueError):
+    """An entry of the ledger cannot be read."""
+
+
+class Ledger:
+    """The newest entry of each position.
+
+    Args:
+        entries: pairs of position and entry, oldest first.
+    """
+
+    def __init__(self, entries: Iterable[tuple[str, Sent]] = ()) -> None:
+        self._sent: dict[str, Sent] = {}
+        self._by_id: dict[tuple[str, str], set[str]] = {}
+        for position, entry in entries:
+            self.add(position, entry)
+
+    def add(self, position: str, entry: Sent) -> None:
+        """Note what was sent, or is about to be."""
+        before = self._sent.get(position)
+        if before is not None:
+            self._by_id[before.tenant, before.message_id].discard(position)
+        self._sent[position] = entry
+        self._by_id.setdefault((entry.tenant, entry.message_id), set()).add(position)
+
+    def of(self, position: str) -> Sent | None:
+        """The newest entry of a position."""
+        return self._sent.get(position)
+
+    def others(self, tenant: str, message_id: str, position: str) -> list[Sent]:
+        """Entries of other positions that were sent under an id."""
+        return [self._sent[other] for other in sorted(self._by_id.get((tenant, message_id), ())) if other != position]
+
+    def __len__(self) -> int:
+        return len(self._sent)
+
+
+def read(bootstrap: str) -> Ledger:
+    """Read the ledger to its end.
+
+    Its end is that of all that is written, open transactions included: whoever reads up to the last committed entry only would miss those
+    that lie behind somebody else's open transaction. A transaction that its writer has left ends after seconds (`sender.TIMEOUT_S`).
+
+    Raises:
+        LedgerError: see there.
+        TopicsAwayError: Kafka does not answer, or the topic is not there.
+    """
+    ledger = Ledger()
+
+    def take(_topic: str, message: Message) -> None:
+        position, value = (message.key() or b"").decode(), message.value()
+        if value is None:
+            return
+        try:
+            ledger.add(position, _decode(value))
+        except msgspec.DecodeError as error:
+            raise LedgerError(f"{TOPIC}: the entry of {position} cannot be read: {error}") from error
+
+    reader = Reader(bootstrap, [TOPIC], take)
+    try:
+        reader.read_to(reader.ends(committed=False))
+    finally:
+        reader.close()
+    return ledger
