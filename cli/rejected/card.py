@@ -23,6 +23,7 @@ from schemas import codes
 AROUND: Final = 40
 """Lines shown before and behind the field that is wrong."""
 HEX_BYTES: Final = 256
+HEX_ROW: Final = 12
 
 ADVICE: Final[dict[str, str]] = {
     codes.PAYLOAD_FORMAT: "Not a record of JSON in UTF-8. Mend the producer; a fix with `text` (encoding, replace) can read what was sent.",
@@ -139,10 +140,10 @@ def _raw(original: bytes) -> Iterator[Text]:
     except UnicodeDecodeError as error:
         start = max(0, error.start - HEX_BYTES // 2)
         yield Text(f"not UTF-8 at byte {error.start:,}", style="red")
-        for at in range(start, min(len(original), start + HEX_BYTES), 16):
-            row = original[at : at + 16]
+        for at in range(start, min(len(original), start + HEX_BYTES), HEX_ROW):
+            row = original[at : at + HEX_ROW]
             printable = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
-            yield Text(f"{at:08x}  {row.hex(' '):<47}  {printable}")
+            yield Text(f"{at:08x}  {row.hex(' '):<{3 * HEX_ROW}}  {printable}")
 
 
 def _fates(record: Record, story: Story) -> RenderableType:

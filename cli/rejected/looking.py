@@ -12,7 +12,7 @@ from config import loader
 from pipelines.rejected.matching import predicate
 from pipelines.rejected.record import Position, Record
 from pipelines.rejected.where import Condition
-from sinks.clickhouse import ClickHouse, ClickHouseAwayError, ClickHouseError
+from sinks.clickhouse import ClickHouse, ClickHouseAwayError, ClickHouseError, ClickHouseRefusedError
 
 ANSWER_S: Final = 60.0
 PAGE: Final = 1000
@@ -38,6 +38,10 @@ def asking(question: Callable[[History], T], otherwise: str) -> T:
         return question(History(ClickHouse(loader.platform().clickhouse, answer_timeout_s=ANSWER_S)))
     except ClickHouseAwayError as error:
         raise HistoryAwayError(f"{error} {otherwise}") from error
+    except ClickHouseRefusedError as error:
+        if any(name in str(error) for name in ("UNKNOWN_TABLE", "UNKNOWN_DATABASE")):
+            raise HistoryAwayError(f"ClickHouse has no table `rejected` yet: job `history` makes it (`cdp status`). {otherwise}") from error
+        raise
 
 
 def newest(chosen: Selection, limit: int, from_topic: bool) -> list[Record]:

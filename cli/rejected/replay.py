@@ -26,6 +26,7 @@ from pipelines.wire import Event, Rejected
 
 PAGE: Final = 1000
 EXAMPLES: Final = 10
+EXAMPLES_OF_A_REASON: Final = 3
 
 
 class ReplayError(RuntimeError):
@@ -75,7 +76,7 @@ class Tally(msgspec.Struct):
         refused: records that must not be sent, by reason.
         sent: records sent; none in a dry run.
         examples: the first that fail again.
-        refusals: the first that are refused; their code is empty.
+        refusals: the first that are refused for each reason; their code is empty.
     """
 
     matched: int = 0
@@ -220,7 +221,7 @@ class Replay:
 
     def _refuse(self, record: Record, why: Refusal) -> None:
         self.tally.refused[why.short] += 1
-        if len(self.tally.refusals) < EXAMPLES:
+        if self.tally.refused[why.short] <= EXAMPLES_OF_A_REASON:
             self.tally.refusals.append(Example(str(record.position), "", "", why.full))
 
     def _count(self, record: Record, verdict: Event | Rejected) -> None:

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from cli.profile_card import moment
 from cli.rejected.replay import Tally
+from cli.rejected.selection import RAW
 from cli.rejected.stats import Group, sparkline
 from pipelines.rejected.record import Record
 
@@ -16,13 +17,13 @@ _SHOWN_RULE = 60
 
 def list_table(records: Sequence[Record]) -> Table:
     """Rejected records, one a line. Their bytes are not shown: they may hold anything."""
-    table = _table("at (UTC)", "position", "code", "field", "rule", "source", "tenant", "messageId")
+    table = _table("at (UTC)", "position", "code", "field", "expected", "origin", "tenant", "messageId")
     table.add_column("bytes", justify="right")
     for record in records:
         values = (record.field or "-", _short(record.rule), record.origin or "-", record.tenant or "-", record.message_id or "-")
         table.add_row(
             moment(record.log_time),
-            Text(str(record.position)),
+            Text(_place(str(record.position))),
             Text(record.code, style="bold red"),
             *map(Text, values),
             f"{len(record.original):,}",
@@ -38,9 +39,9 @@ def stats_table(found: Sequence[Group], by: Sequence[str]) -> Table:
     for column in ("first (UTC)", "last (UTC)", "last 24 hours", "for example"):
         table.add_column(column, no_wrap=True)
     for group in found:
-        keys = (Text(_short(group.key[name]) or "-") for name in by)
-        times = moment(group.first), moment(group.last)
-        table.add_row(*keys, f"{group.records:,}", f"{group.share:.1%}", *times, sparkline(group.hours), Text(group.example))
+        keys = (Text(_short(_place(group.key[name])) or "-") for name in by)
+        times = moment(group.first)[:-3], moment(group.last)[:-3]
+        table.add_row(*keys, f"{group.records:,}", f"{group.share:.1%}", *times, sparkline(group.hours), Text(_place(group.example)))
     return table
 
 
@@ -71,8 +72,13 @@ def show_tally(console: Console, tally: Tally, *, dry_run: bool) -> None:
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column in ("at (UTC)", "position", "code"))
     return table
+
+
+def _place(text: str) -> str:
+    """A topic or position without what they all begin with; `cdp rejected show` takes it so, too."""
+    return text.removeprefix(RAW)
 
 
 def _short(text: str) -> str:

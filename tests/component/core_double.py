@@ -42,7 +42,7 @@ class CoreDouble:
         open_ends = {(part.topic, part.partition) for part in self._parts}
         self._consumer.assign(self._consumer.position(self._parts) if self.outcomes else self._parts)
         while open_ends:
-            for message in self._consumer.consume(10_000, 0.5):
+            for message in self._consumer.consume(10_000, 0.1):
                 error = message.error()
                 if error is None:
                     messages.append(message)

@@ -29,6 +29,7 @@ from pipelines.rejected.matching import predicate
 from pipelines.rejected.record import Record
 from sinks.clickhouse import ClickHouse
 from stack.settings import PROJECT
+from stack.topics import set_clock
 from tests import rejected_cases as cases
 from tests.component.core_double import GROUP, CoreDouble
 from tests.stacks import Stack, eventually, kill_nine, read_all
@@ -59,8 +60,9 @@ class World:
     def settle(self) -> None:
         """Until everything that was written has come out and is loaded."""
         self.core.catch_up()
+        written = held(*POSITIONED)
         for topic in POSITIONED:
-            count, rows = len(read_all(topic)), f"SELECT count() AS n FROM {TABLES[topic].name}"
+            count, rows = written[topic], f"SELECT count() AS n FROM {TABLES[topic].name}"
             eventually(lambda count=count, rows=rows: int(self.clickhouse.rows(rows)[0]["n"]) == count, f"{topic} is loaded")  # type: ignore[misc]
 
     def fix(self, text: str) -> str:
@@ -95,6 +97,15 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 def event(name: str, message_id: str, price: float, user: str | None = "u1", **more: Any) -> bytes:
     envelope = {"type": "track", "event": name, "messageId": message_id, "userId": user, "timestamp": STAMP, **more}
     return json.dumps(envelope | {"properties": {"product_id": "p", "price": price}}).encode()
+
+
+def held(*topics: str) -> Counter[str]:
+    """Committed records of topics."""
+    counted: Counter[str] = Counter()
+    reader = Reader(loader.platform().kafka.bootstrap, topics, lambda topic, _: counted.update([topic]))
+    reader.read_on()
+    reader.close()
+    return counted
 
 
 def cdp(*arguments: str) -> Result:
@@ -191,7 +202,7 @@ def test_a_dry_run_tells_what_would_become_of_each_record_and_sends_nothing(worl
     world.produce(
         *(event("Dry Viewed", f"dry-{number}", 1, user=None) for number in range(3)), event("Product Viewed", "dry-9", -1, user=None)
     )
-    before = {topic: len(read_all(topic)) for topic in (ORDERS, CLICKS, "cdp.replays")}
+    before = held(ORDERS, CLICKS, "cdp.replays")
     fix = world.fix("{name: who, set: {userId: somebody}}")
     told = tallied("--dry-run", "--where", "message_id like 'dry-%'", "--fix", fix)
     assert told["passing"] == {"Dry Viewed": 3}
@@ -201,7 +212,7 @@ def test_a_dry_run_tells_what_would_become_of_each_record_and_sends_nothing(worl
     shown = cdp("replay", "--dry-run", "--where", "message_id like 'dry-%'").output
     assert "would fail again" in shown
     assert "identifier_missing at $.userId 4" in shown
-    assert {topic: len(read_all(topic)) for topic in before} == before
+    assert held(ORDERS, CLICKS, "cdp.replays") == before
 
 
 def test_a_fixed_record_is_applied_once_whatever_is_tried_and_everything_adds_up(world: World) -> None:
@@ -400,3 +411,22 @@ def test_pages_hold_every_record_once_in_the_order_of_the_log(table: History) ->
     paged = [record for page in table.oldest_first(where.EVERYTHING, until, 7) for record in page]
     assert paged == sorted(paged, key=lambda record: (record.log_time, *record.position))
     assert len(paged) == table.count(where.EVERYTHING, until) == 60
+
+
+def test_on_the_producers_clock_a_replay_does_not_move_the_logs_time(world: World) -> None:
+    """The last test of this stack: its log goes on in 2030."""
+    far_ms = 1_900_000_000_000
+    set_clock("replay")
+    stamp = {"timestamp": "2030-03-17T17:46:40Z"}
+    world.raw.produce(ORDERS, event("Product Viewed", "clock-1", -1, **stamp), partition=0, timestamp=far_ms)
+    world.raw.produce(CLICKS, event("Product Viewed", "clock-2", 1, **stamp), partition=1, timestamp=far_ms + 5000)
+    world.produce()
+    assert [found["message_id"] for found in listed("--since", "10s")] == ["clock-1"], "ago is reckoned from the newest record of the log"
+    fix = world.fix("{name: price, set: {properties.price: 1}}")
+    assert tallied("--where", "message_id = 'clock-1'", "--fix", fix)["sent"] == 1
+    [sent] = [
+        message for message in read_all(ORDERS) if b'"replay_of"' in (message.value() or b"") and b'"clock-1"' in (message.value() or b"")
+    ]
+    assert sent.timestamp()[1] == far_ms + 5000
+    world.settle()
+    assert world.events("Product Viewed").count("clock-1") == 1
