@@ -1,5 +1,6 @@
 """The pure core with rejected records that are replayed: what `cdp rejected replay` does, without its servers."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -26,7 +27,7 @@ def fix(label: str, change: Callable[[dict[str, Any]], object]) -> LoadedFix:
     """A fix out of a function that changes its argument."""
 
     def apply(record: dict[str, Any]) -> dict[str, Any]:
-        copied: dict[str, Any] = orjson.loads(orjson.dumps(record))
+        copied: dict[str, Any] = json.loads(json.dumps(record))
         change(copied)
         return copied
 

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from cli.profile_card import moment
 from cli.rejected.fate import Fate
-from cli.rejected.masked import masked
+from cli.rejected.masked import masked, shown
 from config.loader import Identity
 from pipelines.rejected import paths
 from pipelines.rejected.record import Record
@@ -24,6 +24,7 @@ AROUND: Final = 40
 """Lines shown before and behind the field that is wrong."""
 HEX_BYTES: Final = 256
 HEX_ROW: Final = 12
+DEPTH: Final = 200
 
 ADVICE: Final[dict[str, str]] = {
     codes.PAYLOAD_FORMAT: "Not a record of JSON in UTF-8. Mend the producer; a fix with `text` (encoding, replace) can read what was sent.",
@@ -67,11 +68,10 @@ def card(record: Record, story: Story, identity: Identity, *, plain: bool) -> Re
 
 def as_json(record: Record, story: Story, identity: Identity, *, plain: bool) -> dict[str, Any]:
     """The same for programs; see `card`."""
-    envelope = readable(record.original)
-    shown: Any = None if envelope is None else envelope if plain else masked(envelope, identity)
+    envelope = _envelope(record, identity, plain)
     told = {name: getattr(record, name) for name in Record.__struct_fields__ if name != "original"}
-    told |= {"position": str(record.position), "bytes": len(record.original), "original": shown, "advice": ADVICE.get(record.code, "")}
-    if shown is None and plain:
+    told |= {"position": str(record.position), "bytes": len(record.original), "original": envelope, "advice": ADVICE.get(record.code, "")}
+    if envelope is None and plain:
         told["original_hex"] = record.original.hex()
     return told | {
         "replayed": msgspec.to_builtins(story.sent),
@@ -83,38 +83,45 @@ def as_json(record: Record, story: Story, identity: Identity, *, plain: bool) ->
 def _facts(record: Record) -> RenderableType:
     grid = Table.grid(padding=(0, 2))
     grid.add_row("[bold]code[/]", Text(record.code, style="bold red"))
-    grid.add_row("[bold]field[/]", Text(record.field or "-"))
-    grid.add_row("[bold]expected[/]", Text(record.rule))
+    grid.add_row("[bold]field[/]", Text(shown(record.field) or "-"))
+    grid.add_row("[bold]expected[/]", Text(shown(record.rule)))
     grid.add_row("[bold]what to do[/]", Text(ADVICE.get(record.code, "")))
     came = f"{moment(record.log_time)} UTC, {record.origin or 'source unknown'}, tenant {record.tenant or 'unknown'}"
-    grid.add_row("[bold]came[/]", Text(came))
-    grid.add_row("[bold]messageId[/]", Text(record.message_id or "none that can be used"))
+    grid.add_row("[bold]came[/]", Text(shown(came)))
+    grid.add_row("[bold]messageId[/]", Text(shown(record.message_id) or "none that can be used"))
     told = lineage_of(readable(record.original) or {})
     if told.replay_of:
-        grid.add_row("[bold]replay of[/]", Text(told.replay_of + (f", fix {told.fix}" if told.fix else "")))
+        grid.add_row("[bold]replay of[/]", Text(shown(told.replay_of + (f", fix {told.fix}" if told.fix else ""))))
     return grid
 
 
 def _original(record: Record, identity: Identity, plain: bool) -> RenderableType:
     size = f"{len(record.original):,} bytes"
-    envelope = readable(record.original)
+    envelope = _envelope(record, identity, plain)
     if envelope is None:
         if not plain:
             return Text(f"{size} that are no JSON object: they may hold personal values, --plain shows them", style="dim")
         return Group(Text(f"{size} that are no JSON object", style="dim"), *_raw(record.original))
     place, there = paths.nearest(envelope, record.field)
-    lines = list(_lines(envelope if plain else masked(envelope, identity)))
+    lines = list(_lines(envelope))
     at = next((number for number, (path, _) in enumerate(lines) if path == place), 0)
     first = max(0, at - AROUND)
-    shown = [Text(text) for _, text in lines[first : at + AROUND]]
-    mark = f"  ◀ {record.rule}" if there else f"  ◀ {record.field}: {record.rule}"
-    shown[at - first].stylize("bold red")
-    shown[at - first].append(mark, style="red")
+    drawn = [Text(shown(text)) for _, text in lines[first : at + AROUND]]
+    drawn[at - first].stylize("bold red")
+    drawn[at - first].append(shown(f"  ◀ {record.rule}" if there else f"  ◀ {record.field}: {record.rule}"), style="red")
     above = [Text(f"… {first:,} lines", style="dim")] if first else []
-    left = len(lines) - first - len(shown)
+    left = len(lines) - first - len(drawn)
     below = [Text(f"… {left:,} lines", style="dim")] if left > 0 else []
     note = size + ("" if plain else "; personal values are masked, --plain shows them")
-    return Group(Text(note, style="dim"), *above, *shown, *below)
+    return Group(Text(note, style="dim"), *above, *drawn, *below)
+
+
+def _envelope(record: Record, identity: Identity, plain: bool) -> dict[str, Any] | None:
+    """What may be shown of a record, None when it is no JSON object, or one that nests too deeply to be walked through."""
+    envelope = readable(record.original)
+    if envelope is None or paths.depth(envelope) > DEPTH:
+        return None
+    return envelope if plain else masked(envelope, identity)
 
 
 def _lines(
@@ -136,7 +143,7 @@ def _lines(
 
 def _raw(original: bytes) -> Iterator[Text]:
     try:
-        yield Text(original.decode()[: 8 * HEX_BYTES])
+        yield from (Text(shown(line)) for line in original.decode()[: 8 * HEX_BYTES].splitlines())
     except UnicodeDecodeError as error:
         start = max(0, error.start - HEX_BYTES // 2)
         yield Text(f"not UTF-8 at byte {error.start:,}", style="red")
@@ -147,13 +154,15 @@ def _raw(original: bytes) -> Iterator[Text]:
 
 
 def _fates(record: Record, story: Story) -> RenderableType:
-    lines = [Text("not replayed yet" if story.sent is None else _sent(story.sent), style="bold")]
+    lines = [Text("not replayed yet" if story.sent is None else shown(_sent(story.sent)), style="bold")]
     for fate in story.fates:
         mine = fate.replay_of == str(record.position)
         line = Text(f"  {moment(fate.log_time)}  ").append(f"{fate.outcome:<14}", style=_OUTCOMES.get(fate.outcome, "bold red"))
-        line.append(f" {fate.position}  {fate.detail}")
+        line.append(shown(f" {fate.position}  {fate.detail}"))
         lines.append(
-            line.append("  this record, replayed" if mine else f"  replay of {fate.replay_of}" if fate.replay_of else "", style="dim")
+            line.append(
+                "  this record, replayed" if mine else shown(f"  replay of {fate.replay_of}") if fate.replay_of else "", style="dim"
+            )
         )
     if not story.fates:
         lines.append(Text("  nothing else is known under its id", style="dim"))

@@ -9,8 +9,9 @@ from pipelines.rejected.replayed import lineage_of, readable
 from pipelines.rejected.verdicts import Applied
 from sinks.clickhouse import ClickHouse
 
-IDS_AT_ONCE: Final = 1000
+IDS_AT_ONCE: Final = 500
 """Ids a query asks for: they travel in its address, which may have a megabyte."""
+SHOWN: Final = 50
 
 _LINEAGE: Final = "JSONExtractString(context, 'lineage', '{}')"
 AppliedIds = dict[tuple[str, str], list[Applied]]
@@ -53,14 +54,16 @@ def applied(server: ClickHouse, ids: Iterable[str]) -> AppliedIds:
     return found
 
 
-def fates(server: ClickHouse, ids: Iterable[str], besides: Position) -> list[Fate]:
-    """Everything that became of some ids, in the log's order.
+def fates(server: ClickHouse, ids: Iterable[str], tenant: str, besides: Position) -> list[Fate]:
+    """What became of some ids, in the log's order; the newest of each kind, should there be very many.
 
     Args:
         server: ClickHouse.
         ids: message ids.
+        tenant: owner of the record that is asked about; empty when unknown, which may be anybody.
         besides: the record that is asked about; it is left out itself.
     """
+    mine = "message_id IN {ids:Array(String)} AND ({tenant:String} = '' OR tenant IN ({tenant:String}, ''))"
     queries = {
         "events": f"""
             SELECT 'applied' AS outcome, {_raw("events")} AS position, toUnixTimestamp64Milli(log_time) AS at, node AS detail,
@@ -75,7 +78,8 @@ def fates(server: ClickHouse, ids: Iterable[str], besides: Position) -> list[Fat
     found = []
     for chunk in _chunks(ids):
         for query in queries.values():
-            found += [_fate(row) for row in server.rows(f"{query} WHERE message_id IN {{ids:Array(String)}}", {"ids": chunk})]
+            rows = server.rows(f"{query} WHERE {mine} ORDER BY log_time DESC LIMIT {SHOWN}", {"ids": chunk, "tenant": tenant})
+            found += [_fate(row) for row in rows]
     return sorted((fate for fate in found if fate.position != str(besides)), key=lambda fate: (fate.log_time, fate.position))
 
 

@@ -50,11 +50,14 @@ class Ledger:
         return len(self._sent)
 
 
-def read(bootstrap: str) -> Ledger:
+def read(bootstrap: str, *, wait: bool = True) -> Ledger:
     """Read the ledger to its end.
 
-    Its end is that of all that is written, open transactions included: whoever reads up to the last committed entry only would miss those
-    that lie behind somebody else's open transaction. A transaction that its writer has left ends after seconds (`sender.TIMEOUT_S`).
+    Args:
+        bootstrap: Kafka.
+        wait: read all that is written, and wait for open transactions on the way, which may be somebody else's: whoever is about to send
+            must not miss what lies behind them. One that its writer has left ends after seconds (`sender.TIMEOUT_S`). Else read up to the
+            first of them: good enough for looking.
 
     Raises:
         LedgerError: see there.
@@ -73,7 +76,7 @@ def read(bootstrap: str) -> Ledger:
 
     reader = Reader(bootstrap, [TOPIC], take)
     try:
-        reader.read_to(reader.ends(committed=False))
+        reader.read_to(reader.ends(committed=not wait))
     finally:
         reader.close()
     return ledger

@@ -91,12 +91,12 @@ def story(record: Record) -> Story:
     unknown: list[str] = []
     sent, fates = None, []
     try:
-        sent = ledger.read(loader.platform().kafka.bootstrap).of(str(record.position))
+        sent = ledger.read(loader.platform().kafka.bootstrap, wait=False).of(str(record.position))
     except TopicsAwayError as error:
         unknown.append(f"whether it was replayed is not known: {error}")
     try:
         ids = {record.message_id, *([sent.message_id] if sent else [])}
-        fates = fate.fates(ClickHouse(loader.platform().clickhouse, answer_timeout_s=ANSWER_S), ids, record.position)
+        fates = fate.fates(ClickHouse(loader.platform().clickhouse, answer_timeout_s=ANSWER_S), ids, record.tenant, record.position)
     except ClickHouseError as error:
         unknown.append(f"what became of it is not known: {error}")
     return Story(sent, fates, unknown)

@@ -1,4 +1,4 @@
-"""A rejected record as it may be shown to somebody: what is or looks personal is left out."""
+"""A rejected record as it may be shown to somebody: what is or looks personal is left out, what would steer a terminal is escaped."""
 
 import re
 from typing import Any, Final
@@ -43,6 +43,11 @@ def masked(envelope: dict[str, Any], identity: Identity) -> dict[str, Any]:
         name: _hidden(value) if name in everywhere else walk(value, inside if name == "properties" else everywhere)
         for name, value in envelope.items()
     }
+
+
+def shown(text: str) -> str:
+    """A text of a stranger for a terminal: whatever would steer it, or turn the writing around, is written as an escape."""
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
 
 
 def _hidden(value: Any) -> Any:

@@ -141,7 +141,7 @@ class Replay:
             if not options.dry_run:  # all of them before the ledger is read: from here on nobody else adds to it
                 owners = self._history.tenants(options.condition, until)
                 senders = {owner: Sender(self._platform.kafka.bootstrap, owner) for owner in owners}
-            self._ledger = ledger.read(self._platform.kafka.bootstrap)
+            self._ledger = ledger.read(self._platform.kafka.bootstrap, wait=not options.dry_run)
             for page in self._pages(until):
                 going = list(self._going(page))
                 for first in range(0, len(going), BATCH):

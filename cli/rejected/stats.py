@@ -79,9 +79,11 @@ def groups(history: History, condition: Condition, by: Sequence[str]) -> list[Gr
     start = newest // HOUR_MS - HOURS + 1
     hourly = f"""
         SELECT {selected}, intDiv(toUnixTimestamp64Milli(log_time), {HOUR_MS}) - {{start:Int64}} AS hour, count() AS records
-        FROM rejected WHERE {chosen.text} AND log_time >= fromUnixTimestamp64Milli({{from:Int64}}, 'UTC') GROUP BY {grouped}, hour"""
+        FROM rejected WHERE {chosen.text} AND log_time >= fromUnixTimestamp64Milli({{from:Int64}}, 'UTC')
+          AND log_time <= fromUnixTimestamp64Milli({{to:Int64}}, 'UTC')
+        GROUP BY {grouped}, hour"""
     hours: dict[tuple[str, ...], list[int]] = {}
-    for row in history.server.rows(hourly, {**chosen.parameters, "start": start, "from": start * HOUR_MS}):
+    for row in history.server.rows(hourly, {**chosen.parameters, "start": start, "from": start * HOUR_MS, "to": newest}):
         hours.setdefault(_key(row, len(keys)), [0] * HOURS)[int(row["hour"])] = int(row["records"])
     return [_group(row, list(keys), total, hours) for row in rows]
 

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.profile_card import moment
+from cli.rejected.masked import shown
 from cli.rejected.replay import Tally
 from cli.rejected.selection import RAW
 from cli.rejected.stats import Group, sparkline
@@ -25,7 +26,7 @@ def list_table(records: Sequence[Record]) -> Table:
             moment(record.log_time),
             Text(_place(str(record.position))),
             Text(record.code, style="bold red"),
-            *map(Text, values),
+            *(Text(shown(value)) for value in values),
             f"{len(record.original):,}",
         )
     return table
@@ -39,7 +40,7 @@ def stats_table(found: Sequence[Group], by: Sequence[str]) -> Table:
     for column in ("first (UTC)", "last (UTC)", "last 24 hours", "for example"):
         table.add_column(column, no_wrap=True)
     for group in found:
-        keys = (Text(_short(_place(group.key[name])) or "-") for name in by)
+        keys = (Text(shown(_short(_place(group.key[name]))) or "-") for name in by)
         times = moment(group.first)[:-3], moment(group.last)[:-3]
         table.add_row(*keys, f"{group.records:,}", f"{group.share:.1%}", *times, sparkline(group.hours), Text(_place(group.example)))
     return table
@@ -57,16 +58,16 @@ def show_tally(console: Console, tally: Tally, *, dry_run: bool) -> None:
     table.add_column(justify="right")
     late = f"; {tally.late:,} of them late (older than 7 days): history only" if tally.late else ""
     events = ", ".join(f"{name} {count:,}" for name, count in tally.passing.most_common(5))
-    table.add_row(f"[green]{passing:,}[/]", "would pass" if dry_run else "pass", Text(events + late))
+    table.add_row(f"[green]{passing:,}[/]", "would pass" if dry_run else "pass", Text(shown(events + late)))
     whys = ", ".join(f"{code} at {field} {count:,}" for (code, field), count in tally.failing.most_common(5))
-    table.add_row(f"[red]{failing:,}[/]", "would fail again" if dry_run else "fail again", Text(whys))
+    table.add_row(f"[red]{failing:,}[/]", "would fail again" if dry_run else "fail again", Text(shown(whys)))
     reasons = ", ".join(f"{why} {count:,}" for why, count in tally.refused.most_common())
     table.add_row(f"[yellow]{refused:,}[/]", "must not be sent" if dry_run else "were not sent", Text(reasons))
     console.print(table)
     for example in tally.examples:
-        console.print(Text(f"  {example.position}  {example.code}  {example.field}  {example.rule}"), soft_wrap=True)
+        console.print(Text(shown(f"  {example.position}  {example.code}  {example.field}  {example.rule}")), soft_wrap=True)
     for example in tally.refusals:
-        console.print(Text(f"  {example.position}  {example.rule}"), soft_wrap=True)
+        console.print(Text(shown(f"  {example.position}  {example.rule}")), soft_wrap=True)
 
 
 def _table(*columns: str) -> Table:

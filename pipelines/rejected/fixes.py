@@ -24,6 +24,7 @@ import yaml
 from pipelines.rejected import paths
 
 Fix = Callable[[dict[str, Any]], dict[str, Any]]
+"""From a record to what it should be. Raises `FixError` when it does not apply, and never changes its argument."""
 ORIGINAL_TEXT: Final = "original_text"
 ORIGINAL_BASE64: Final = "original_base64"
 """A record that is no JSON object reaches a fix as an object with these two, beside the columns of the rejected record."""

@@ -87,3 +87,12 @@ def value_at(document: Any, place: Concrete) -> Any:
     for key in place:
         document = document[key]
     return document
+
+
+def depth(document: Any) -> int:
+    """How deep lists and objects nest; counted without recursion, however deep."""
+    level, here = 0, [document]
+    while here := [value for value in here if isinstance(value, dict | list)]:
+        level += 1
+        here = [inner for value in here for inner in (value.values() if isinstance(value, dict) else value)]
+    return level

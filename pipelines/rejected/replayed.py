@@ -96,6 +96,15 @@ def replayed(record: Record, fix: LoadedFix | None, id_chars: int, known_id: str
     Raises:
         NotReplayableError: see there.
     """
+    try:
+        return _replayed(record, fix, id_chars, known_id)
+    except FixError as error:
+        raise NotReplayableError(str(error)) from error
+    except RecursionError as error:
+        raise NotReplayableError("nested too deeply to be changed") from error
+
+
+def _replayed(record: Record, fix: LoadedFix | None, id_chars: int, known_id: str) -> Replayed:
     original = readable(record.original)
     if original is None and fix is None:
         raise NotReplayableError(UNREADABLE)
@@ -112,11 +121,7 @@ def replayed(record: Record, fix: LoadedFix | None, id_chars: int, known_id: str
     fixed["messageId"] = message_id
     fixed["context"] = {**context, "lineage": {**kept, **lineage._asdict()}}
     _keep_time(fixed, record.log_time)
-    try:
-        value = _encoded(fixed)
-    except RecursionError as error:
-        raise NotReplayableError("nested too deeply to be written again") from error
-    return Replayed(value, message_id, lineage, before, identifiers(original or {}))
+    return Replayed(_encoded(fixed), message_id, lineage, before, identifiers(original or {}))
 
 
 def content_hash(original: bytes, envelope: Mapping[str, Any] | None) -> str:
@@ -154,12 +159,7 @@ def _fixed(record: Record, original: dict[str, Any] | None, fix: Fix) -> dict[st
         given = {name: getattr(record, name) for name in Record.__struct_fields__ if name != "original"}
         given[ORIGINAL_TEXT] = record.original.decode(errors="replace")
         given[ORIGINAL_BASE64] = base64.b64encode(record.original).decode()
-    try:
-        return dict(fix(given))
-    except FixError as error:
-        raise NotReplayableError(str(error)) from error
-    except RecursionError as error:
-        raise NotReplayableError("nested too deeply for a fix") from error
+    return dict(fix(given))
 
 
 def _message_id(record: Record, original: dict[str, Any] | None, fixed: dict[str, Any], id_chars: int, content: str) -> str:

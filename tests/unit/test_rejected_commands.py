@@ -14,7 +14,8 @@ from cli.rejected import card, selection, stats
 from cli.rejected.export import ExportError, line, write
 from cli.rejected.fate import Fate
 from cli.rejected.ledger import Ledger
-from cli.rejected.masked import MASK, masked
+from cli.rejected.masked import MASK, masked, shown
+from cli.rejected.views import list_table
 from config import loader
 from pipelines.rejected.matching import predicate
 from pipelines.rejected.record import Position, PositionError, Record
@@ -150,6 +151,22 @@ def test_the_card_tells_what_became_of_the_record() -> None:
     told = card.as_json(record(), card.Story(sent, fates), loader.identity(), plain=False)
     assert told["replayed"]["message_id"] == "m"
     assert told["fates"][0]["replay_of"] == told["position"] == "cdp.raw.orders:0:7"
+
+
+def test_a_hostile_record_does_not_steer_the_terminal() -> None:
+    assert shown("a\x1b[2J\u202eb\n\ud800é😀") == "a\\x1b[2J\\u202eb\\n\\ud800é😀"
+    hostile = record({"a\x1b": "\x9b31m\u202e"}, field="$.\x1b", rule="\x1b]0;", message_id="\x07", tenant="\x1b")
+    console = Console(width=200, file=io.StringIO())
+    with console.capture() as captured:
+        console.print(list_table([hostile]))
+    text = captured.get() + drawn(hostile) + drawn(record(b"\x1b[2J no JSON"), plain=True)
+    assert not [character for character in text if not character.isprintable() and character != "\n"]
+
+
+def test_a_record_that_nests_deeply_is_shown_as_bytes() -> None:
+    deep = record(b'{"a":' * 300 + b'"ann@example.org"' + b"}" * 300)
+    assert "ann@" not in drawn(deep)
+    assert '{"a":{"a":' in drawn(deep, plain=True)
 
 
 def test_every_code_has_advice() -> None:

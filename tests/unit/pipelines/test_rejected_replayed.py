@@ -184,6 +184,18 @@ def test_bytes_that_are_no_object_need_a_fix_that_reads_them() -> None:
     assert sent(record(b"{'userId': 'u'}", "payload_format"), read)["messageId"] == "replay:cdp.raw.orders:0:7"
 
 
+def test_however_deep_a_record_nests_it_is_replayed_or_refused() -> None:
+    outcomes, decoder = set(), World().decoder
+    for deep in (60, 100, 300, 900, *range(930, 1010), 5000):
+        value = b'{"messageId": "m", "userId": "u", "type": "page", "properties": ' + b'{"a":' * deep + b"1" + b"}" * deep + b"}"
+        for mend in (None, fix("cut@1", lambda envelope: envelope.update(properties={}))):
+            try:
+                outcomes.add(decoder.decode(replayed(record(value), mend, ID_CHARS).value, "t", 0, 0, AT_MS).__class__)
+            except NotReplayableError:
+                outcomes.add(NotReplayableError)
+    assert outcomes == {Event, Rejected, NotReplayableError}
+
+
 def test_a_context_that_cannot_hold_a_lineage_is_refused_until_a_fix_sets_it() -> None:
     wrong = record({"messageId": "m", "context": "mobile"}, "schema_violation")
     with pytest.raises(NotReplayableError, match="`context` is no object"):
