@@ -35,10 +35,10 @@ def replay(
 
     from cli.live import plain_console
     from cli.rejected import looking
+    from cli.rejected.fix_files import load_fix
     from cli.rejected.replay import Options
     from cli.rejected.selection import Selection, condition, raw_topic
     from cli.rejected.views import show_tally
-    from pipelines.rejected.fixes import load_fix
 
     chosen = Selection(where, code, source, origin, field, tenant, since, until)
     if not any(chosen):

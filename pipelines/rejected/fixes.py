@@ -1,4 +1,4 @@
-"""Fixes: what makes a rejected record right. `load_fix` is the one place that knows which kinds of fix files there are.
+"""Fixes: what makes a rejected record right.
 
 A fix is a function from a record's JSON to another one; it never changes its input. The *patch* is the kind for correcting a field:
 
@@ -15,11 +15,9 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable
-from pathlib import Path as File
 from typing import Any, Final, NamedTuple
 
 import msgspec
-import yaml
 
 from pipelines.rejected import paths
 
@@ -64,27 +62,28 @@ class _Patch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unset: list[str] = []
 
 
-def load_fix(path: File) -> LoadedFix:
-    """Read a fix file.
+def is_patch(loaded: Any) -> bool:
+    """Is this the content of a patch, rather than of another kind of fix file?"""
+    return isinstance(loaded, dict) and not _PATCH.isdisjoint(loaded)
+
+
+def patch(loaded: Any, content: bytes) -> LoadedFix:
+    """Compile a patch.
+
+    Args:
+        loaded: its YAML, read.
+        content: the file's bytes, for the label.
 
     Raises:
-        FixFileError: see there.
+        FixFileError: it does not say what it should.
     """
+    if not is_patch(loaded):
+        raise FixFileError(f"not a patch: it says none of {', '.join(sorted(_PATCH))}")
     try:
-        content = path.read_bytes()
-        loaded = yaml.safe_load(content)
-    except OSError as error:
-        raise FixFileError(f"{path}: cannot be read ({error.strerror})") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise FixFileError(f"{path}: not YAML: {error}") from error
-    if not isinstance(loaded, dict) or not _PATCH & loaded.keys():
-        # A whole mapping (another envelope built from the record) belongs here: `importers.mapping` compiles such files.
-        raise FixFileError(f"{path}: not a patch: it says none of {', '.join(sorted(_PATCH))} (docs/rejected.md)")
-    try:
-        patch = msgspec.convert(loaded, _Patch)
-        return LoadedFix(f"{patch.name}@{hashlib.sha256(content).hexdigest()[:8]}", _compiled(patch))
-    except (msgspec.ValidationError, paths.PathError, FixFileError) as error:
-        raise FixFileError(f"{path}: {error}") from error
+        found = msgspec.convert(loaded, _Patch)
+        return LoadedFix(f"{found.name}@{hashlib.sha256(content).hexdigest()[:8]}", _compiled(found))
+    except (msgspec.ValidationError, paths.PathError) as error:
+        raise FixFileError(str(error)) from error
 
 
 def _compiled(patch: _Patch) -> Fix:

@@ -13,7 +13,6 @@ from typing import Any
 import orjson
 import pytest
 from confluent_kafka import Producer
-from hypothesis import given, settings
 from typer.testing import CliRunner, Result
 
 from cli.audit.conservation import conservation
@@ -21,16 +20,11 @@ from cli.audit.evidence import POSITIONED, CleanEvidence, RawEvidence
 from cli.audit.report import Check
 from cli.audit.topics import Reader, processed
 from cli.main import app
-from cli.rejected.history import History
 from config import loader
-from pipelines.history.tables import TABLES, create_table
-from pipelines.rejected import where
-from pipelines.rejected.matching import predicate
-from pipelines.rejected.record import Record
+from pipelines.history.tables import TABLES
 from sinks.clickhouse import ClickHouse
 from stack.settings import PROJECT
 from stack.topics import set_clock
-from tests import rejected_cases as cases
 from tests.component.core_double import GROUP, CoreDouble
 from tests.stacks import Stack, eventually, kill_nine, read_all
 
@@ -352,65 +346,6 @@ def test_a_second_replay_puts_an_end_to_the_first_and_nothing_goes_twice(world: 
     assert replays("fenced") == {f"fenced-{number}": 1 for number in range(MANY)}
     world.settle()
     assert_conserved()
-
-
-@pytest.fixture(scope="module")
-def table(world: World) -> Iterator[History]:
-    """A table of random rejected records, and the column `origin`."""
-    address = loader.platform().clickhouse
-    ClickHouse(address, database="").command("CREATE DATABASE agree")
-    server = ClickHouse(address, database="agree")
-    server.command(create_table(TABLES["cdp.rejected"]))
-    server.command("ALTER TABLE rejected ADD COLUMN IF NOT EXISTS origin LowCardinality(String)")
-    yield History(server)
-    server.command("DROP DATABASE agree")
-
-
-INSERT = """
-    INSERT INTO rejected (source, partition, offset, log_time, code, field, rule, tenant, message_id, original, origin) SELECT
-    {source:String}, {partition:Int32}, {offset:Int64}, fromUnixTimestamp64Milli({log_time:Int64}, 'UTC'), {code:String}, {field:String},
-    {rule:String}, {tenant:String}, {message_id:String}, unhex({original:String}), {origin:String}"""
-
-
-def filled(table: History) -> list[Record]:
-    """Rows of the table."""
-    rows = cases.records(60)
-    for record in rows:
-        values = {name: getattr(record, name) for name in Record.__struct_fields__}
-        table.server._post({f"param_{name}": _text(value) for name, value in values.items()}, INSERT.encode())
-    return rows
-
-
-def _text(value: Any) -> str:
-    from sinks.clickhouse import _literal
-
-    return value.hex() if isinstance(value, bytes) else _literal(value)
-
-
-def test_both_forms_of_a_condition_hold_of_the_same_records(table: History) -> None:
-    rows = filled(table)
-    assert len(table.newest(where.EVERYTHING, 1000)) == len(rows)
-    hits: list[int] = []
-
-    @given(cases.CONDITIONS)
-    @settings(max_examples=400, deadline=None)
-    def agree(condition: where.Condition) -> None:
-        holds = predicate(where.parse(cases.written(condition), lambda: 0))
-        expected = [record for record in rows if holds(record)]
-        found = table.newest(condition, 1000)
-        assert {record.offset for record in found} == {record.offset for record in expected}
-        assert sorted(found, key=lambda record: record.offset) == expected
-        hits.append(len(found))
-
-    agree()
-    assert sum(0 < hit < len(rows) for hit in hits) > 100, "conditions that tell records apart"
-
-
-def test_pages_hold_every_record_once_in_the_order_of_the_log(table: History) -> None:
-    until = table.moment()
-    paged = [record for page in table.oldest_first(where.EVERYTHING, until, 7) for record in page]
-    assert paged == sorted(paged, key=lambda record: (record.log_time, *record.position))
-    assert len(paged) == table.count(where.EVERYTHING, until) == 60
 
 
 def test_on_the_producers_clock_a_replay_does_not_move_the_logs_time(world: World) -> None:

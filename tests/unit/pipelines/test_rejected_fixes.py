@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cli.rejected.fix_files import load_fix
 from pipelines.rejected import fixes, paths
 
 NAMES = st.sampled_from(["a", "b", "c"])
@@ -26,7 +27,7 @@ PATHS = st.builds(lambda first, rest: first + "".join(step if step[0] == "[" els
 def loaded(folder: Path, text: str) -> fixes.LoadedFix:
     file = folder / "fix.yaml"
     file.write_text(text)
-    return fixes.load_fix(file)
+    return load_fix(file)
 
 
 def unread(original: bytes) -> dict[str, Any]:
@@ -155,7 +156,7 @@ def test_a_file_that_is_wrong_is_refused_by_name_and_entry(tmp_path: Path, text:
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(fixes.FixFileError, match=r"nothing\.yaml: cannot be read"):
-        fixes.load_fix(tmp_path / "nothing.yaml")
+        load_fix(tmp_path / "nothing.yaml")
 
 
 def test_a_field_that_holds_the_id_may_become_the_id(tmp_path: Path) -> None:

@@ -183,7 +183,7 @@ LEAP = st.tuples(st.just("leap"), st.sampled_from([1, 3, 8]))
 
 
 @given(st.lists(st.one_of(PRODUCE, REPLAY, REPLAY, REPLAY, LEAP), max_size=30))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_no_replay_ever_applies_what_was_applied_before(actions: list[tuple[str, Any]]) -> None:
     """The guarantee itself: by producers, fixes, `--again` and time in any order. What never had an id is one event a position."""
     world = World()
