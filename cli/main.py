@@ -20,6 +20,7 @@ MODULES = [
     "cli.schema_commands",
     "cli.shop_commands",
     "cli.collector_commands",
+    "cli.rejected.commands",
 ]
 
 

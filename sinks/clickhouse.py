@@ -38,6 +38,7 @@ _INSERT_SETTINGS: Final = {
     "max_partitions_per_insert_block": "1000",
     "input_format_avro_allow_missing_fields": "1",
 }
+_ESCAPES: Final = str.maketrans({"\\": "\\\\", "'": "\\'", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": "\\0"})
 _log = logging.getLogger(__name__)
 
 
@@ -77,7 +78,7 @@ class ClickHouse:
 
         Args:
             query: without `FORMAT`; parameters stand in it as `{name:Type}`.
-            parameters: their values.
+            parameters: their values: texts, numbers, lists of them.
 
         Returns:
             One dict per row. Integers of 64 bits are ints, times are text.
@@ -129,7 +130,18 @@ class ClickHouse:
 
 
 def _parameters(values: Mapping[str, Any] | None) -> dict[str, str]:
-    return {f"param_{name}": str(value) for name, value in (values or {}).items()}
+    return {f"param_{name}": _literal(value) for name, value in (values or {}).items()}
+
+
+def _literal(value: Any) -> str:
+    """A parameter as the server reads it, text unharmed: a bare value in the escapes of TSV, entries of a list in those of SQL."""
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(f"'{_escaped(entry)}'" if isinstance(entry, str) else str(entry) for entry in value) + "]"
+    return _escaped(value) if isinstance(value, str) else str(value)
+
+
+def _escaped(text: str) -> str:
+    return text.translate(_ESCAPES)
 
 
 class PatientInserts:
