@@ -8,6 +8,7 @@ import orjson
 
 from config import loader
 from pipelines.identity.nodes import Nodes
+from pipelines.ingest.checks import Rules
 from pipelines.ingest.decode import Decoder
 from pipelines.ingest.personal import Masker
 from pipelines.rejected import verdicts
@@ -48,7 +49,7 @@ class World:
         identity = loader.identity()
         self.nodes = Nodes(identity, KEY)
         self.limits = loader.platform().limits
-        self.decoder = Decoder(loader.platform(), self.nodes, Masker(identity, self.nodes))
+        self.decoder = Decoder(loader.platform(), self.nodes, Masker(identity, self.nodes), Rules.configured())
         self.core = InProcess()
         self.now = START_MS
         self.rejected: dict[Position, Record] = {}

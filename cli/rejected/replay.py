@@ -15,6 +15,7 @@ from cli.rejected.sender import BATCH, Outgoing, Sender
 from config import loader
 from demo.replayer import partitions_of
 from pipelines.identity.nodes import Nodes
+from pipelines.ingest.checks import Rules
 from pipelines.ingest.decode import Decoder
 from pipelines.ingest.personal import Masker
 from pipelines.rejected.fixes import LoadedFix
@@ -119,7 +120,7 @@ class Replay:
             raise ReplayError(f"--to: `{options.to}` is no raw topic; there are {', '.join(raw)} (config/topics.yaml)")
         self._history, self._options, self._platform = history, options, platform
         self._nodes = Nodes(identity, _hmac_key())
-        self._decoder = Decoder(platform, self._nodes, Masker(identity, self._nodes))
+        self._decoder = Decoder(platform, self._nodes, Masker(identity, self._nodes), Rules.configured())
         self._partitions = partitions_of(platform.kafka.bootstrap, raw)
         self._clocks = clock.clocks(self._partitions)
         self._dedupe_ms = platform.limits.dedupe_s * 1000

@@ -4,6 +4,7 @@ from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartit
 
 from config import loader
 from pipelines.identity.nodes import Nodes, profile_of
+from pipelines.ingest.checks import Rules
 from pipelines.ingest.decode import Decoder
 from pipelines.ingest.personal import Masker
 from pipelines.ingest.records import duplicate_record, event_record, rejected_record
@@ -24,7 +25,7 @@ class CoreDouble:
         platform, identity = loader.platform(), loader.identity()
         nodes = Nodes(identity, KEY)
         self._core = InProcess()
-        self._decoder = Decoder(platform, nodes, Masker(identity, nodes))
+        self._decoder = Decoder(platform, nodes, Masker(identity, nodes), Rules.configured())
         self.outcomes = self._core.outcomes
         servers = {"bootstrap.servers": platform.kafka.bootstrap, "log_level": 0}
         self._producer = Producer({**servers, "transactional.id": "core-double"})

@@ -1,6 +1,7 @@
 """Shaping: what the collector adds, what it leaves alone, and what the pipeline makes of it."""
 
 import datetime as dt
+import functools
 import json
 from typing import Any
 
@@ -31,12 +32,15 @@ def shaped(event: object, given: Stamp | None = None) -> dict[str, Any]:
     return found
 
 
-def decode(value: bytes, log_time: int = int(NOON.timestamp() * 1000) + 5) -> Event | Rejected | None:
+@functools.cache
+def decoder() -> Decoder:
     identity = loader.identity()
     nodes = Nodes(identity, b"k" * 32)
-    return Decoder(loader.platform(), nodes, Masker(identity, nodes), Rules.configured()).decode(
-        value, "cdp.raw.clickstream", 0, 1, log_time
-    )
+    return Decoder(loader.platform(), nodes, Masker(identity, nodes), Rules.configured())
+
+
+def decode(value: bytes, log_time: int = int(NOON.timestamp() * 1000) + 5) -> Event | Rejected | None:
+    return decoder().decode(value, "cdp.raw.clickstream", 0, 1, log_time)
 
 
 def test_the_envelope_of_a_plain_call() -> None:
