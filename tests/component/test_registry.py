@@ -1,8 +1,11 @@
 """Schema ids from a real registry: registered once, found again, read by whoever wrote them; a registry that is away rejects nothing."""
 
+import io
 import json
+import os
 import struct
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +13,17 @@ import fastavro
 import pytest
 from confluent_kafka.schema_registry import Schema as Text
 from confluent_kafka.schema_registry import SchemaReference, SchemaRegistryClient
+from typer.testing import CliRunner
 
+from cli import registry_commands
+from cli.main import app
 from config import loader
 from pipelines.identity.nodes import Nodes
 from pipelines.ingest.checks import Rules
 from pipelines.ingest.decode import Decoder
 from pipelines.ingest.personal import Masker
 from pipelines.wire import Event, Rejected
-from schemas import clean, event_avro, registry, registry_client
+from schemas import clean, event_avro, registration, registry, registry_client
 from schemas.registry_client import Client
 from tests.examples import examples
 from tests.registries import using
@@ -34,6 +40,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServer]
         yield made.start()
     finally:
         made.kill()
+
+
+@pytest.fixture(autouse=True)
+def _environment_stays() -> Iterator[None]:
+    """Commands point the process they run in at the stack."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
 
 
 @pytest.fixture
@@ -72,8 +87,6 @@ class Other:
 
 
 def encoded(schema: Any, record: dict[str, Any]) -> bytes:
-    import io
-
     body = io.BytesIO()
     fastavro.schemaless_writer(body, schema, record)
     return body.getvalue()
@@ -166,8 +179,6 @@ def test_a_producers_own_version_of_an_event_is_read_with_all_it_holds(server: R
     price = {"type": "bytes", "logicalType": "decimal", "precision": 10, "scale": 2}
     fields += [{"name": "price", "type": price}, {"name": "shelf", "type": "int"}]
     properties_of(theirs)[:] = fields
-    from decimal import Decimal
-
     record = {"messageId": "m", "userId": "u", "properties": {"product_id": "p", "name": None, "price": Decimal("12.50"), "shelf": 3}}
     found = decoded(decoder, Other(server).send("cdp.raw.clickstream-value", theirs, record))
     assert json.loads(found.properties) == {"product_id": "p", "price": 12.5, "shelf": 3}
@@ -235,6 +246,66 @@ def test_a_change_that_does_not_fit_is_refused_with_the_way_to_look_at_it(client
     with pytest.raises(registry.RegistryRefusedError, match="check --against-registry"):
         client.register(subject, avro)
     assert len(list(client.versions(subject))) == 1
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    done = CliRunner().invoke(app, ["schema", *arguments])
+    return done.exit_code, done.output + (str(done.exception) if done.exception else "")
+
+
+def test_all_schemas_are_registered_at_once_guarded_and_only_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a registry of its own: what else lies in the shared one is not ours."""
+    monkeypatch.setenv("CDP_KAFKA", "127.0.0.1:1")
+    monkeypatch.setattr(registry_commands, "ANSWER_TIMEOUT_S", 0.5)
+    count = len(registration.wanted())
+    own = RegistryServer(tmp_path / "home")
+    try:
+        with using(own.start().url) as client:
+            assert isinstance(client, Client)
+            code, said = run("register", "--dry-run")
+            assert (code, f"0 were there, {count} to be registered" in said) == (0, True), said
+            assert "Kafka does not answer" in said
+            assert not list(client.versions("cdp.events-value")), "a dry run does nothing"
+            code, said = run("register")
+            assert (code, f"0 were there, {count} registered" in said) == (0, True), said
+            assert {client.compatibility(one.subject) for one in registration.wanted()} == {"BACKWARD"}
+            code, said = run("register")
+            assert (code, said.splitlines()[0]) == (0, f"{count} schemas, {own.url}: {count} were there, 0 registered, 0 refused")
+            assert run("check", "--against-registry")[0] == 0
+            client.set_compatibility("cdp.events-value", "NONE")
+            client.set_compatibility("cdp.links-value", "FULL")
+            assert "1 subjects take whatever comes" in run("check", "--against-registry")[1]
+            run("register")
+            assert client.compatibility("cdp.events-value") == "BACKWARD"
+            assert client.compatibility("cdp.links-value") == "FULL", "stricter than ours is left alone"
+            _breaking_change_is_named(own, client, count, monkeypatch)
+    finally:
+        own.kill()
+
+
+def _breaking_change_is_named(own: RegistryServer, client: Client, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    changed, fitting = raw_schema("Cart Viewed"), raw_schema("Product Viewed")
+    properties_of(changed).append({"name": "size", "type": "string"})
+    lines = next(field for field in properties_of(changed) if field["name"] == "products")["type"][1]["items"]
+    next(field for field in lines["fields"] if field["name"] == "price")["type"] = "string"
+    properties_of(fitting).append({"name": "colour", "type": ["null", "string"], "default": None})
+    newest = event_avro.newest()
+    replaced = newest | {"Cart Viewed": (1, changed), "Product Viewed": (1, fitting)}
+    monkeypatch.setattr(event_avro, "newest", lambda: replaced)
+    for command in (("check", "--against-registry"), ("register",)):
+        code, said = run(*command)
+        assert code == 1
+        assert "properties.size: new, and without a default" in " ".join(said.split())
+        assert "properties.products.price: double has become string" in " ".join(said.split())
+        assert f"{count - 2} were there, 1 {'registered' if command == ('register',) else 'to be registered'}, 1 refused" in said
+    assert len(list(client.versions("cdp.raw.ProductViewed"))) == 2
+    assert len(list(client.versions("cdp.raw.CartViewed"))) == 1
+
+
+def test_the_commands_say_when_there_is_no_registry() -> None:
+    with using(""):
+        code, said = run("register")
+    assert (code, "set schema_registry.url in config/platform.yaml" in said) == (1, True)
 
 
 def test_a_registry_that_is_away_fails_the_caller_and_rejects_nothing(
