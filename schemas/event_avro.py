@@ -115,6 +115,8 @@ def event_of(schema: dict[str, Any]) -> str | None:
     Args:
         schema: ours, or another producer's: it counts as ours by the name of its record, else by the attribute `cdp.event`.
     """
+    if schema.get("type") != "record":
+        return None
     by_name = _events_by_record().get(registry.full_name(schema))
     stated = schema.get("cdp.event")
     return by_name or (stated if isinstance(stated, str) and stated in newest() else None)

@@ -199,6 +199,19 @@ def test_a_producers_schema_under_a_name_of_its_own_counts_by_its_attribute(
         assert (refused.code, "is that of `Done`" in refused.rule) == ("payload_format", True)
 
 
+def test_a_schema_that_is_not_avro_is_rejected_whatever_it_calls_itself(server: RegistryServer, client: Client, decoder: Decoder) -> None:
+    text = {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "type": "object",
+        "name": "cdp.raw.TicketClosed",
+        "cdp.event": "Ticket Closed",
+    }
+    wire_id = Other(server).api.register_schema("json", Text(json.dumps(text), "JSON"))
+    refused = decoder.decode(struct.pack(">bI", 0, wire_id) + b"{}", "t", 0, 1, NOW)
+    assert isinstance(refused, Rejected)
+    assert refused.code == "payload_format", refused
+
+
 def test_a_schema_that_refers_to_another_subject_is_read_with_it(server: RegistryServer, client: Client, decoder: Decoder) -> None:
     other = Other(server)
     line = {"type": "record", "name": "Line", "namespace": "shop"}

@@ -68,6 +68,11 @@ def test_each_event_has_a_record_name_of_its_own_by_which_it_is_known() -> None:
     }
 
 
+def test_only_a_record_can_be_an_event() -> None:
+    assert event_avro.event_of({"type": "record", "name": "X", "cdp.event": "Ticket Closed"}) == "Ticket Closed"
+    assert event_avro.event_of({"type": "array", "items": "string", "cdp.event": "Ticket Closed"}) is None
+
+
 def test_schemas_without_our_notes_are_still_schemas() -> None:
     for file_id, schema in registry.committed().items():
         bare = registry.plain(schema.avro)
