@@ -22,7 +22,7 @@ MODULES = [
 
 
 # Errors of our own packages are written for people; others are shown with their type.
-OURS = {"bench", "cli", "config", "demo", "jobs", "pipelines", "profile_store", "schemas", "sinks", "stack"}
+OURS = {"bench", "cli", "config", "demo", "importers", "jobs", "pipelines", "profile_store", "schemas", "sinks", "stack"}
 
 app = typer.Typer(
     name="cdp",
