@@ -11,6 +11,7 @@ MODULES = [
     "cli.stack_commands",
     "cli.job_commands",
     "cli.topic_commands",
+    "cli.import_commands",
     "cli.replay_commands",
     "cli.demo_commands",
     "cli.profile_commands",

@@ -1,13 +1,16 @@
 """From a mapped event to the record that goes to Kafka: message id, tenant, source and lineage."""
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 import orjson
 
-from importers.mapping.outcome import Event
+from importers.mapping.outcome import TOO_LARGE, Event, Failed
 
+MAX_BYTES: Final = 2_000_000
+"""Of a message: Kafka's limit, with room for the record's own fields. What the platform applies is much less (docs/contracts.md)."""
 MAX_ID: Final = 100
 """Characters of a `messageId` (docs/contracts.md)."""
 _HASH_DIGITS: Final = 32
@@ -69,6 +72,12 @@ def complete(event: Event, origin: Origin, position: str, lineage: dict[str, Any
         "context": {**context, **named} if isinstance(context, dict) else named,
     }
     return Message(message_id, kafka_key(envelope), orjson.dumps(envelope), envelope)
+
+
+def too_large(messages: Sequence[Message]) -> Failed | None:
+    """A failure when Kafka would refuse one of the messages."""
+    largest = max(len(message.value) for message in messages)
+    return Failed(TOO_LARGE, "", f"events of at most {MAX_BYTES:,} bytes; one has {largest:,}") if largest > MAX_BYTES else None
 
 
 def kafka_key(envelope: dict[str, Any]) -> bytes:

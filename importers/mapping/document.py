@@ -110,9 +110,8 @@ def parse(text: str, where: str) -> Node:
         root = loader.get_single_node()
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise MappingError(
-            f"{where}: line {line}: not YAML: {error.problem}; an expression with `: `, `#` or quotes needs quotes"
-        ) from error
+        advice = "an expression with `: `, `#` or a quote needs quotes around it, inside { } also one with a comma or a bracket"
+        raise MappingError(f"{where}: line {line}: not YAML: {error.problem}; {advice}") from error
     except yaml.YAMLError as error:
         raise MappingError(f"{where}: not YAML: {error}") from error
     if root is None:

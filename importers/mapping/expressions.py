@@ -95,6 +95,8 @@ class Language:
             raise node.error("an expression that is nested too deeply") from error
         except (JMESPathError, ValueError) as error:
             raise node.error(f"`{text}` is no expression: {_reason(error)}; text is quoted: 'text', other names too: \"a name\"") from error
+        if _negates_the_beginning_of_a_path(tree):
+            raise node.error(f"`{text}`: `!a.b` means `(!a).b` in JMESPath; write `!(a.b)`")
         for call in _calls(tree):
             literals = [child["value"] if child["type"] == "literal" else None for child in call["children"]]
             try:
@@ -108,8 +110,20 @@ def _reason(error: Exception) -> str:
     if isinstance(error, LexerError):
         return f"{error.message} at character {error.lexer_position + 1}"
     if isinstance(error, ParseError):
-        return f"`{error.token_value}` at character {error.lex_position + 1}" if error.token_value else "it ends too early (inside { } an expression with a comma needs quotes)"
+        return (
+            f"`{error.token_value}` at character {error.lex_position + 1}"
+            if error.token_value
+            else "it ends too early (inside { } an expression with a comma needs quotes)"
+        )
     return str(error).splitlines()[0]
+
+
+def _negates_the_beginning_of_a_path(tree: Any) -> bool:
+    """Whether something is looked for inside a truth value, which is never there: a trap of JMESPath's precedence."""
+    children = [child for child in tree["children"] if isinstance(child, dict)]
+    if tree["type"] in ("subexpression", "index_expression") and children[0]["type"] == "not_expression":
+        return True
+    return any(_negates_the_beginning_of_a_path(child) for child in children)
 
 
 def _calls(tree: Any) -> Iterator[Any]:

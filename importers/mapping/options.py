@@ -21,7 +21,8 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         escape: before a quote inside a cell; empty: a quote is doubled.
         header: true: the first row names the columns; or their names.
         skip_lines: lines before the header.
-        nulls: texts that mean nothing is there, by default the empty one for CSV and none for others.
+        nulls: texts that mean nothing is there (cells, values at the top of an object); by default the empty one for CSV, else none.
+        optional: columns that the mapping reads and a file may lack.
     """
 
     format: Format | None = None
@@ -32,6 +33,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     header: bool | list[str] = True
     skip_lines: int = 0
     nulls: list[str] | None = None
+    optional: list[str] = []
 
 
 DEFAULT: Final = Options()

@@ -1,8 +1,11 @@
 """A whole mapping: skip rules, events, grouping of rows; compiled from YAML once, then a pure function from record to outcome."""
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
+
+import msgspec
 
 from config import loader
 from importers.mapping import outcome, tables, texts
@@ -11,6 +14,7 @@ from importers.mapping.events import EventRule, compile_event
 from importers.mapping.expressions import Expression, Language
 from importers.mapping.options import DEFAULT, Groups, Options, compile_options
 from importers.mapping.outcome import Event, Failed, Mapped, Outcome, Skipped
+from importers.mapping.reads import ENTRY
 from importers.mapping.reads import Path as FieldPath
 from importers.mapping.unfit import Unfit
 from schemas import contracts as event_contracts
@@ -18,6 +22,9 @@ from schemas.contracts import Contract
 
 KEYS: Final = ("says", "input", "group_by", "groups", "columns", "tables", "skip", "events")
 COLUMN_TYPES: Final = ("text", "integer", "number", "boolean", "object", "list")
+GROUP_FIELDS: Final = ("key", "rows")
+"""What the record of a group has."""
+ROW: Final = ("rows", ENTRY)
 _INT64: Final = 2**63
 
 
@@ -33,6 +40,7 @@ class MappingRules:
 
     Attributes:
         name: of its file.
+        fingerprint: SHA-256 of everything its outcomes depend on, lookup tables included.
         options: how its files are read.
         group_by: which value the rows of one record share; None: each row is a record.
         groups: whether the rows of a group follow each other.
@@ -51,7 +59,9 @@ class MappingRules:
         groups: Groups = "adjacent",
         columns: Mapping[str, str] | None = None,
         notes: Iterable[str] = (),
+        fingerprint: str = "",
     ) -> None:
+        self.fingerprint = fingerprint
         self.name, self.options, self.group_by, self.groups = name, options, group_by, groups
         self.columns: Mapping[str, str] = columns or {}
         self.notes = list(notes)
@@ -82,9 +92,15 @@ class MappingRules:
             return Failed(outcome.INTERNAL, "", f"{type(error).__name__}: {error}")
 
     def reads(self) -> frozenset[FieldPath]:
-        """Paths of the record that the mapping looks at anywhere."""
-        expressions = [skip.when for skip in self._skips] + ([self.group_by] if self.group_by else [])
-        return frozenset().union(*(rule.reads() for rule in self._events), *(expression.reads() for expression in expressions))
+        """Paths of the record that events and skip rules look at."""
+        return frozenset().union(*(rule.reads() for rule in self._events), *(skip.when.reads() for skip in self._skips))
+
+    def columns_read(self) -> set[str]:
+        """Columns of a file that the mapping looks at: of its rows, if it groups them."""
+        if self.group_by is None:
+            return {path[0] for path in self.reads()}
+        inside = {path[2] for path in self.reads() if path[:2] == ROW and len(path) > 2}
+        return inside | {path[0] for path in self.group_by.reads()}
 
     def _mapped(self, record: Any) -> Outcome:
         made: list[Event] = []
@@ -142,7 +158,8 @@ def compile_mapping(
     """
     document = parse(text, where)
     fields = document.fields(KEYS, required=("events",))
-    language = Language(tables.load(fields["tables"], folder) if "tables" in fields else {})
+    lookups = tables.load(fields["tables"], folder) if "tables" in fields else {}
+    language = Language(lookups)
     namespaces = [one.name for one in loader.identity().namespaces] if namespaces is None else list(namespaces)
     contracts = event_contracts.load() if contracts is None else contracts
     notes: list[str] = []
@@ -150,7 +167,7 @@ def compile_mapping(
     if not entries:
         raise fields["events"].error("at least one event is needed")
     skips = fields["skip"].entries() if "skip" in fields else []
-    return MappingRules(
+    made = MappingRules(
         where,
         [_skip(number, node, language) for number, node in enumerate(skips)],
         [compile_event(number, node, language, namespaces, contracts, notes) for number, node in enumerate(entries)],
@@ -159,7 +176,16 @@ def compile_mapping(
         groups=_groups(fields),
         columns=_columns(fields["columns"]) if "columns" in fields else None,
         notes=notes,
+        fingerprint=hashlib.sha256(text.encode() + msgspec.json.encode(lookups, order="sorted")).hexdigest(),
     )
+    if made.group_by is not None:
+        outside = sorted({path[0] for path in made.reads()} - set(GROUP_FIELDS))
+        if outside:
+            name = outside[0]
+            raise fields["group_by"].error(
+                f"the record of a group is {{key, rows}}: write `rows[0].{name}` or the like instead of `{name}`"
+            )
+    return made
 
 
 def group_key(rules: MappingRules, row: Any) -> str | Failed:

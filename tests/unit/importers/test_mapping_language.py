@@ -19,7 +19,8 @@ def mapped(text: str, record: Any, folder: Path = Path()) -> Any:
 
 def properties(fields: str, record: Any, more: str = "") -> Any:
     """What `properties` becomes; a failure when there is one."""
-    text = f"{more}\nevents:\n- track: Anything\n  identifiers: {{user_id: id}}\n  properties:\n{textwrap.indent(textwrap.dedent(fields), '    ')}"
+    fields = textwrap.indent(textwrap.dedent(fields), "    ")
+    text = f"{more}\nevents:\n- track: Anything\n  identifiers: {{user_id: id}}\n  properties:\n{fields}"
     outcome = mapped(text, {"id": "u1", **record})
     return outcome if isinstance(outcome, Failed) else outcome.get("properties")
 
@@ -52,7 +53,10 @@ def test_text_is_split_joined_trimmed_and_replaced() -> None:
 
 def test_a_table_is_looked_up_with_default_or_error(tmp_path: Path) -> None:
     tables = "tables: {channels: {values: {M: mail, P: phone, 7: seven}}}"
-    assert properties("c: lookup('channels', code)\nn: lookup('channels', number)", {"code": "M", "number": 7}, tables) == {"c": "mail", "n": "seven"}
+    assert properties("c: lookup('channels', code)\nn: lookup('channels', number)", {"code": "M", "number": 7}, tables) == {
+        "c": "mail",
+        "n": "seven",
+    }
     assert properties("c: lookup('channels', code, 'web')", {"code": "?"}, tables) == {"c": "web"}
     assert properties("c: lookup('channels', code)", {}, tables) is None
     failed = properties("c: lookup('channels', code)", {"code": "?"}, tables)
@@ -213,9 +217,11 @@ def test_the_fields_a_mapping_reads_are_known_beforehand() -> None:
         message_id: key
         identifiers: {user_id: "rows[?cust].cust | [0]"}
         properties:
-          p: {$each: rows, $let: {o: after.total}, $item: {q: q, o: o, all: "{z: z, l: ['lit', w]}"}}
+          p: {$each: rows, $let: {o: 'rows[0].total'}, $item: {q: q, o: o, all: "{z: z, l: ['lit', w]}"}}
     """
-    found = compile_mapping(textwrap.dedent(text), "m.yaml").reads()
+    rules = compile_mapping(textwrap.dedent(text), "m.yaml")
+    found = rules.reads()
     rows = {path[2] for path in found if path[:2] == ("rows", "[]") and len(path) == 3}
-    assert rows == {"state", "at", "kind", "cust", "q", "z", "w"}
-    assert {path for path in found if path[0] != "rows"} == {("no",), ("key",), ("after",), ("after", "total")}
+    assert rows == {"state", "at", "kind", "cust", "q", "z", "w", "total"}
+    assert rules.columns_read() == rows | {"no"}
+    assert {path[0] for path in found} == {"key", "rows"}

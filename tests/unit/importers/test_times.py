@@ -14,7 +14,9 @@ FORM = "%Y-%m-%d %H:%M:%S.%f"
 moments = st.datetimes(dt.datetime(1971, 1, 1), dt.datetime(2037, 1, 1)).map(
     lambda moment: moment.replace(microsecond=moment.microsecond // 1000 * 1000, tzinfo=dt.UTC)
 )
-zones = st.sampled_from(["UTC", "Europe/London", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe", "America/Sao_Paulo", "Africa/Casablanca"])
+zones = st.sampled_from(
+    ["UTC", "Europe/London", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe", "America/Sao_Paulo", "Africa/Casablanca"]
+)
 
 
 def moment(text: str) -> dt.datetime:
@@ -104,7 +106,9 @@ def test_days_are_read_back(day: dt.date) -> None:
     assert times.parse_date(day.isoformat(), "iso") == day.isoformat()
 
 
-@pytest.mark.parametrize(("value", "form"), [("x", "iso"), (5.5, "days"), (True, "days"), (10**9, "days"), (5, "iso"), ("2020-01-01", None)])
+@pytest.mark.parametrize(
+    ("value", "form"), [("x", "iso"), (5.5, "days"), (True, "days"), (10**9, "days"), (5, "iso"), ("2020-01-01", None)]
+)
 def test_what_is_no_day_is_refused(value: object, form: str) -> None:
     with pytest.raises(Unfit):
         times.parse_date(value, form)
