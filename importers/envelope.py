@@ -43,14 +43,14 @@ def bounded(message_id: str) -> str:
 def message_id_of(event: Event, source: str, position: str) -> str:
     """`<source>:<business key>`, else the id that was copied, else `<source>:<position>`.
 
-    A record's second event and those after it (by their place in the mapping) get `:<place>` behind the position.
+    A record's second event and those after it get their number behind the position.
     """
     if event.key:
         return bounded(f"{source}:{event.key}")
     copied = event.envelope.get("messageId")
     if isinstance(copied, str) and copied:
         return copied
-    return bounded(f"{source}:{position}" + (f":{event.entry}" if event.entry else ""))
+    return bounded(f"{source}:{position}" + (f":{event.number}" if event.number else ""))
 
 
 def complete(event: Event, origin: Origin, position: str, lineage: dict[str, Any]) -> Message:

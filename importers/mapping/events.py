@@ -25,21 +25,22 @@ class EventRule:
     """Makes one event out of a record, or none.
 
     Args:
-        number: place in `events`, from 0.
         when: condition; None: always.
         body: the envelope's fields.
         identifiers: who it is about.
         message_id: the business key.
     """
 
-    def __init__(
-        self, number: int, when: Expression | None, body: Object, identifiers: Identifiers | None, message_id: Expression | None
-    ) -> None:
-        self._number, self._when, self._body = number, when, body
+    def __init__(self, when: Expression | None, body: Object, identifiers: Identifiers | None, message_id: Expression | None) -> None:
+        self._when, self._body = when, body
         self._identifiers, self._message_id = identifiers, message_id
 
-    def make(self, record: Any) -> Event | None:
+    def make(self, record: Any, number: int) -> Event | None:
         """The event of a record; None when its condition does not hold.
+
+        Args:
+            record: what is mapped.
+            number: how many events the record has become so far.
 
         Raises:
             Unfit: the record does not fit; the path begins at the envelope.
@@ -52,7 +53,12 @@ class EventRule:
         envelope = dict(self._body.value(record) or {})
         if self._identifiers is not None:
             self._identifiers.put(envelope, record)
-        return Event(envelope, self._key(record), self._number)
+        return Event(envelope, self._key(record), number)
+
+    @property
+    def names_id(self) -> bool:
+        """Whether it names a business key."""
+        return self._message_id is not None
 
     def reads(self) -> frozenset[Path]:
         """Paths of the record it looks at."""
@@ -71,13 +77,10 @@ class EventRule:
             raise unfit.at(".message_id") from None
 
 
-def compile_event(
-    number: int, node: Node, language: Language, namespaces: list[str], contracts: Mapping[str, Contract], notes: list[str]
-) -> EventRule:
+def compile_event(node: Node, language: Language, namespaces: list[str], contracts: Mapping[str, Contract], notes: list[str]) -> EventRule:
     """Compile one entry.
 
     Args:
-        number: its place, from 0.
         node: the entry.
         language: for its expressions.
         namespaces: of config/identity.yaml.
@@ -95,7 +98,6 @@ def compile_event(
     if identifiers is None and body.copied is None:
         raise node.error("`identifiers` is missing: whom is the event about?")
     return EventRule(
-        number,
         language.compile(fields["when"]) if "when" in fields else None,
         Object({**calls, **body.fields}, body.copied),
         identifiers,

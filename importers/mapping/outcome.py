@@ -26,12 +26,12 @@ class Event(msgspec.Struct, frozen=True):
     Attributes:
         envelope: in the Segment form of docs/contracts.md, without `tenant`, and without `messageId` unless it was copied.
         key: the business key that the mapping names for it, unique within its source; empty: the caller's position is its identity.
-        entry: which entry of the mapping's `events` made it, from 0.
+        number: which of its record's events it is, from 0.
     """
 
     envelope: dict[str, Any]
     key: str
-    entry: int
+    number: int
 
 
 class Mapped(msgspec.Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -95,6 +96,11 @@ class MappingRules:
         """Paths of the record that events and skip rules look at."""
         return frozenset().union(*(rule.reads() for rule in self._events), *(skip.when.reads() for skip in self._skips))
 
+    @property
+    def names_ids(self) -> bool:
+        """Whether an event names a business key."""
+        return any(event.names_id for event in self._events)
+
     def columns_read(self) -> set[str]:
         """Columns of a file that the mapping looks at: of its rows, if it groups them."""
         if self.group_by is None:
@@ -108,7 +114,7 @@ class MappingRules:
         for number, rule in enumerate(self._events):
             where = f"events[{number}]"
             try:
-                event = rule.make(record)
+                event = rule.make(record, len(made))
                 if event is None:
                     continue
                 _check_json(event.envelope)
@@ -161,7 +167,7 @@ def compile_mapping(
     lookups = tables.load(fields["tables"], folder) if "tables" in fields else {}
     language = Language(lookups)
     namespaces = [one.name for one in loader.identity().namespaces] if namespaces is None else list(namespaces)
-    contracts = event_contracts.load() if contracts is None else contracts
+    contracts = _contracts() if contracts is None else contracts
     notes: list[str] = []
     entries = fields["events"].entries()
     if not entries:
@@ -170,7 +176,7 @@ def compile_mapping(
     made = MappingRules(
         where,
         [_skip(number, node, language) for number, node in enumerate(skips)],
-        [compile_event(number, node, language, namespaces, contracts, notes) for number, node in enumerate(entries)],
+        [compile_event(node, language, namespaces, contracts, notes) for node in entries],
         options=compile_options(fields["input"]) if "input" in fields else DEFAULT,
         group_by=language.compile(fields["group_by"]) if "group_by" in fields else None,
         groups=_groups(fields),
@@ -203,6 +209,12 @@ def group_key(rules: MappingRules, row: Any) -> str | Failed:
         return texts.text(value)
     except Unfit as unfit:
         return Failed(unfit.code, "group_by", unfit.rule, unfit.value)
+
+
+@cache
+def _contracts() -> Mapping[str, Contract]:
+    """Read once: a process that uses four mappings would read the same eight files four times."""
+    return event_contracts.load()
 
 
 def _skip(number: int, node: Node, language: Language) -> SkipRule:

@@ -4,7 +4,7 @@ import base64
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from importers.mapping import amounts
@@ -19,12 +19,14 @@ def written(cents: int, decimal: str, thousands: str) -> str:
     return f"{'-' if cents < 0 else ''}{whole:,}".replace(",", thousands) + f"{decimal}{fraction:02d}"
 
 
+@settings(deadline=None)
 @given(cents, st.sampled_from([(".", ","), (",", "."), (".", ""), (",", " "), (".", "\u202f"), (",", "\u00a0"), (".", "'"), (",", "_")]))
 def test_an_amount_that_is_written_is_read_back(amount: int, marks: tuple[str, str]) -> None:
     text = written(amount, *marks)
     assert Decimal(str(amounts.parse_number(text, marks[0]))) == Decimal(amount) / 100
 
 
+@settings(deadline=None)
 @given(cents, st.sampled_from(["£{}", "{} EUR", "{} €", "GBP {}", "£ {}", "{}kr", "Rs. {}"]))
 def test_money_is_read_back_whatever_stands_around_it(amount: int, form: str) -> None:
     assert Decimal(str(amounts.parse_money(form.format(written(amount, ".", ","))))) == Decimal(amount) / 100
@@ -89,6 +91,7 @@ def test_whole_numbers_lose_a_spreadsheets_fraction_and_nothing_else() -> None:
         amounts.parse_integer("1e40")
 
 
+@settings(deadline=None)
 @given(st.integers(-(2**62), 2**62), st.integers(0, 6))
 def test_a_decimal_of_debezium_is_read_back(unscaled: int, scale: int) -> None:
     raw = unscaled.to_bytes((unscaled.bit_length() + 8) // 8, "big", signed=True)
@@ -103,6 +106,7 @@ def test_what_is_no_decimal_of_debezium_is_refused(text: object) -> None:
         amounts.parse_unscaled(text, 2)
 
 
+@settings(deadline=None)
 @given(cents, cents)
 def test_arithmetic_is_that_of_decimals(left: int, right: int) -> None:
     a, b = left / 100, right / 100

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from importers.envelope import Message, Origin
@@ -68,6 +68,7 @@ def ids(log: Log) -> list[str]:
     return [json.loads(value)["messageId"] for _, _, value in log.messages]
 
 
+@settings(deadline=None)  # disks have their moods
 @given(st.lists(st.sampled_from(KINDS), max_size=25), st.lists(st.integers(0, 12), max_size=3), st.integers(1, 7))
 def test_whatever_kills_it_each_row_ends_once_in_the_account(
     tmp_path_factory: pytest.TempPathFactory, kinds: list[str], kills: list[int], batch: int
@@ -192,6 +193,7 @@ def test_the_value_of_a_refused_field_is_found() -> None:
     assert value_at(envelope, "$") == envelope
 
 
+@settings(deadline=None)
 @given(st.lists(st.datetimes(dt.datetime(1990, 1, 1), dt.datetime(2030, 1, 1)), max_size=30))
 def test_messages_come_back_by_time_and_of_one_time_in_their_order(times: list[dt.datetime]) -> None:
     with TimeOrder() as order:

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from importers.files.csv_rows import MAX_CELL
@@ -153,6 +153,7 @@ def test_a_column_that_the_mapping_reads_and_the_file_lacks_is_told_before_a_row
 cells = st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n"), min_size=1, max_size=5)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(cells, cells), max_size=20))
 def test_what_is_written_as_csv_is_read_back(tmp_path_factory: pytest.TempPathFactory, table: list[tuple[str, str]]) -> None:
     import csv

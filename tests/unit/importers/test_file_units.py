@@ -4,7 +4,7 @@ import random
 from itertools import groupby
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from importers.files.rows import FileError, Row
@@ -68,6 +68,7 @@ def test_a_row_without_a_key_fails_and_taints_its_neighbours() -> None:
     assert [(one.row, one.failed.code if one.failed else "") for one in found] == [(2, "missing"), (1, "group"), (3, "group")]
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from("abcdefg")), st.randoms(use_true_random=False))
 def test_scattering_rows_changes_no_group(keys: list[str], dice: random.Random) -> None:
     ordered = rows("".join(sorted(keys)))
@@ -86,6 +87,7 @@ def test_a_group_without_end_is_refused() -> None:
         list(units(many, rules("scattered")))
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=3)))
 def test_keys_seen_are_a_set(keys: list[str]) -> None:
     with SeenKeys() as seen:

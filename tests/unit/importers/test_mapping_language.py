@@ -139,8 +139,8 @@ def test_a_record_can_become_several_events_or_be_skipped_or_fit_nothing() -> No
     """
     rules = compile_mapping(textwrap.dedent(text), "m.yaml")
     made = rules.apply({"state": "paid", "id": "7", "u": "u"})
-    assert [(event.envelope["type"], event.key, event.entry) for event in made.events] == [("track", "paid:7", 0), ("identify", "", 1)]
-    assert [event.entry for event in rules.apply({"state": "new", "u": "u"}).events] == [1]
+    assert [(event.envelope["type"], event.key, event.number) for event in made.events] == [("track", "paid:7", 0), ("identify", "", 1)]
+    assert [event.number for event in rules.apply({"state": "new", "u": "u"}).events] == [0]
     assert rules.apply({"state": "draft"}) == Skipped("draft")
     assert rules.apply({"state": "lost"}).code == "no_event"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from importers.envelope import MAX_ID, Origin, complete
@@ -96,6 +96,7 @@ def plain(outcome: Any) -> str:
     return repr(outcome)
 
 
+@settings(deadline=None)
 @given(documents, records)
 def test_every_record_ends_once_is_not_changed_and_ends_the_same_each_time(document: Any, record: Any) -> None:
     rules = compiled(document)
@@ -111,6 +112,7 @@ def test_every_record_ends_once_is_not_changed_and_ends_the_same_each_time(docum
         assert outcome.code != "internal"
 
 
+@settings(deadline=None)
 @given(documents, records)
 def test_what_is_mapped_can_be_written_as_json_and_read_back_the_same(document: Any, record: Any) -> None:
     outcome = compiled(document).apply(record)
@@ -125,6 +127,7 @@ def without_exprs_that_show_order(document: Any) -> bool:
     return ".*" not in repr(document)  # JMESPath: the order of an object's values is nobody's promise
 
 
+@settings(deadline=None)
 @given(documents.filter(without_exprs_that_show_order), records, st.randoms(use_true_random=False))
 def test_the_order_of_fields_in_the_mapping_and_in_the_record_is_irrelevant(document: Any, record: Any, dice: random.Random) -> None:
     outcome, other = compiled(document).apply(record), compiled(shuffled(document, dice)).apply(shuffled(record, dice))
@@ -139,9 +142,10 @@ def test_every_function_is_met_by_these_tests() -> None:
     assert set(OURS) & set(STANDARD) == {"to_number"}
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1, max_size=300), st.text(min_size=1, max_size=20), st.integers(0, 3))
-def test_message_ids_fit_and_tell_different_keys_apart(key: str, source: str, entry: int) -> None:
-    one, other = (complete(Event({}, text, entry), Origin(source, "t"), "1", {}).message_id for text in (key, key + "x"))
+def test_message_ids_fit_and_tell_different_keys_apart(key: str, source: str, number: int) -> None:
+    one, other = (complete(Event({}, text, number), Origin(source, "t"), "1", {}).message_id for text in (key, key + "x"))
     assert max(len(one), len(other)) <= MAX_ID
     assert one != other
     assert one.startswith(source[:20])

@@ -4,7 +4,7 @@ import datetime as dt
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from importers.mapping import times
@@ -23,6 +23,7 @@ def moment(text: str) -> dt.datetime:
     return dt.datetime.fromisoformat(text)
 
 
+@settings(deadline=None)
 @given(moments, zones)
 def test_what_a_wall_clock_shows_is_read_back_by_one_of_the_two_choices(at: dt.datetime, zone: str) -> None:
     shown = at.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
@@ -35,6 +36,7 @@ def test_what_a_wall_clock_shows_is_read_back_by_one_of_the_two_choices(at: dt.d
             times.parse_time(shown.strftime(FORM), FORM, zone)
 
 
+@settings(deadline=None)
 @given(moments)
 def test_seconds_since_1970_are_read_back_in_every_unit(at: dt.datetime) -> None:
     ms = round(at.timestamp() * 1000)
@@ -43,6 +45,7 @@ def test_seconds_since_1970_are_read_back_in_every_unit(at: dt.datetime) -> None
     assert {moment(text) for text in texts} == {at}
 
 
+@settings(deadline=None)
 @given(st.lists(moments, min_size=2))
 def test_texts_sort_as_the_moments_do(many: list[dt.datetime]) -> None:
     assert [times.to_text(at) for at in sorted(many)] == sorted(times.to_text(at) for at in many)
@@ -100,6 +103,7 @@ def test_what_is_no_time_is_refused(value: object, form: str, zone: str | None) 
         times.parse_time(value, form, zone)
 
 
+@settings(deadline=None)
 @given(st.dates(dt.date(1, 1, 2), dt.date(9999, 1, 1)))
 def test_days_are_read_back(day: dt.date) -> None:
     assert times.parse_date((day - dt.date(1970, 1, 1)).days, "days") == day.isoformat()
