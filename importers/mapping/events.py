@@ -8,13 +8,16 @@ from importers.mapping.document import Node, hint
 from importers.mapping.expressions import Expression, Language
 from importers.mapping.identifiers import Identifiers, compile_identifiers
 from importers.mapping.outcome import Event
-from importers.mapping.reads import ROOT, Path
+from importers.mapping.reads import ROOT, Path, entries
 from importers.mapping.templates import Constant, Object, Template, compile_object
 from importers.mapping.unfit import Unfit
 from schemas.contracts import Contract
 
 CALLS: Final = ("track", "page", "screen", "identify", "group", "alias")
-RULES: Final = ("when", "track", "call", "message_id", "identifiers", "$copy")
+RULES: Final = ("when", "for_each", "track", "call", "message_id", "identifiers", "$copy")
+ITEM: Final = "item"
+"""Under this name an entry of `for_each` is added to the record."""
+MAX_ITEMS: Final = 10_000
 FIELDS: Final = (
     "type", "event", "name", "category", "groupId", "previousId", "timestamp", "originalTimestamp", "sentAt", "receivedAt", "properties",
     "traits", "context",
@@ -22,38 +25,69 @@ FIELDS: Final = (
 
 
 class EventRule:
-    """Makes one event out of a record, or none.
+    """Makes events out of a record: one, none, or one for each entry of a list.
 
     Args:
         when: condition; None: always.
+        for_each: gives the list; None: the record itself makes one event.
         body: the envelope's fields.
         identifiers: who it is about.
         message_id: the business key.
     """
 
-    def __init__(self, when: Expression | None, body: Object, identifiers: Identifiers | None, message_id: Expression | None) -> None:
-        self._when, self._body = when, body
+    def __init__(
+        self,
+        when: Expression | None,
+        for_each: Expression | None,
+        body: Object,
+        identifiers: Identifiers | None,
+        message_id: Expression | None,
+    ) -> None:
+        self._when, self._for_each, self._body = when, for_each, body
         self._identifiers, self._message_id = identifiers, message_id
 
-    def make(self, record: Any, number: int) -> Event | None:
-        """The event of a record; None when its condition does not hold.
+    def make(self, record: Any, number: int) -> list[Event]:
+        """The events of a record; none when the condition does not hold.
 
         Args:
             record: what is mapped.
             number: how many events the record has become so far.
 
         Raises:
-            Unfit: the record does not fit; the path begins at the envelope.
+            Unfit: the record does not fit; the path begins at this entry of `events`.
         """
+        if self._for_each is None:
+            return self._one(record, number)
+        made: list[Event] = []
+        for at, item in enumerate(self._items(record)):
+            try:
+                made += self._one({**record, ITEM: item}, number + len(made))
+            except Unfit as unfit:
+                raise unfit.at(f".for_each[{at}]") from None
+        return made
+
+    def _items(self, record: Any) -> list[Any]:
+        assert self._for_each is not None
+        try:
+            items = self._for_each(record)
+            if items is None:
+                return []
+            if not isinstance(items, list) or len(items) > MAX_ITEMS or not isinstance(record, dict):
+                raise Unfit(f"a list of at most {MAX_ITEMS:,} entries", type(items).__name__)
+            return items
+        except Unfit as unfit:
+            raise unfit.at(".for_each") from None
+
+    def _one(self, record: Any, number: int) -> list[Event]:
         try:
             if self._when is not None and not self._when.holds(record):
-                return None
+                return []
         except Unfit as unfit:
             raise unfit.at(".when") from None
         envelope = dict(self._body.value(record) or {})
         if self._identifiers is not None:
             self._identifiers.put(envelope, record)
-        return Event(envelope, self._key(record), number)
+        return [Event(envelope, self._key(record), number)]
 
     @property
     def names_id(self) -> bool:
@@ -63,7 +97,11 @@ class EventRule:
     def reads(self) -> frozenset[Path]:
         """Paths of the record it looks at."""
         parts = [self._when, self._body, self._identifiers, self._message_id]
-        return frozenset().union(*(part.reads(ROOT) for part in parts if part is not None))
+        found = frozenset[Path]().union(*(part.reads(ROOT) for part in parts if part is not None))
+        if self._for_each is None:
+            return found
+        inside = {(*path, *read[1:]) for path in entries(self._for_each.results()) for read in found if read[0] == ITEM and len(read) > 1}
+        return self._for_each.reads() | inside | {read for read in found if read[0] != ITEM}
 
     def _key(self, record: Any) -> str:
         if self._message_id is None:
@@ -92,13 +130,14 @@ def compile_event(node: Node, language: Language, namespaces: list[str], contrac
     """
     fields = node.fields((*RULES, *FIELDS))
     calls = _calls(node, fields)
-    body = compile_object(node, language, but=("when", "track", "call", "message_id", "identifiers"))
+    body = compile_object(node, language, but=("when", "for_each", "track", "call", "message_id", "identifiers"))
     _check_contract(node, calls, body, contracts, notes)
     identifiers = compile_identifiers(fields["identifiers"], language, namespaces) if "identifiers" in fields else None
     if identifiers is None and body.copied is None:
         raise node.error("`identifiers` is missing: whom is the event about?")
     return EventRule(
         language.compile(fields["when"]) if "when" in fields else None,
+        language.compile(fields["for_each"]) if "for_each" in fields else None,
         Object({**calls, **body.fields}, body.copied),
         identifiers,
         language.compile(fields["message_id"]) if "message_id" in fields else None,

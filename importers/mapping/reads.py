@@ -46,16 +46,16 @@ def _visit(node: _Node, scope: frozenset[Path], found: set[Path]) -> frozenset[P
             scope = _visit(child, scope, found)
         return scope
     if kind == "index":
-        return _entries(scope)
+        return entries(scope)
     if kind == "slice":
         return scope
     if kind == "flatten":
         return _visit(children[0], scope, found)
     if kind in ("projection", "value_projection", "filter_projection"):
-        entries = _entries(_visit(children[0], scope, found))
+        inside = entries(_visit(children[0], scope, found))
         for condition in children[2:]:
-            _visit(condition, entries, found)
-        return _entries(_visit(children[1], entries, found))
+            _visit(condition, inside, found)
+        return entries(_visit(children[1], inside, found))
     if kind == "function_expression":
         return _call(node, scope, found)
     if kind in ("or_expression", "and_expression"):
@@ -69,15 +69,15 @@ def _visit(node: _Node, scope: frozenset[Path], found: set[Path]) -> frozenset[P
 def _call(node: _Node, scope: frozenset[Path], found: set[Path]) -> frozenset[Path]:
     plain = [child for child in node["children"] if child["type"] != "expref"]
     given = [_visit(child, scope, found) for child in plain]
-    entries = _entries(frozenset().union(*given))
+    inside = entries(frozenset().union(*given))
     for child in node["children"]:
         if child["type"] == "expref":
-            _visit(child["children"][0], entries, found)
+            _visit(child["children"][0], inside, found)
     if node["value"] in _PASSING:
         return frozenset().union(*given)
-    return entries if node["value"] in _ENTRY_OF else frozenset()
+    return inside if node["value"] in _ENTRY_OF else frozenset()
 
 
-def _entries(scope: frozenset[Path]) -> frozenset[Path]:
+def entries(scope: frozenset[Path]) -> frozenset[Path]:
     """One step into a list; a projection's result is the same list again, so a step is not taken twice."""
     return frozenset(path if path[-1:] == (ENTRY,) else (*path, ENTRY) for path in scope)

@@ -114,17 +114,17 @@ class MappingRules:
         for number, rule in enumerate(self._events):
             where = f"events[{number}]"
             try:
-                event = rule.make(record, len(made))
-                if event is None:
-                    continue
-                _check_json(event.envelope)
+                events = rule.make(record, len(made))
+                for event in events:
+                    _check_json(event.envelope)
             except Unfit as unfit:
                 raise unfit.at(where) from None
-            if event.key and event.key in seen:
-                rule_broken = f"another message_id than that of events[{seen[event.key]}]: both become one id"
-                return Failed(outcome.VALUE, f"{where}.message_id", rule_broken, event.key)
-            seen[event.key] = number
-            made.append(event)
+            for event in events:
+                if event.key and event.key in seen:
+                    rule_broken = f"another message_id than that of the event before, of events[{seen[event.key]}]: both become one id"
+                    return Failed(outcome.VALUE, f"{where}.message_id", rule_broken, event.key)
+                seen[event.key] = number
+            made += events
         if not made:
             return Failed(outcome.NO_EVENT, "events", "a record for which the `when` of an event or of a skip rule holds")
         return Mapped(made)

@@ -5,7 +5,7 @@ from typing import Any, Final, Protocol
 from importers.mapping import outcome
 from importers.mapping.document import Node, hint
 from importers.mapping.expressions import Expression, Language
-from importers.mapping.reads import ENTRY, Path
+from importers.mapping.reads import Path, entries
 from importers.mapping.unfit import Unfit
 
 OPERATORS: Final = ("$constant", "$required", "$cases", "$each", "$copy")
@@ -178,7 +178,7 @@ class Each:
 
     def reads(self, scope: frozenset[Path]) -> frozenset[Path]:
         """What the list, the names and the entries' values read."""
-        inside = frozenset(path if path[-1:] == (ENTRY,) else (*path, ENTRY) for path in self._over.results(scope))
+        inside = entries(self._over.results(scope))
         named = {(*path, name) for path in inside for name in self._let}
         from_entries = frozenset(path for path in self._item.reads(inside) if not any(path[: len(name)] == name for name in named))
         return frozenset().union(self._over.reads(scope), from_entries, *(let.reads(scope) for let in self._let.values()))

@@ -145,10 +145,37 @@ def test_a_record_can_become_several_events_or_be_skipped_or_fit_nothing() -> No
     assert rules.apply({"state": "lost"}).code == "no_event"
 
 
+def test_a_record_can_become_an_event_for_each_entry_of_a_list() -> None:
+    text = """\
+    events:
+      - for_each: "refunds[?amount]"
+        when: "item.amount != '0'"
+        track: Refunded
+        message_id: "join(':', [order, item.id])"
+        identifiers: {user_id: who}
+        properties: {refund: item.id, amount: parse_money(item.amount), order: order}
+    """
+    rules = compile_mapping(textwrap.dedent(text), "m.yaml")
+    record = {"order": "o1", "who": "u", "refunds": [{"id": "a", "amount": "£1"}, {"id": "b", "amount": "0"}, {"id": "c", "amount": "2"}]}
+    made = rules.apply(record).events
+    assert [(one.key, one.number, one.envelope["properties"]) for one in made] == [
+        ("o1:a", 0, {"refund": "a", "amount": 1, "order": "o1"}),
+        ("o1:c", 1, {"refund": "c", "amount": 2, "order": "o1"}),
+    ]
+    assert rules.apply({"order": "o1"}).code == "no_event"
+    assert rules.apply({**record, "refunds": [{"id": "a", "amount": "x"}]}).field == "events[0].for_each[0].properties.amount"
+    assert rules.apply({**record, "refunds": [{"id": "a", "amount": "1"}, {"id": "a", "amount": "1"}]}).field == "events[0].message_id"
+    assert rules.reads() == {
+        ("refunds",), ("refunds", "[]", "amount"), ("refunds", "[]", "id"), ("order",), ("who",),
+    }  # fmt: skip
+    other = compile_mapping(textwrap.dedent(text).replace('"refunds[?amount]"', "order"), "m.yaml")
+    assert other.apply(record).field == "events[0].for_each"
+
+
 def test_two_events_of_a_record_do_not_share_an_id() -> None:
     text = "events: [{track: A, message_id: id, identifiers: {user_id: id}}, {track: B, message_id: id, identifiers: {user_id: id}}]"
     assert mapped(text, {"id": "7"}) == Failed(
-        "value", "events[1].message_id", "another message_id than that of events[0]: both become one id", "7"
+        "value", "events[1].message_id", "another message_id than that of the event before, of events[0]: both become one id", "7"
     )
 
 

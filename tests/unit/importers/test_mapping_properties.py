@@ -71,7 +71,7 @@ templates = st.recursive(
 )
 entries = st.fixed_dictionaries(
     {"track": st.just("Anything"), "identifiers": st.fixed_dictionaries({"user_id": who, "email": who}), "properties": templates},
-    optional={"when": expressions, "message_id": expressions, "context": templates, "timestamp": expressions},
+    optional={"when": expressions, "for_each": paths, "message_id": expressions, "context": templates, "timestamp": expressions},
 )
 documents = st.fixed_dictionaries(
     {"events": st.lists(entries, min_size=1, max_size=3)},
