@@ -20,6 +20,7 @@ from importers.files.run import Import, moment
 from importers.mapping import Failed, MappingError, load
 from importers.mapping.document import hint
 from pipelines.identity.nodes import Nodes
+from pipelines.ingest.checks import Rules
 from pipelines.ingest.decode import Decoder
 from pipelines.ingest.personal import Masker
 from pipelines.wire import Rejected
@@ -119,7 +120,7 @@ def judge(topic: str, *, by_event_time: bool) -> Callable[[Message], Failed | No
     """
     platform, rules = loader.platform(), loader.identity()
     nodes = Nodes(rules, b"a dry run keeps no identifiers")
-    decoder = Decoder(platform, nodes, Masker(rules, nodes))
+    decoder = Decoder(platform, nodes, Masker(rules, nodes), Rules.configured())
     now_ms = int(time.time() * 1000)
 
     def judged(message: Message) -> Failed | None:

@@ -8,9 +8,9 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
-import msgspec
+from config.sources import Signature
 
 BODY: Final = "body"
 _PART: Final = re.compile(r"\{([^{}]+)\}")
@@ -18,30 +18,6 @@ _PART: Final = re.compile(r"\{([^{}]+)\}")
 
 class SecretError(ValueError):
     """A secret or a signature scheme cannot be used; the message names the source and what to do."""
-
-
-class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How a sender signs.
-
-    Attributes:
-        header: holds the signature.
-        secrets: where the secrets are, `env:NAME` or `file:/path`; several while one is being replaced by another.
-        encoding: of the signature.
-        prefix: in front of it, e.g. `sha256=`.
-        field: where the header is a list such as `t=1700000000,v1=5257a8...`, the field with the signature (`v1`); it may be there twice.
-        signs: what is signed: `{body}` with other headers or fields, e.g. `{t}.{body}` or `{x-zendesk-webhook-signature-timestamp}{body}`.
-        time: the header or field with the sender's time, which must be among what is signed; empty: none, then only ids tell a replay.
-        tolerance_s: how far that time may be from ours.
-    """
-
-    header: str
-    secrets: list[str]
-    encoding: Literal["hex", "base64"] = "hex"
-    prefix: str = ""
-    field: str = ""
-    signs: str = "{body}"
-    time: str = ""
-    tolerance_s: float = 300.0
 
 
 class Verifier:

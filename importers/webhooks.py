@@ -12,10 +12,11 @@ from typing import Any, Final
 import msgspec
 import orjson
 
+from config.sources import Source
 from importers.envelope import Message, Origin, complete, too_large
 from importers.mapping import Failed, Mapped, MappingError, MappingRules, Skipped, load
 from importers.mapping.document import hint
-from importers.signatures import Signature, Verifier
+from importers.signatures import Verifier
 from importers.unmapped import unmapped
 
 RECORD_FIELDS: Final = ("headers", "body")
@@ -23,22 +24,6 @@ BAD_SIGNATURE: Final = "bad_signature"
 UNREADABLE: Final = "unreadable"
 UNMAPPED: Final = "unmapped"
 _ID_DIGITS: Final = 32
-
-
-class WebhookConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A source of kind `webhook`.
-
-    Attributes:
-        tenant: whose events they are.
-        topic: raw topic they go to.
-        mapping: file below the folder of mappings.
-        signature: how deliveries are signed.
-    """
-
-    tenant: str
-    topic: str
-    mapping: str
-    signature: Signature
 
 
 class WebhookSource:
@@ -49,7 +34,7 @@ class WebhookSource:
         topic: raw topic its events go to.
     """
 
-    def __init__(self, name: str, config: WebhookConfig, rules: MappingRules, verifier: Verifier) -> None:
+    def __init__(self, name: str, config: Source, rules: MappingRules, verifier: Verifier) -> None:
         self.name, self.topic = name, config.topic
         self.origin = Origin(name, config.tenant)
         self.rules, self.verifier = rules, verifier
@@ -87,12 +72,12 @@ class Refused(msgspec.Struct, frozen=True):
     key: bytes = b""
 
 
-def open_source(name: str, config: WebhookConfig, folder: Path, environ: Mapping[str, str] | None = None) -> WebhookSource:
+def open_source(name: str, config: Source, folder: Path, environ: Mapping[str, str] | None = None) -> WebhookSource:
     """Read mapping and secrets of a source.
 
     Args:
         name: of the source.
-        config: what is configured.
+        config: the source, of kind `webhook`.
         folder: of the mapping files.
         environ: where `env:` secrets are looked for; by default the process's environment.
 
@@ -100,6 +85,7 @@ def open_source(name: str, config: WebhookConfig, folder: Path, environ: Mapping
         MappingError: the mapping cannot be used for webhooks.
         importers.signatures.SecretError: a secret is not there, or the scheme leaves something unsigned.
     """
+    assert config.signature is not None, "checked when the sources are read"
     rules = load(folder / config.mapping)
     if rules.group_by is not None:
         raise MappingError(f"{config.mapping}: `group_by` is for files; a delivery is one record")

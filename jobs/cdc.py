@@ -1,5 +1,6 @@
 """Job `cdc`: what Debezium wrote about the tables of an ERP or a help desk becomes events on the raw topics.
 
+    python -m jobs.cdc                      # the sources of kind cdc in config/sources.yaml
     python -m jobs.cdc --source erp --tenant demo --topic cdp.raw.orders --table erp.public.orders=cdc/orders.yaml ...
 
 Offsets are committed after Kafka has acknowledged what came of them, and ids come from the source's log: a restart repeats messages, never
@@ -18,6 +19,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Final
 
 from config import loader
+from config.sources import Source
 
 if TYPE_CHECKING:
     from importers.cdc.bridge import CdcSource
@@ -81,12 +83,17 @@ def main() -> int:
     stop = Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda *_: stop.set())
-    if not arguments.table:
-        _log.info("no source of kind cdc has tables: nothing to do")
+    if not arguments.table and not _configured():
+        _log.info("no source of kind cdc has tables (config/sources.yaml): nothing to do")
         while not stop.wait(3600):
             pass
         return 0
     return _run_until_stopped(arguments, stop)
+
+
+def _configured() -> dict[str, Source]:
+    """The sources that name tables of Debezium."""
+    return {name: source for name, source in loader.sources().items() if source.tables}
 
 
 def _run_until_stopped(arguments: argparse.Namespace, stop: Event) -> int:
@@ -98,11 +105,21 @@ def _run_until_stopped(arguments: argparse.Namespace, stop: Event) -> int:
 
     tables = dict(pair.partition("=")[::2] for pair in arguments.table)
     tenant = arguments.tenant or loader.platform().default_tenant
-    source = CdcSource(
+    given = CdcSource(
         name=arguments.source or "cdc", tenant=tenant, topic=arguments.topic, tables=tables, schema_changes=arguments.schema_changes
     )
+    configured = [
+        CdcSource(name=name, tenant=source.tenant, topic=source.topic, tables=source.tables, schema_changes=source.schema_changes)
+        for name, source in _configured().items()
+    ]
     try:
-        run([source], arguments.mappings or loader.folder() / "mappings", stop, arguments.retry_for, arguments.instance)
+        run(
+            [given] if tables else configured,
+            arguments.mappings or loader.folder() / "mappings",
+            stop,
+            arguments.retry_for,
+            arguments.instance,
+        )
     except (KafkaException, MappingError, SendError, loader.ConfigError) as error:
         _log.error("%s", error)
         return 1

@@ -13,21 +13,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cli.import_job import judge
+from config.sources import Signature, Source
 from importers.mapping import MappingError
-from importers.signatures import SecretError, Signature, Verifier
-from importers.webhooks import Received, Refused, WebhookConfig, WebhookSource, open_source, receive
+from importers.signatures import SecretError, Verifier
+from importers.webhooks import Received, Refused, WebhookSource, open_source, receive
 from stack.settings import PROJECT
 
 MAPPINGS = PROJECT / "config" / "mappings"
 NOW = dt.datetime(2026, 11, 2, 12, tzinfo=dt.UTC)
 SECRETS = {"SHOP_SECRET": "shop-secret", "DESK_SECRET": "desk-secret", "OLD_SECRET": "old-secret"}
-SHOP = WebhookConfig(
+SHOP = Source(
+    kind="webhook",
     tenant="demo",
     topic="cdp.raw.orders",
     mapping="webhooks/shop_orders.yaml",
     signature=Signature(header="X-Shopify-Hmac-Sha256", encoding="base64", secrets=["env:SHOP_SECRET", "env:OLD_SECRET"]),
 )
-DESK = WebhookConfig(
+DESK = Source(
+    kind="webhook",
     tenant="demo",
     topic="cdp.raw.service",
     mapping="webhooks/tickets.yaml",
@@ -157,7 +160,9 @@ def test_a_delivery_that_comes_again_is_the_same_message(shop_source: WebhookSou
 
 def test_without_a_business_key_the_signed_body_is_the_identity(tmp_path: Path) -> None:
     (tmp_path / "m.yaml").write_text("events: [{track: A, identifiers: {user_id: body.id}}, {track: B, identifiers: {user_id: body.id}}]")
-    config = WebhookConfig(tenant="demo", topic="t", mapping="m.yaml", signature=Signature(header="s", secrets=["env:SHOP_SECRET"]))
+    config = Source(
+        kind="webhook", tenant="demo", topic="t", mapping="m.yaml", signature=Signature(header="s", secrets=["env:SHOP_SECRET"])
+    )
     source = open_source("plain", config, tmp_path, SECRETS)
     raw = b'{"id": "u"}'
     signature = hmac.new(b"shop-secret", raw, hashlib.sha256).hexdigest()
@@ -290,6 +295,8 @@ def test_a_secret_in_a_file(tmp_path: Path) -> None:
 )
 def test_a_mapping_that_is_not_for_webhooks_is_refused(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "m.yaml").write_text(text)
-    config = WebhookConfig(tenant="demo", topic="t", mapping="m.yaml", signature=Signature(header="s", secrets=["env:SHOP_SECRET"]))
+    config = Source(
+        kind="webhook", tenant="demo", topic="t", mapping="m.yaml", signature=Signature(header="s", secrets=["env:SHOP_SECRET"])
+    )
     with pytest.raises(MappingError, match=said):
         open_source("s", config, tmp_path, SECRETS)
