@@ -15,10 +15,15 @@ def register(app: typer.Typer) -> None:
 
 def import_command(
     file: Annotated[Path, typer.Argument(help="CSV, Parquet or JSON Lines; CSV and JSON Lines may be packed (.gz).")],
-    mapping: Annotated[str, typer.Option("--mapping", "-m", help="A mapping file, or the name of one in config/mappings.")],
-    source: Annotated[str, typer.Option(help="Name of the source; part of every message id. By default the mapping's name.")] = "",
-    tenant: Annotated[str, typer.Option(help="Whose events they are. By default the platform's default tenant.")] = "",
-    topic: Annotated[str, typer.Option(help="Raw topic they go to.")] = "cdp.raw.orders",
+    mapping: Annotated[
+        str, typer.Option("--mapping", "-m", help="A mapping file, or the name of one in config/mappings. By default the source's.")
+    ] = "",
+    source: Annotated[
+        str,
+        typer.Option(help="Name of the source, part of every message id; one of config/sources.yaml brings mapping, tenant and topic."),
+    ] = "",
+    tenant: Annotated[str, typer.Option(help="Whose events they are. By default the source's, else the platform's default tenant.")] = "",
+    topic: Annotated[str, typer.Option(help="Raw topic they go to. By default the source's, else cdp.raw.orders.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Send nothing: show what would become of every row.")] = False,
     show: Annotated[int, typer.Option(help="How many failures a dry run shows.")] = 10,
     limit: Annotated[int, typer.Option(help="How many records a dry run looks at (0: all).")] = 0,

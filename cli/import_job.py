@@ -44,8 +44,11 @@ def prepared(file: Path, mapping: str, source: str, tenant: str, topic: str) -> 
         MappingError: the mapping cannot be used.
         importers.files.rows.FileError: the file cannot be read.
     """
-    platform = loader.platform()
-    tenant = tenant or platform.default_tenant
+    platform, known = loader.platform(), loader.sources().get(source)
+    mapping, topic = mapping or (known.mapping if known else ""), topic or (known.topic if known else "cdp.raw.orders")
+    if not mapping:
+        raise ImportRefusedError("--mapping says how rows become events; `cdp source profile` drafts one")
+    tenant = tenant or (known.tenant if known else platform.default_tenant)
     if tenant not in platform.tenants:
         raise ImportRefusedError(f"there is no tenant `{tenant}`{hint(tenant, platform.tenants)} (config/platform.yaml)")
     raw = loader.topics().raw()
