@@ -58,5 +58,5 @@ def test_what_the_mapping_does_not_make_an_event_of_is_not_replayed(tmp_path: Pa
 def test_a_file_that_is_neither_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FixFileError, match="neither a patch"):
         load_fix(written(tmp_path, "name: x\n"))
-    with pytest.raises(FixFileError, match="till.yaml"):
+    with pytest.raises(FixFileError, match="till"):
         load_fix(written(tmp_path, MAPPING.replace("parse_money", "parse_mony")))
