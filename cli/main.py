@@ -12,6 +12,7 @@ MODULES = [
     "cli.job_commands",
     "cli.topic_commands",
     "cli.import_commands",
+    "cli.source_commands",
     "cli.replay_commands",
     "cli.demo_commands",
     "cli.profile_commands",

@@ -16,7 +16,20 @@ _INT64: Final = 2**63
 _SPACES: Final = " \u00a0\u202f\u2009'\u2019_"  # space, no-break, narrow no-break and thin space, two apostrophes, underscore
 _MINUS: Final = "\u2212"
 _SYMBOLS: Final = "".join(chr(code) for code in range(sys.maxunicode) if unicodedata.category(chr(code)) == "Sc")
-_UNIT: Final = rf"(?:[A-Za-z]{{0,2}}[{re.escape(_SYMBOLS)}]|[^\W\d_]{{1,3}}\.?)"
+_CODES: Final = (
+    "AED", "AFN", "ALL", "AMD", "ANG", "AOA", "ARS", "AUD", "AWG", "AZN", "BAM", "BBD", "BDT", "BGN", "BHD", "BIF", "BMD", "BND", "BOB",
+    "BRL", "BSD", "BTN", "BWP", "BYN", "BZD", "CAD", "CDF", "CHF", "CLP", "CNY", "COP", "CRC", "CUP", "CVE", "CZK", "DJF", "DKK", "DOP",
+    "DZD", "EGP", "ERN", "ETB", "EUR", "FJD", "FKP", "GBP", "GEL", "GHS", "GIP", "GMD", "GNF", "GTQ", "GYD", "HKD", "HNL", "HTG", "HUF",
+    "IDR", "ILS", "INR", "IQD", "IRR", "ISK", "JMD", "JOD", "JPY", "KES", "KGS", "KHR", "KMF", "KPW", "KRW", "KWD", "KYD", "KZT", "LAK",
+    "LBP", "LKR", "LRD", "LSL", "LYD", "MAD", "MDL", "MGA", "MKD", "MMK", "MNT", "MOP", "MRU", "MUR", "MVR", "MWK", "MXN", "MYR", "MZN",
+    "NAD", "NGN", "NIO", "NOK", "NPR", "NZD", "OMR", "PAB", "PEN", "PGK", "PHP", "PKR", "PLN", "PYG", "QAR", "RON", "RSD", "RUB", "RWF",
+    "SAR", "SBD", "SCR", "SDG", "SEK", "SGD", "SHP", "SLE", "SOS", "SRD", "SSP", "STN", "SVC", "SYP", "SZL", "THB", "TJS", "TMT", "TND",
+    "TOP", "TRY", "TTD", "TWD", "TZS", "UAH", "UGX", "USD", "UYU", "UZS", "VES", "VND", "VUV", "WST", "XAF", "XCD", "XOF", "XPF", "YER",
+    "ZAR", "ZMW", "ZWG",
+)  # fmt: skip
+"""ISO 4217."""
+_SHORT: Final = ("kr.", "kr", "Kr.", "Kr", "Rs.", "Rs", "Rp", "RM", "Fr.", "Fr", "Ft", "zł", "Kč", "лв", "din.", "lei", "Lei")
+_UNIT: Final = rf"(?:[A-Za-z]{{0,2}}[{re.escape(_SYMBOLS)}]|{'|'.join(map(re.escape, [*_CODES, *_SHORT]))})"
 _ONE_MEANING: Final = {
     "£": "GBP", "€": "EUR", "₹": "INR", "₩": "KRW", "₽": "RUB", "₺": "TRY", "₴": "UAH", "₫": "VND", "₱": "PHP", "₪": "ILS", "฿": "THB",
     "₦": "NGN", "₸": "KZT", "₾": "GEL",
@@ -41,7 +54,6 @@ _MONEY: Final = {
     )
     for decimal in ".,"
 }
-_CODE: Final = re.compile(r"[A-Z]{3}")
 
 
 def check_decimal(decimal: Any) -> None:
@@ -110,7 +122,7 @@ def currency_of(value: Any, decimal: str = ".") -> str | None:
         return None
     found = _money(value, decimal)
     units = [unit for unit in (found["before"], found["behind"]) if unit]
-    codes = {_ONE_MEANING.get(unit, unit if _CODE.fullmatch(unit) else "") for unit in units}
+    codes = {_ONE_MEANING.get(unit, unit if unit in _CODES else "") for unit in units}
     if not codes:
         return None
     if "" in codes or len(codes) > 1:

@@ -184,3 +184,22 @@ def test_a_bridge_without_sources_waits_and_stops_when_asked(stack: Stack) -> No
         if process.poll() is None:
             kill_nine(process.pid)
         process.wait()
+
+
+def test_a_topic_can_be_looked_at_before_there_is_a_mapping(erp: Erp) -> None:
+    for number in range(60):
+        erp.change("c", None, order(number))
+    erp.write(erp.orders, db.key({"order_id": 1}), None)
+    erp.write(erp.orders, None, b"no JSON")
+    erp.flush()
+    command = [sys.executable, "-m", "cli.main", "source", "profile", erp.orders, "--json"]
+    said = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=120, check=True)
+    found = json.loads(said.stdout)
+    assert (found["rows"], found["unreadable"], found["whole"]) == (60, 1, True)
+    assert found["identifiers"] == {"customer_no": "user_id"}
+    assert "order_id" in {key["field"] for key in found["keys"]}
+    lines = next(field for field in found["fields"] if field["name"] == "lines")
+    assert lines["kind"] == "text:json"
+    missing = subprocess.run([*command[:5], "no.such.topic"], cwd=PROJECT, capture_output=True, text=True, timeout=120, check=False)
+    assert missing.returncode == 1
+    assert "there is neither a file nor a topic `no.such.topic`" in missing.stderr

@@ -70,7 +70,7 @@ def test_money_in_the_wild(text: str, expected: float) -> None:
     assert amounts.parse_money(text) == expected
 
 
-@pytest.mark.parametrize("text", ["five pounds", "£", "(5", "5)", "-(5)", "-£-5", "£1,23", "1 £ 2"])
+@pytest.mark.parametrize("text", ["five pounds", "£", "(5", "5)", "-(5)", "-£-5", "£1,23", "1 £ 2", "T-1001", "85123A", "v-81", "ABC 5"])
 def test_what_is_no_money_is_refused(text: str) -> None:
     with pytest.raises(Unfit):
         amounts.parse_money(text)
