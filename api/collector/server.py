@@ -167,8 +167,12 @@ def failed() -> bool:
 
 def _end_with_the_parent() -> None:
     """A worker whose parent was killed would hold the port for ever: have the kernel tell it."""
-    if multiprocessing.parent_process() is not None:
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent.pid:  # it died before the kernel was asked: nobody will tell
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _give_up() -> None:

@@ -49,13 +49,13 @@ def deliver(collector: Running, body: bytes, secret: str = SECRET, name: str = "
 
 def test_a_genuine_order_is_an_event_and_its_repetition_a_duplicate(collector: Running) -> None:
     assert deliver(collector, order(4711)) == (200, {"success": True, "became": "applied"})
-    (message,) = [message for name, message in records(TOPIC).items() if "4711" in name]
+    (message,) = [message for name, message in records(TOPIC).items() if name.startswith("shop-orders:") and "4711" in name]
     event = decoded(message)
     assert isinstance(event, Event)
     assert (event.name, event.origin, event.node) == ("Order Completed", "shop-orders", "demo|user_id|77")
     assert event.facts == OrderFacts("4711", 510, [("85123A", 2)])
     assert deliver(collector, order(4711))[0] == 200
-    told = [found.value() for found in read_all(TOPIC) if b"4711" in (found.value() or b"")]
+    told = [found.value() for found in read_all(TOPIC) if b"shop-orders:order:4711" in (found.value() or b"")]
     ids = {json.loads(value or b"")["messageId"] for value in told}
     assert (len(told), len(ids)) == (2, 1), "the same id: the node knows it again"
 
