@@ -237,6 +237,7 @@ def check(loaded: Quality, known: dict[str, Contract]) -> None:
         _event("expected", event, known)
         for field in fields:
             _field(f"expected: {event}", event, field, known)
+    _paths(loaded)
     for pair in loaded.pairs:
         for dimension in pair:
             _one_of("pairs", "dimension", dimension, _PAIRED)
@@ -262,6 +263,15 @@ def check(loaded: Quality, known: dict[str, Contract]) -> None:
         _sides(where, accurate.of, accurate.reference)
         for field in (accurate.key, accurate.field):
             _field(where, accurate.event, field, known)
+
+
+def _paths(loaded: Quality) -> None:
+    """A place cannot be both a value and the beginning of another."""
+    places = [path for paths in loaded.dimensions.values() for path in paths]
+    for path in places:
+        for other in places:
+            if other.startswith(path + "."):
+                raise _error("dimensions", f"`{path}` is a value, `{other}` lies inside of it; only one of the two can be")
 
 
 def _sides(where: str, one: Side, other: Side) -> None:

@@ -93,8 +93,8 @@ class _Counters:
 
     def _nested(self, event: str, field: str, counter: str) -> str:
         part, *path = field.split(".")
-        value = f"JSONExtractRaw({part}, {listed(path)})"
-        self.counters.append(f"countIf(name = {quoted(event)} AND {value} IN ('', 'null', '\"\"', '[]', '{{}}')) AS {counter}")
+        self.columns.append(f"JSONExtractRaw(if(name = {quoted(event)}, {part}, ''), {listed(path)}) AS at_{counter}")
+        self.counters.append(f"countIf(name = {quoted(event)} AND at_{counter} IN ('', 'null', '\"\"', '[]', '{{}}')) AS {counter}")
         return counter
 
     def _rules(self, one: EventPlan, number: int) -> list[str]:
@@ -183,7 +183,7 @@ def source_cells(first: int, end: int) -> list[str]:
 def last_week(first: int, end: int) -> str:
     """Cells of a week before: what volume is compared with."""
     between = f"minute >= {moment(first - WEEK_MINUTES)} AND minute < {moment(end - WEEK_MINUTES)}"
-    rest = ", ".join(CELL[2:])
-    found = checks([check("volume", "", "0", "passed")])
+    found, rest = checks([check("volume", "", "0", "passed")]), ", ".join(CELL[2:])
+    # The condition stands inside: out here `minute` would be the new one.
     return f"""SELECT tenant, minute + INTERVAL 7 DAY AS minute, {rest}, passed AS weight, {found} AS checks
-FROM quality FINAL WHERE {between} AND measure = 'volume' AND passed > 0"""
+FROM (SELECT * FROM quality FINAL WHERE {between} AND measure = 'volume' AND passed > 0)"""

@@ -79,7 +79,8 @@ class _Compiler:
         fields = dict(self._plain)
         applies = [f"isNotNull({_element(name)})" for name in self._plain]
         for name, inner in self._entries.items():
-            fields[name] = f"Array(Tuple({', '.join(f'`{label}` {kind}' for label, kind in (inner or {'_': 'Nullable(String)'}).items())}))"
+            entry = ", ".join(f"`{label}` {kind}" for label, kind in inner.items())
+            fields[name] = f"Array(Tuple({entry}))" if inner else "Array(String)"
             applies.append(f"notEmpty({_element(name)})")
             applies += [f"not arrayExists(entry -> isNull(entry.`{label}`), {_element(name)})" for label in inner]
         for name in unless:
@@ -126,6 +127,8 @@ class _Compiler:
         """
         if isinstance(tree, ast.Constant) and isinstance(tree.value, int | float | str) and not isinstance(tree.value, bool):
             if isinstance(tree.value, str):
+                if "\0" in tree.value:
+                    raise self._fail(tree, "a text with U+0000, which no event can have")
                 return quoted(tree.value), True
             return f"toFloat64({float(tree.value)!r})", False
         if isinstance(tree, ast.Name):

@@ -26,7 +26,7 @@ def tables(keep_days: int) -> dict[str, str]:
         keep_days: rows go so long after they were computed (by the wall clock: in a replay log time is long ago).
     """
     words = ", ".join(f"{name} {_WORD}" for name in KEYS[3:])
-    expiry = f"TTL computed_at + INTERVAL {keep_days} DAY SETTINGS ttl_only_drop_parts = 0"
+    expiry = f"TTL computed_at + INTERVAL {keep_days} DAY"
     return {
         "quality": f"""CREATE TABLE IF NOT EXISTS quality (minute DateTime('UTC') COMMENT 'of log time', tenant {_WORD},
   measure {MEASURE_TYPE}, {words}, passed UInt64 COMMENT 'of volume: events', total UInt64 COMMENT 'of volume: events a week before',
@@ -47,7 +47,8 @@ ENGINE = ReplacingMergeTree(version) ORDER BY name""",
   change Enum8('opened' = 1, 'updated' = 2, 'closed' = 3), kind Enum8('drop' = 1, 'goal' = 2), tenant {_WORD}, measure {MEASURE_TYPE},
   event {_WORD}, field {_WORD}, origin {_WORD} COMMENT 'of a missed goal', at DateTime('UTC') COMMENT 'end of the minute that showed it',
   opened_at DateTime('UTC'), onset DateTime('UTC') COMMENT 'first minute of the drop', before Float64, after Float64, total UInt64,
-  causes String COMMENT 'JSON', why {_WORD} COMMENT 'why it closed', says String, written_at DateTime('UTC') DEFAULT now())
+  causes String COMMENT 'JSON', why {_WORD} COMMENT 'why it closed', says String, channels Array(String) COMMENT 'that should get it',
+  written_at DateTime('UTC') DEFAULT now())
 ENGINE = ReplacingMergeTree(written_at) ORDER BY (id, number)""",
         "alert_deliveries": """CREATE TABLE IF NOT EXISTS alert_deliveries (id String, number UInt32, channel LowCardinality(String),
   status Enum8('delivered' = 1, 'undelivered' = 2), attempts UInt32, error String, at DateTime('UTC') DEFAULT now())
