@@ -1,4 +1,4 @@
-# The platform's own image: Flink with Python, the Kafka connector and our package. JobManager, TaskManagers, jobs, ticker and history run out of it.
+# The platform's own image: Flink with Python, the Kafka connector and our package. JobManager, TaskManagers, jobs, ticker, history and collector run out of it.
 # Python 3.11 comes from its official image (Flink's is built on a system that ships another one); Java is the one the official Flink image runs on;
 # Flink itself is the Python package apache-flink of the same version, so that client, JobManager and workers cannot differ.
 FROM flink:2.3.0-java17 AS flink

@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 PY := .venv/bin/python
 CDP := .venv/bin/cdp
-ROOMS := bench cli config demo jobs pipelines profile_store schemas sinks stack tests
+ROOMS := api bench cli config demo jobs pipelines profile_store schemas sinks stack tests
 
 .DEFAULT_GOAL := help
 .PHONY: help setup check lock demo up down status test test-unit test-component test-system lint bench bench-large clean
@@ -25,13 +25,14 @@ setup: .venv/.installed ## install everything into .venv (needs Python 3.11, Jav
 	@touch $@
 	@echo "installed into .venv; next: make demo, or .venv/bin/cdp up"
 
-check: ## check for what has to be there already: Python 3.11, Java 17, Maven, Node
+check: ## check for what has to be there already: Python 3.11, Java 17, Maven, Node (and Chromium, for one test)
 	@missing=0; \
 	say() { echo "missing: $$1 -- $$2" >&2; missing=1; }; \
 	command -v python3.11 >/dev/null || say "python3.11" "Debian 12: apt-get install python3.11 python3.11-venv; elsewhere: pyenv install 3.11"; \
 	command -v java >/dev/null || [ -n "$$JAVA_HOME" ] || say "java 17" "Debian: apt-get install openjdk-17-jre-headless"; \
 	command -v mvn >/dev/null || say "mvn" "Debian: apt-get install maven"; \
 	command -v npm >/dev/null || say "npm" "Debian: apt-get install npm"; \
+	command -v chromium >/dev/null || echo "not there: chromium -- only the browser SDK's test needs it; Debian: apt-get install chromium" >&2; \
 	exit $$missing
 
 lock: ## resolve the dependencies anew into requirements.lock (a uv.lock would name registry hosts, hence this form)

@@ -16,9 +16,11 @@ from pipelines.features import node, profile
 from pipelines.features.cache import Cache, collect_seldom
 from pipelines.features.plan import compile_plan
 from pipelines.identity.nodes import Nodes
+from pipelines.ingest.checks import Rules
 from pipelines.ingest.decode import Decoder
 from pipelines.ingest.personal import Masker
 from pipelines.ingest.records import duplicate_record, event_record, link_record
+from pipelines.ingest.traffic import Traffic
 from pipelines.wire import Event, NodeInput, ProfileInput, Rejected, Update
 from profile_store import patch
 from schemas import clean
@@ -107,9 +109,9 @@ class Core:
         rules = RuleBook(definitions)
         scale = {name: 10**tenant.minor_units for name, tenant in platform.tenants.items()}
         self._clock = clock
-        self._decode = Decoder(platform, nodes, Masker(identity, nodes)).decode
+        self._decode = Decoder(platform, nodes, Masker(identity, nodes), Rules.configured()).decode
         plan, limits = compile_plan(definitions, set(rules.reads)), platform.limits
-        self._node = node.NodeLogic(plan, limits.dedupe_s * 1000, limits.lateness_s * 1000)
+        self._node = node.NodeLogic(plan, limits.dedupe_s * 1000, limits.lateness_s * 1000, Traffic(loader.traffic()))
         self._profile = profile.ProfileLogic(definitions, rules, scale, 1)
         self._encode = msgspec.msgpack.Encoder().encode
         self._node_input = msgspec.msgpack.Decoder(NodeInput).decode
@@ -150,7 +152,8 @@ class Core:
         stores = self._stores.get(key) or self._begin(key)
         result = clock.run(f"node: apply {event.name}", self._node.apply, live, event, event.log_time - 1, stores)
         if not isinstance(result, node.Applied):
-            clock.run("node: avro duplicate", duplicate_record, event)
+            reason = result.reason if isinstance(result, node.Duplicate) else "id_conflict"
+            clock.run("node: avro duplicate", duplicate_record, event, reason)
             return None
         self.timers += clock.run("node: next timer", self._node.next_timer, live) is not None
         self.heads[key] = clock.run("node: dump", self._node.dump, live)

@@ -64,6 +64,7 @@ class UpView:
         addresses |= {
             "clickhouse": f"ClickHouse http://127.0.0.1:{settings.ports.clickhouse_http}",
             "jobmanager": f"Flink {settings.flink}",
+            "collector": f"collector {settings.collector}",
         }
         print("  ".join(address for name, address in addresses.items() if name in states))
 

@@ -18,11 +18,14 @@ MODULES = [
     "cli.tail_commands",
     "cli.rfm_commands",
     "cli.schema_commands",
+    "cli.shop_commands",
+    "cli.collector_commands",
+    "cli.rejected.commands",
 ]
 
 
 # Errors of our own packages are written for people; others are shown with their type.
-OURS = {"bench", "cli", "config", "demo", "jobs", "pipelines", "profile_store", "schemas", "sinks", "stack"}
+OURS = {"api", "bench", "cli", "config", "demo", "jobs", "pipelines", "profile_store", "schemas", "sinks", "stack"}
 
 app = typer.Typer(
     name="cdp",

@@ -29,16 +29,11 @@ def background(server: ClickHouse, tenant: str, profile_id: str) -> Background:
     try:
         found = server.rows(nodes, where)
         own = found[0]["nodes"] if found else []
-        others = [row["node"] for row in server.rows(seen, {**where, "nodes": _array(own)})] if own else []
+        others = [row["node"] for row in server.rows(seen, {**where, "nodes": own})] if own else []
         at = server.rows(newest, where)[0]["at"]
     except ClickHouseError:
         return Background([], None)
     return Background(list(dict.fromkeys([*own, *others])), int(at) or None)
-
-
-def _array(values: Sequence[str]) -> str:
-    quoted = (value.replace("\\", "\\\\").replace("'", "\\'") for value in values)
-    return "[" + ",".join(f"'{value}'" for value in quoted) + "]"
 
 
 class Version(msgspec.Struct):

@@ -59,20 +59,24 @@ def show(
 def docs(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit code 1 when the page is not up to date.")] = False,
 ) -> None:
-    """Write `docs/events.md` from the contracts."""
-    from schemas import contract_pages, contracts
+    """Write what is made from the contracts: `docs/events.md`, and the Avro schemas of raw events (`schemas/avro/raw`)."""
+    from schemas import contract_pages, contracts, event_avro
     from stack.settings import PROJECT
 
-    target = PROJECT / "docs" / "events.md"
-    page = contract_pages.page(contracts.load())
-    if target.exists() and target.read_text() == page:
-        print(f"{target.relative_to(PROJECT)} is up to date")
+    known = contracts.load()
+    wanted = {PROJECT / "docs" / "events.md": contract_pages.page(known)}
+    wanted |= {event_avro.FOLDER / name: text for name, text in event_avro.missing(known).items()}
+    stale = [target for target, text in wanted.items() if not target.exists() or target.read_text() != text]
+    if not stale:
+        print("docs/events.md and schemas/avro/raw are up to date")
         return
+    for target in stale:
+        name = target.relative_to(PROJECT)
+        print(f"{name} is not what the contracts say; run `cdp schema docs`" if check else f"{name} written")
+        if not check:
+            target.write_text(wanted[target])
     if check:
-        print(f"{target.relative_to(PROJECT)} is not what the contracts say; run `cdp schema docs`")
         raise typer.Exit(1)
-    target.write_text(page)
-    print(f"{target.relative_to(PROJECT)} written")
 
 
 @schema_app.command("check")

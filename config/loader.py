@@ -1,12 +1,16 @@
 """Read and check `config/*.yaml`. The only place that knows the files' names and the environment variables that override them."""
 
+import datetime as dt
 import os
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 import yaml
+
+from config.sources import Source, problems
+from schemas.plans import Plan
 
 DAY_S = 86_400
 
@@ -16,10 +20,15 @@ class ConfigError(ValueError):
 
 
 class Tenant(msgspec.Struct, frozen=True):
-    """Currency of a tenant: amounts are stored as integers of `10 ** -minor_units`."""
+    """A tenant: its currency (amounts are integers of `10 ** -minor_units`) and its tracking plan, empty for none."""
 
     currency: str
     minor_units: int = 2
+    plan: str = ""
+
+
+Rates = dict[str, dict[dt.date, float]]
+"""Currency -> day from which a rate holds -> what one unit is worth in the tenant's currency."""
 
 
 class Kafka(msgspec.Struct, frozen=True):
@@ -49,9 +58,17 @@ class Flink(msgspec.Struct, frozen=True):
     rest: str
 
 
+class Collector(msgspec.Struct, frozen=True):
+    """Address of the HTTP collector, without a path."""
+
+    url: str
+
+
 class Limits(msgspec.Struct, frozen=True):
     """Public limits; none acts in silence."""
 
+    request_bytes: int
+    request_events: int
     event_bytes: int
     order_bytes: int
     message_id_chars: int
@@ -70,6 +87,7 @@ class Platform(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     redis: Redis
     clickhouse: ClickHouse
     flink: Flink
+    collector: Collector
     limits: Limits
 
 
@@ -188,6 +206,34 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     says: str = ""
 
 
+class TrafficRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A rule of `traffic.yaml`: what is caught is flagged by the rule's name.
+
+    Two forms: a repetition (`same` and `within_ms`) or a burst (`more_than` and `within_s`).
+
+    Attributes:
+        name: flag.
+        says: what it is about.
+        events: names it watches.
+        types: call types it watches.
+        same: properties that make two events of one name the same act.
+        within_ms: how close to the one before, by event time, a repetition is.
+        more_than: events of one node in a stretch of `within_s` that still count.
+        within_s: length of the stretches, seconds; they begin at multiples of it.
+        exclude: keep what is caught out of the features; it stays in history in any case.
+    """
+
+    name: str
+    says: str
+    events: list[str] = []
+    types: list[str] = []
+    same: list[str] = []
+    within_ms: Annotated[int, msgspec.Meta(ge=0)] = 0
+    more_than: Annotated[int, msgspec.Meta(ge=0)] = 0
+    within_s: Annotated[int, msgspec.Meta(ge=0)] = 0
+    exclude: bool = False
+
+
 class Definitions(msgspec.Struct, frozen=True):
     """Everything that says what a profile holds; travels with a job's submission."""
 
@@ -240,6 +286,7 @@ def platform() -> Platform:
         kafka=Kafka(env.get("CDP_KAFKA", loaded.kafka.bootstrap)),
         redis=Redis(env.get("CDP_REDIS", loaded.redis.url)),
         flink=Flink(env.get("CDP_FLINK", loaded.flink.rest)),
+        collector=Collector(env.get("CDP_COLLECTOR", loaded.collector.url)),
         clickhouse=ClickHouse(
             env.get("CDP_CLICKHOUSE_HOST", house.host),
             int(env.get("CDP_CLICKHOUSE_TCP", house.tcp_port)),
@@ -254,9 +301,38 @@ def topics() -> Topics:
     return read("topics.yaml", Topics)
 
 
+@cache
+def sources() -> dict[str, Source]:
+    """`sources.yaml`: the sources of events by name.
+
+    Raises:
+        ConfigError: the file is missing or has the wrong shape, a source names an unknown tenant or topic, or two share a write key.
+    """
+    loaded = read("sources.yaml", dict[str, Source])
+    wrong = list(problems(loaded, platform().tenants, topics().raw()))
+    if wrong:
+        raise ConfigError("\n".join(f"{folder() / 'sources.yaml'}: {problem}" for problem in wrong))
+    return loaded
+
+
 def identity() -> Identity:
     """`identity.yaml`."""
     return read("identity.yaml", Identity)
+
+
+def currencies() -> dict[str, Rates]:
+    """`currencies.yaml`: tenant -> rates."""
+    return read("currencies.yaml", dict[str, Rates])
+
+
+def plans() -> dict[str, Plan]:
+    """The tracking plans of `plans/*.yaml`, by file name without the ending."""
+    return {path.stem: read(f"plans/{path.name}", Plan) for path in sorted((folder() / "plans").glob("*.yaml"))}
+
+
+def traffic() -> list[TrafficRule]:
+    """`traffic.yaml`."""
+    return read("traffic.yaml", list[TrafficRule])
 
 
 def definitions() -> Definitions:

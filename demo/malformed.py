@@ -143,6 +143,6 @@ QUALITY: Final = (
     _of_order("line_negative_price", "quality_rule", products=_line(price=-3.39)),
     _of_order("line_quantity_negative", "quality_rule", products=_line(quantity=-1)),
     _of_order("negative_total", "quality_rule", total=-15.3),
-    _of_order("other_currency", "quality_rule", currency="USD"),
+    _of_order("other_currency", "quality_rule", currency="XXX"),
 )
 KINDS: Final[tuple[Kind, ...]] = (*FORMAT, *SHAPE, *SIZE, *IDENTIFIERS, *TIMES, *QUALITY)

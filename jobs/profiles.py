@@ -15,6 +15,7 @@ from pyflink.java_gateway import get_gateway
 from config import loader
 from jobs import topology
 from pipelines.features.operators import NodeFunction, ProfileFunction, definitions_descriptor
+from pipelines.ingest.checks import Rules
 from pipelines.ingest.operators import DecodeFunction
 from pipelines.operators import CHANGE, DUPLICATES, EVENTS, KEYED, LINKS, RECORD, REJECTED
 from sinks.kafka import write_records
@@ -42,10 +43,10 @@ def build(parallelism: int) -> StreamExecutionEnvironment:
     pokes = topology.control_source(tables, "cdp.pokes", bootstrap, group, PROFILE)
     published = topology.control_source(tables, "cdp.definitions", bootstrap, group, PROFILE)
 
-    decoded = raws[0].union(*raws[1:]).process(DecodeFunction(platform, loader.identity()), KEYED)
+    decoded = raws[0].union(*raws[1:]).process(DecodeFunction(platform, loader.identity(), Rules.configured()), KEYED)
     decoded.uid(DECODE).name(DECODE).slot_sharing_group(DECODE)
 
-    nodes = topology.key_in_jvm(decoded.union(aliases)).process(NodeFunction(definitions, platform), KEYED)
+    nodes = topology.key_in_jvm(decoded.union(aliases)).process(NodeFunction(definitions, platform, loader.traffic()), KEYED)
     nodes.uid(NODE).name(NODE).slot_sharing_group(NODE)
 
     keyed = topology.key_in_jvm(nodes.union(rosters, pokes))

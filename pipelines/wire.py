@@ -32,7 +32,8 @@ Facts = OrderFacts | RefundFacts | CancelFacts
 class Event(msgspec.Struct, array_like=True, tag_field="_", tag="e"):
     """A decoded, validated, normalised event on its way to its node.
 
-    Times in ms; JSON parts as text; `original` is the raw record, needed when the node has to reject it.
+    Times in ms; JSON parts as text; `original` is the raw record, needed when the node has to reject it. `origin`, `flags`: as in the Avro
+    record `event`. `business_key` and `business_content` tell an event that happens once, `target` what it acts upon (0, empty: nothing).
     """
 
     node: str
@@ -55,6 +56,11 @@ class Event(msgspec.Struct, array_like=True, tag_field="_", tag="e"):
     context: str
     original: bytes
     facts: Facts | None = None
+    origin: str = ""
+    flags: list[str] = []
+    business_key: str = ""
+    business_content: int = 0
+    target: int = 0
 
 
 class Alias(msgspec.Struct, array_like=True, tag_field="_", tag="a"):
@@ -141,3 +147,4 @@ class Rejected(msgspec.Struct, frozen=True):
     rule: str
     tenant: str = ""
     message_id: str = ""
+    origin: str = ""

@@ -1,4 +1,7 @@
-"""The one codec of the clean topics: Avro in the Confluent wire format, schemas from `schemas/avro`."""
+"""The one codec of the clean topics: Avro in the Confluent wire format, schemas from `schemas/avro`.
+
+A subject has one file a version (`event-1-0-1.avsc`), kept for ever: records are written by the newest and read whichever wrote them.
+"""
 
 import io
 import json
@@ -8,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 import fastavro
+import msgspec
 
 Subject = Literal["event", "duplicate", "rejected", "link", "profile_change"]
 SUBJECTS: Final[tuple[Subject, ...]] = get_args(Subject)
@@ -19,9 +23,41 @@ class UnknownSchemaError(ValueError):
     """A record carries a schema id that this version of the platform does not know."""
 
 
+class Format(msgspec.Struct, frozen=True, eq=False):
+    """One version of a subject's schema.
+
+    Attributes:
+        id: on the wire.
+        subject: name of the record.
+        version: SchemaVer.
+        avro: the schema as in its file.
+    """
+
+    id: int
+    subject: Subject
+    version: str
+    avro: dict[str, Any]
+
+
 @cache
+def formats() -> dict[int, Format]:
+    """Every version there has been, by wire id."""
+    found: dict[int, Format] = {}
+    for path in sorted(_FOLDER.glob("*.avsc")):
+        avro = json.loads(path.read_text())
+        found[avro["cdp.id"]] = Format(avro["cdp.id"], avro["name"], avro["cdp.version"], avro)
+    return found
+
+
+@cache
+def newest(subject: Subject) -> Format:
+    """The version that records of a subject are written by."""
+    of_subject = [found for found in formats().values() if found.subject == subject]
+    return max(of_subject, key=lambda found: tuple(map(int, found.version.split("-"))))
+
+
 def schema(subject: Subject) -> dict[str, Any]:
-    """The Avro schema of a subject as written in its file.
+    """The newest Avro schema of a subject as written in its file.
 
     Args:
         subject: name of the record, e.g. `event`.
@@ -29,22 +65,13 @@ def schema(subject: Subject) -> dict[str, Any]:
     Returns:
         The parsed JSON, with the extra attributes `cdp.id` (wire id) and `cdp.version` (SchemaVer).
     """
-    loaded: dict[str, Any] = json.loads((_FOLDER / f"{subject}.avsc").read_text())
-    return loaded
+    return newest(subject).avro
 
 
 @cache
 def prefix(subject: Subject) -> bytes:
     """The five bytes before each record of a subject: magic 0 and the schema id."""
-    return struct.pack(">bI", 0, schema(subject)["cdp.id"])
-
-
-@cache
-def _subject_of_id(schema_id: int) -> Subject:
-    for subject in SUBJECTS:
-        if schema(subject)["cdp.id"] == schema_id:
-            return subject
-    raise UnknownSchemaError(f"schema id {schema_id} is not in {_FOLDER.name}/: written by a newer version of the platform?")
+    return struct.pack(">bI", 0, newest(subject).id)
 
 
 def encode(subject: Subject, record: dict[str, Any]) -> bytes:
@@ -62,11 +89,11 @@ def encode(subject: Subject, record: dict[str, Any]) -> bytes:
     """
     buffer = io.BytesIO()
     buffer.write(prefix(subject))
-    fastavro.schemaless_writer(buffer, _without_logical_types(subject), record)
+    fastavro.schemaless_writer(buffer, _without_logical_types(newest(subject)), record)
     return buffer.getvalue()
 
 
-def subject_of(message: bytes) -> Subject:
+def format_of(message: bytes) -> Format:
     """Tell which schema a message was written with.
 
     Raises:
@@ -74,23 +101,29 @@ def subject_of(message: bytes) -> Subject:
     """
     if len(message) < PREFIX_BYTES or message[0] != 0:
         raise UnknownSchemaError("not in the Confluent wire format (first byte is not 0)")
-    return _subject_of_id(int.from_bytes(message[1:PREFIX_BYTES], "big"))
+    schema_id = int.from_bytes(message[1:PREFIX_BYTES], "big")
+    found = formats().get(schema_id)
+    if found is None:
+        raise UnknownSchemaError(f"schema id {schema_id} is not in {_FOLDER.name}/: written by a newer version of the platform?")
+    return found
 
 
 def decode(message: bytes) -> dict[str, Any]:
-    """Decode a message of any clean topic. Times come back as ints in ms.
+    """Decode a message of any clean topic, as its newest schema has it. Times come back as ints in ms.
 
     Raises:
-        UnknownSchemaError: see `subject_of`.
+        UnknownSchemaError: see `format_of`.
     """
-    subject = subject_of(message)
-    record = fastavro.schemaless_reader(io.BytesIO(message[PREFIX_BYTES:]), _without_logical_types(subject), None)
+    written = format_of(message)
+    wanted = newest(written.subject)
+    reader = None if written is wanted else _without_logical_types(wanted)
+    record = fastavro.schemaless_reader(io.BytesIO(message[PREFIX_BYTES:]), _without_logical_types(written), reader)
     assert isinstance(record, dict)
     return record
 
 
 @cache
-def _without_logical_types(subject: Subject) -> Any:
+def _without_logical_types(written: Format) -> Any:
     """Times stay integers in Python: the log's clock is compared and subtracted, never printed in the middle of a pipeline."""
-    plain = json.loads(json.dumps(schema(subject)), object_hook=lambda node: {k: v for k, v in node.items() if k != "logicalType"})
+    plain = json.loads(json.dumps(written.avro), object_hook=lambda node: {k: v for k, v in node.items() if k != "logicalType"})
     return fastavro.parse_schema(plain)

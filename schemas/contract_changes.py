@@ -49,6 +49,10 @@ def changes(old: Mapping[str, Contract], new: Mapping[str, Contract]) -> list[Ch
         before, after = old[name], new[name]
         if before.feeds != after.feeds:
             found.append(Change(name, "", True, f"fed the ledger as `{before.feeds}`, now as `{after.feeds}`"))
+        if before.once != after.once:
+            found.append(Change(name, "", False, f"happened once by {before.once or 'nothing'}, now by {after.once or 'nothing'}"))
+        if before.adds_up != after.adds_up:
+            found.append(Change(name, "", False, "its total is checked in another way"))
         found += _differences(name, "", before.fields, after.fields)
         for part in before.parts.keys() & after.parts.keys():
             found += _differences(name, part + ".", before.parts[part], after.parts[part])

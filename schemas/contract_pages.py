@@ -32,6 +32,7 @@ def _lines(contracts: Mapping[str, Contract]) -> Iterator[str]:
             yield ""
             yield f"### {contract.name}"
             yield f"{contract.says} Version {contract.version}."
+            yield from _whole(contract)
             if contract.fields:
                 yield ""
                 yield from _table(contract.fields)
@@ -40,6 +41,16 @@ def _lines(contracts: Mapping[str, Contract]) -> Iterator[str]:
                 yield f"Each `{part}`:"
                 yield ""
                 yield from _table(fields)
+
+
+def _whole(contract: Contract) -> Iterator[str]:
+    """What must hold of the event as a whole."""
+    if contract.once:
+        yield f"Happens once for each {' and '.join(f'`{label}`' for label in contract.once)}, content and event time."
+    sums = contract.adds_up
+    if sums is not None:
+        signed = [f" + `{label}`" for label in sums.plus] + [f" - `{label}`" for label in sums.minus]
+        yield f"`{sums.total}` must be the sum of price x quantity over `{sums.lines}`{''.join(signed)}."
 
 
 def _table(fields: Mapping[str, Field]) -> Iterator[str]:

@@ -57,6 +57,24 @@ class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     items: str = ""
 
 
+class AddsUp(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A total that must be what its lines make: `total = sum(price x quantity) + plus - minus`.
+
+    Prices of single units are rounded: half a minor unit for each unit, and one for the total, is let pass.
+
+    Attributes:
+        total: field that is checked, where it is there.
+        lines: list whose entries have `price` and `quantity`.
+        plus: fields that are added.
+        minus: fields that are taken off.
+    """
+
+    total: str
+    lines: str
+    plus: list[str] = []
+    minus: list[str] = []
+
+
 class Contract(msgspec.Struct, frozen=True):
     """One kind of event.
 
@@ -68,6 +86,9 @@ class Contract(msgspec.Struct, frozen=True):
         feeds: which part of the order ledger it feeds, if any.
         fields: in the order of the file.
         parts: fields of the entries of its lists, by name of the part.
+        once: business key: with the same values of these fields, the same content and the same event time it is the same event, under
+            whatever message id it comes and however late. Empty: it may happen again.
+        adds_up: see there.
     """
 
     name: str
@@ -77,6 +98,8 @@ class Contract(msgspec.Struct, frozen=True):
     feeds: Feeds
     fields: dict[str, Field]
     parts: dict[str, dict[str, Field]]
+    once: list[str] = []
+    adds_up: AddsUp | None = None
 
 
 class _Event(msgspec.Struct, forbid_unknown_fields=True, rename={"with_": "with"}):
@@ -84,6 +107,8 @@ class _Event(msgspec.Struct, forbid_unknown_fields=True, rename={"with_": "with"
     version: Annotated[str, msgspec.Meta(pattern=r"^\d+-\d+-\d+$")] = "1-0-0"
     feeds: Feeds = ""
     with_: list[str] = []
+    once: list[str] = []
+    adds_up: AddsUp | None = None
     fields: dict[str, Field] = {}
 
 
@@ -142,7 +167,23 @@ def _contract(where: str, file: _File, name: str, event: _Event) -> Contract:
     missing = [label for label in _LEDGER_FIELDS[event.feeds] if label not in fields]
     if missing:
         raise ContractError(f"{where}: {name}: what feeds the ledger as `{event.feeds}` needs the field `{missing[0]}`")
-    return Contract(name, event.version, file.owner, event.says, event.feeds, fields, parts)
+    optional = [label for label in event.once if label not in fields or not fields[label].required]
+    if optional:
+        raise ContractError(f"{where}: {name}: `once` names `{optional[0]}`, which is not a required field of the event")
+    _check_sum(f"{where}: {name}", event.adds_up, fields, parts)
+    return Contract(name, event.version, file.owner, event.says, event.feeds, fields, parts, event.once, event.adds_up)
+
+
+def _check_sum(where: str, adds_up: AddsUp | None, fields: dict[str, Field], parts: dict[str, dict[str, Field]]) -> None:
+    if adds_up is None:
+        return
+    for label in (adds_up.total, *adds_up.plus, *adds_up.minus):
+        if label not in fields or fields[label].type != "money":
+            raise ContractError(f"{where}: `adds_up` names `{label}`, which is not a field of type money")
+    lines = fields.get(adds_up.lines)
+    line = parts[lines.items] if lines is not None and lines.type == "list" else {}
+    if not {"price", "quantity"} <= {label for label, field in line.items() if field.required}:
+        raise ContractError(f"{where}: `adds_up` needs a list `{adds_up.lines}` whose entries must have `price` and `quantity`")
 
 
 _LEDGER_FIELDS: Final[dict[Feeds, tuple[str, ...]]] = {

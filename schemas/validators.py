@@ -4,7 +4,7 @@ import datetime as dt
 import math
 import re
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -113,12 +113,12 @@ class Validator:
         self._phones = [label for label, kind in plain if kind == "phone"]
         self._country = next((label for label, kind in plain if kind == "country"), "")
 
-    def check(self, properties: Mapping[str, Any], currency: str) -> Any:
+    def check(self, properties: Mapping[str, Any], currencies: Sequence[str]) -> Any:
         """Check an event.
 
         Args:
             properties: as parsed from JSON.
-            currency: the tenant's.
+            currencies: the tenant's, and those that are converted into it.
 
         Returns:
             The fields of the contract as attributes; None for what is absent.
@@ -141,8 +141,9 @@ class Validator:
                         _within(value, one, f".{label}[{number}].{one.label}", implausible)
         for label in self._currencies:
             given = getattr(typed, label)
-            if given is not None and given != currency:
-                implausible.append(("." + label, f"the tenant's currency {currency}"))
+            if given is not None and given not in currencies:
+                others = f", or one with a rate: {', '.join(currencies[1:])}" if len(currencies) > 1 else ""
+                implausible.append(("." + label, f"the tenant's currency {currencies[0]}{others}"))
         for label, (holds, rule) in self._texts:
             given = getattr(typed, label)
             if given is not None and not holds(given):

@@ -12,7 +12,6 @@ import urllib3
 
 from config.loader import ClickHouse as Address
 from pipelines.history.mend import mend
-from schemas import clean
 
 CONNECT_TIMEOUT_S: Final = 5.0
 ANSWER_TIMEOUT_S: Final = 300.0
@@ -39,6 +38,7 @@ _INSERT_SETTINGS: Final = {
     "max_partitions_per_insert_block": "1000",
     "input_format_avro_allow_missing_fields": "1",
 }
+_ESCAPES: Final = str.maketrans({"\\": "\\\\", "'": "\\'", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": "\\0"})
 _log = logging.getLogger(__name__)
 
 
@@ -78,7 +78,7 @@ class ClickHouse:
 
         Args:
             query: without `FORMAT`; parameters stand in it as `{name:Type}`.
-            parameters: their values.
+            parameters: their values: texts, numbers, lists of them.
 
         Returns:
             One dict per row. Integers of 64 bits are ints, times are text.
@@ -130,7 +130,18 @@ class ClickHouse:
 
 
 def _parameters(values: Mapping[str, Any] | None) -> dict[str, str]:
-    return {f"param_{name}": str(value) for name, value in (values or {}).items()}
+    return {f"param_{name}": _literal(value) for name, value in (values or {}).items()}
+
+
+def _literal(value: Any) -> str:
+    """A parameter as the server reads it, text unharmed: a bare value in the escapes of TSV, entries of a list in those of SQL."""
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(f"'{_escaped(entry)}'" if isinstance(entry, str) else str(entry) for entry in value) + "]"
+    return _escaped(value) if isinstance(value, str) else str(value)
+
+
+def _escaped(text: str) -> str:
+    return text.translate(_ESCAPES)
 
 
 class PatientInserts:
@@ -174,7 +185,7 @@ class PatientInserts:
         """
         return self._patiently(table, fence, lambda: self._server.insert_avro(table, data, token))
 
-    def mend(self, table: str, subject: clean.Subject, messages: list[bytes], fence: Callable[[], None]) -> int:
+    def mend(self, table: str, messages: list[bytes], fence: Callable[[], None]) -> int:
         """Make sure that the rows of an insert in doubt are there, see `pipelines.history.mend`.
 
         Raises:
@@ -185,7 +196,7 @@ class PatientInserts:
 
         def attempt() -> None:
             nonlocal found
-            found += mend(self._server, table, subject, messages, fence)
+            found += mend(self._server, table, messages, fence)
 
         self._patiently(table, fence, attempt)
         return found

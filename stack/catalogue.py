@@ -1,18 +1,19 @@
 """Everything the stack runs, in the order in which `cdp status` shows it."""
 
 import sys
+import urllib.request
 
 from stack import clickhouse, flink, jobs, kafka, ledger, redis
 from stack.errors import StackError
 from stack.service import Service
-from stack.settings import Settings
+from stack.settings import HOST, Settings
 
 PARTS = {"kafka": ["kafka"], "clickhouse": ["clickhouse"], "jobmanager": ["flink-connector"]}
 
 
 def services(settings: Settings) -> list[Service]:
     """Every process: the servers, the ticker, and the jobs that are plain processes."""
-    return [*servers(settings), ticker(), *(process_job(name, job) for name, job in jobs.load().items() if job.kind == "process")]
+    return [*servers(settings), ticker(), *(process_job(settings, name, job) for name, job in jobs.load().items() if job.kind == "process")]
 
 
 def servers(settings: Settings) -> list[Service]:
@@ -25,11 +26,22 @@ def ticker() -> Service:
     return Service(name="ticker", command=[sys.executable, "-m", "stack.ticker"], needs=["kafka"], probe=lambda: True)
 
 
-def process_job(name: str, job: jobs.Job) -> Service:
-    """A job that is a plain process."""
+def process_job(settings: Settings, name: str, job: jobs.Job) -> Service:
+    """A job that is a plain process; with a port it is ready when it answers there."""
     return Service(
-        name=name, command=[sys.executable, "-m", job.module], needs=job.needs, runs_our_code=True, probe=lambda: True, stop_within_s=30.0
+        name=name,
+        command=[sys.executable, "-m", job.module],
+        ports=[job.port] if job.port else [],
+        needs=job.needs,
+        runs_our_code=True,
+        probe=(lambda: _is_healthy(getattr(settings.ports, job.port))) if job.port else (lambda: True),
+        stop_within_s=30.0,
     )
+
+
+def _is_healthy(port: int) -> bool:
+    with urllib.request.urlopen(f"http://{HOST}:{port}/health", timeout=2.0) as answer:
+        return bool(answer.status == 200)
 
 
 def flink_jobs() -> dict[str, jobs.Job]:

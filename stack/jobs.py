@@ -20,6 +20,7 @@ class Job(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
         slots: slots a Flink job takes per unit of parallelism (its slot sharing groups).
         needs: services that must be ready before it starts; a Flink job needs Flink anyway.
         group: consumer group whose committed offsets tell how far it is; empty when there is none.
+        port: of `stack.yaml`, on which a process answers HTTP; empty when it answers nobody.
     """
 
     kind: Literal["flink", "process"]
@@ -28,11 +29,12 @@ class Job(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     slots: int = 1
     needs: list[str] = []
     group: str = ""
+    port: str = ""
 
     @property
     def module(self) -> str:
-        """The entry as a module name."""
-        return self.entry.removesuffix(".py").replace("/", ".")
+        """The entry as a module name; a package is run by its `__main__.py`."""
+        return self.entry.removesuffix("/__main__.py").removesuffix(".py").replace("/", ".")
 
     @property
     def path(self) -> Path:

@@ -39,7 +39,7 @@ def ensure(settings: Settings, wanted: Iterable[str], progress: Progress) -> Non
 
     Args:
         settings: where parts belong, and their versions.
-        wanted: names out of `kafka`, `flink-connector`, `clickhouse`.
+        wanted: names out of `kafka`, `flink-connector`, `clickhouse`, `browser-sdk`.
         progress: told when a part starts and when it is ready; not called for parts that were there.
 
     Raises:
@@ -83,6 +83,11 @@ def flink_home() -> Path:
 def clickhouse_library(settings: Settings) -> Path:
     """The shared library that holds the ClickHouse server."""
     return settings.parts / "clickhouse" / "libchdb.so"
+
+
+def browser_sdk(settings: Settings) -> Path:
+    """The folder with the browser SDK's bundle (`index.js` and what it loads)."""
+    return settings.parts / "browser-sdk" / "umd"
 
 
 def redis_server() -> Path:
@@ -136,7 +141,8 @@ def _catalogue(settings: Settings) -> list[Part]:
         Part(
             "flink-connector", parts.flink_kafka_connector, lambda folder: _maven([parts.flink_kafka_connector], folder, transitive=False)
         ),
-        Part("clickhouse", parts.clickhouse, lambda folder: _npm(parts.clickhouse, folder)),
+        Part("clickhouse", parts.clickhouse, lambda folder: _clickhouse(parts.clickhouse, folder)),
+        Part("browser-sdk", parts.browser_sdk, lambda folder: _browser_sdk(parts.browser_sdk, folder)),
     ]
 
 
@@ -183,11 +189,24 @@ def _maven(coordinates: list[str], folder: Path, transitive: bool = True) -> Non
 def _npm(package: str, folder: Path) -> None:
     npm = shutil.which("npm")
     if not npm:
-        raise StackError("Node's package manager (npm) is needed to fetch the ClickHouse library", "Debian: apt-get install npm")
+        raise StackError(f"Node's package manager (npm) is needed to fetch {package}", "Debian: apt-get install npm")
     _call(
         [npm, "install", "--prefix", str(folder), "--no-audit", "--no-fund", "--ignore-scripts", "--silent", package],
         f"npm could not fetch {package}",
     )
+
+
+def _browser_sdk(package: str, folder: Path) -> None:
+    _npm(package, folder)
+    bundle = next(folder.rglob("dist/umd/index.js"), None)
+    if bundle is None:
+        raise StackError(f"{package} holds no dist/umd/index.js", "name a version that does in config/stack.yaml")
+    bundle.parent.rename(folder / "umd")
+    shutil.rmtree(folder / "node_modules")
+
+
+def _clickhouse(package: str, folder: Path) -> None:
+    _npm(package, folder)
     library = next(folder.rglob("libchdb.so"), None)
     if library is None:
         raise StackError(

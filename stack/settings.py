@@ -29,6 +29,7 @@ class Ports(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     clickhouse_http: int
     flink_rest: int
     flink_rpc: int
+    collector: int
 
 
 class Hosts(msgspec.Struct, frozen=True):
@@ -38,15 +39,17 @@ class Hosts(msgspec.Struct, frozen=True):
     redis: str = HOST
     clickhouse: str = HOST
     flink: str = HOST
+    collector: str = HOST
 
 
 class Parts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is downloaded: Maven coordinates, and an npm package for ClickHouse."""
+    """What is downloaded: Maven coordinates, and npm packages for ClickHouse and the browser SDK."""
 
     kafka: str
     kafka_logging: str
     flink_kafka_connector: str
     clickhouse: str
+    browser_sdk: str
 
 
 class Kafka(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -153,6 +156,11 @@ class Settings(msgspec.Struct, frozen=True):
         return f"http://{self.hosts.flink}:{self.ports.flink_rest}"
 
     @property
+    def collector(self) -> str:
+        """Address of the HTTP collector."""
+        return f"http://{self.hosts.collector}:{self.ports.collector}"
+
+    @property
     def checkpoints(self) -> Path:
         """Root of the checkpoints: `<Flink job id>/chk-N`."""
         return self.data / "checkpoints"
@@ -212,6 +220,7 @@ def environment(settings: Settings | None = None) -> dict[str, str]:
         "CDP_CLICKHOUSE_TCP": str(ports.clickhouse_tcp),
         "CDP_CLICKHOUSE_HTTP": str(ports.clickhouse_http),
         "CDP_FLINK": settings.flink,
+        "CDP_COLLECTOR": settings.collector,
         "CDP_HMAC_KEY_FILE": str(settings.data / "secrets" / "hmac.key"),
     } | {f"CDP_PORT_{name.upper()}": str(getattr(ports, name)) for name in Ports.__struct_fields__}
 

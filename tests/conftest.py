@@ -14,11 +14,15 @@ things makes its own `tests.stacks.Stack`.
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.stacks import Stack
 
 KINDS = ("unit", "component", "system")
+# How long an example takes says something about the machine; speed is measured in bench/.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -16,8 +16,10 @@ from pipelines.features.plan import compile_plan
 from pipelines.features.profile import Change, ProfileLogic
 from pipelines.features.profile import Live as LiveProfile
 from pipelines.identity.nodes import Nodes, split
+from pipelines.ingest.checks import Rules
 from pipelines.ingest.decode import Decoder
 from pipelines.ingest.personal import Masker
+from pipelines.ingest.traffic import Traffic
 from pipelines.wire import Alias, Event, Join, Leave, Rejected, Roster, Update
 
 KEY = b"0" * 32
@@ -59,11 +61,11 @@ class InProcess:
         self.definitions = definitions or loader.definitions()
         platform, identity = loader.platform(), loader.identity()
         self.nodes = Nodes(identity, KEY)
-        self._decoder = Decoder(platform, self.nodes, Masker(identity, self.nodes))
+        self._decoder = Decoder(platform, self.nodes, Masker(identity, self.nodes), Rules.configured())
         rules = RuleBook(self.definitions)
         plan = compile_plan(self.definitions, set(rules.reads))
         limits = platform.limits
-        self._node_logic = NodeLogic(plan, limits.dedupe_s * 1000, limits.lateness_s * 1000)
+        self._node_logic = NodeLogic(plan, limits.dedupe_s * 1000, limits.lateness_s * 1000, Traffic(loader.traffic()))
         self.profile_logic = ProfileLogic(self.definitions, rules, {name: 10**t.minor_units for name, t in platform.tenants.items()}, 1)
         self._stores: dict[str, Stores] = {}
         self._node_blobs: dict[str, bytes] = {}

@@ -8,7 +8,11 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+from tests.examples import examples
+
 AT_MS: Final = 1_300_000_000_000
+MOST_BYTES: Final = 1_000_000
+"""Well over what an order may have, well under what a topic takes."""
 STAMP: Final = "2011-03-13T07:06:40.000Z"
 _LINES: Final = [{"product_id": "85123A", "quantity": 6, "price": 2.55}, {"product_id": "71053", "quantity": 2, "price": 3.39}]
 _CONTEXT: Final = {"channel": "mobile_app", "externalIds": [{"type": "email", "id": "A@example.org"}], "traits": {"email": "a@example.org"}}
@@ -25,6 +29,7 @@ VALID: Final[tuple[dict[str, Any], ...]] = (
     {"event": "Article Read", "properties": {"dwell_s": 12.5, "tags": ["a", "b"], "nested": {"deep": [1, {"x": None}]}}},
     {"type": "identify", "traits": {"email": "a@example.org", "phone": "+44 20 7946 0000", "plan": "gold"}},
     {"type": "page", "context": _CONTEXT, "anonymousId": "a-1"},
+    *({"event": name, "properties": properties} for name, properties in examples().items()),
 )
 _COMMON: Final = {"type": "track", "messageId": "m", "tenant": "demo", "userId": "17850.0", "timestamp": STAMP, "sentAt": STAMP}
 
@@ -37,9 +42,16 @@ ODD: Final[tuple[Any, ...]] = (
     "1999-12-31T23:59:59.999Z", "2000-01-01T00:00:00Z", "2011-03-13T07:11:40Z", "2011-03-13T07:11:40.001Z",
     "0000-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "2011-03-06T07:06:39Z", "track", "page",
     "poke", "demo", "email", "phone", [], {}, [[]], [{}], [None], ["a"], {"a": 1}, {"": ""},
-    [{"type": "email", "id": "b@example.org"}], [{"type": "email"}], [{"type": 1, "id": "x"}],
+    "XTS", "Europe/London", "Mars/Base", [{"type": "email", "id": "b@example.org"}], [{"type": "email"}], [{"type": 1, "id": "x"}],
 )  # fmt: skip
-_NAMES: Final = ("properties", "traits", "context", "total", "price", "order_id", "email", "", "__proto__", "originalTimestamp")
+_NAMES: Final = (
+    "timezone", "currency", "source", "properties", "traits", "context", "total", "price", "quantity", "order_id", "email", "", "__proto__",
+    "a.b", "originalTimestamp",
+)  # fmt: skip
+_STAMPS: Final = (
+    "1999-12-31T23:59:59.999Z", "2000-01-01T00:00:00", "2031-03-13T07:06:40Z", "2011-03-13T07:11:41.000Z", "2011-03-13T07:06:40",
+    "1970-01-01T00:00:00Z", "2011-03-13T07:06:40+14:00", "2010-10-31T01:30:00", "2010-03-28T01:30:00", "9999-12-31T23:59:59Z",
+)  # fmt: skip
 _SPLICES: Final = (b"", b"{", b"}", b"[", b"]", b'"', b",", b":", b"\\", b"\\ud800", b"\\u0000", b"\x00", b"\xff", b"\xc0\xaf", b"\xe2\x82",
                    b"NaN", b"1e400", b"-", b"00", b"9" * 400, b"[" * 70, b'{"a":' * 70, b"\n", b"/**/", b"'")  # fmt: skip
 
@@ -52,12 +64,16 @@ def mutants(seed: int, count: int) -> Iterator[bytes]:
         count: how many.
     """
     dice = random.Random(seed)
-    for number in range(count):
+    number = 0
+    while number < count:
         body: Any = json.loads(json.dumps(_COMMON | {"messageId": f"m{number}"} | dice.choice(VALID)))
         for _ in range(dice.choice((1, 1, 1, 2, 3))):
             body = dice.choice(_CHANGES)(body, dice)
         value = json.dumps(body, ensure_ascii=dice.random() < 0.5).encode()
-        yield _splice(value, dice) if dice.random() < 0.3 else value
+        value = _splice(value, dice) if dice.random() < 0.3 else value
+        if len(value) <= MOST_BYTES:
+            number += 1
+            yield value
 
 
 def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -117,24 +133,34 @@ def _repeat(body: Any, dice: random.Random) -> Any:
 def _add(body: Any, dice: random.Random) -> Any:
     objects = [path for path in _places(body) if isinstance(_parent(body, (*path, "")), dict)]
     if objects:
-        name = dice.choice(
-            (
-                "properties",
-                "traits",
-                "context",
-                "total",
-                "price",
-                "quantity",
-                "order_id",
-                "email",
-                "",
-                "__proto__",
-                "a.b",
-                "originalTimestamp",
-            )
-        )
+        name = dice.choice(_NAMES)
         _parent(body, (*dice.choice(objects), name))[name] = json.loads(json.dumps(dice.choice(ODD)))
     return body
+
+
+def _restamp(body: Any, dice: random.Random) -> Any:
+    """Other times, with and without a zone of their own."""
+    if isinstance(body, dict):
+        body[dice.choice(("timestamp", "timestamp", "originalTimestamp", "sentAt"))] = dice.choice(_STAMPS)
+        if dice.random() < 0.3:
+            body.pop("timestamp", None)
+        if dice.random() < 0.3:
+            body["context"] = {"timezone": dice.choice(("Europe/London", "America/New_York", "UTC", "Mars/Base"))}
+    return body
+
+
+def _exaggerate(body: Any, dice: random.Random) -> Any:
+    """A figure or a text of the right type that cannot be meant."""
+    fit = [path for path in _places(body) if "properties" in path and isinstance(_at(body, path), int | float | str)]
+    if fit:
+        path = dice.choice(fit)
+        odd = ("XTS", "no", "+1", "") if isinstance(_at(body, path), str) else (-1, -0.01, 1e9 + 1, 1e12, 0, 10**7)
+        _parent(body, path)[path[-1]] = dice.choice(odd)
+    return body
+
+
+def _at(body: Any, path: tuple[Any, ...]) -> Any:
+    return _parent(body, path)[path[-1]] if path else body
 
 
 def _splice(value: bytes, dice: random.Random) -> bytes:
@@ -143,4 +169,6 @@ def _splice(value: bytes, dice: random.Random) -> bytes:
     return value[:at] + (dice.choice(_SPLICES) if dice.random() < 0.8 else b"") + (kept if dice.random() < 0.9 else b"")
 
 
-_CHANGES: Final[tuple[Callable[[Any, random.Random], Any], ...]] = (_replace, _replace, _replace, _remove, _wrap, _repeat, _add)
+_CHANGES: Final[tuple[Callable[[Any, random.Random], Any], ...]] = (
+    _replace, _replace, _replace, _remove, _wrap, _repeat, _add, _restamp, _exaggerate,
+)  # fmt: skip

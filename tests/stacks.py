@@ -55,14 +55,14 @@ class Stack:
             del os.environ[key]
         os.environ.update(self._own)
         settings.apply_environment()
-        loader.platform.cache_clear()
+        _forget_configuration()
         try:
             yield
         finally:
             for key in [key for key in os.environ if key.startswith("CDP_")]:
                 del os.environ[key]
             os.environ.update(before)
-            loader.platform.cache_clear()
+            _forget_configuration()
 
     def up(self, *only: str) -> dict[str, board.ServiceState]:
         """Start services (and what they need); all when none is named."""
@@ -88,9 +88,7 @@ def free_ports(count: int) -> int:
 
 def config_copy(folder: Path, jobs: dict[str, object] | None = None, **stack: dict[str, object]) -> Path:
     """A copy of `config/*.yaml` with other jobs, and other values in sections of `stack.yaml` (`flink={"task_managers": 1}`)."""
-    folder.mkdir(parents=True)
-    for file in (PROJECT / "config").glob("*.yaml"):
-        shutil.copy(file, folder)
+    shutil.copytree(PROJECT / "config", folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
     if jobs is not None:
         (folder / "jobs.yaml").write_text(yaml.safe_dump(jobs))
     file = folder / "stack.yaml"
@@ -135,7 +133,7 @@ def read_all(topic: str) -> list[Message]:
         consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in partitions])
         open_ends = set(partitions)
         while open_ends:
-            for message in consumer.consume(10_000, 1.0):
+            for message in consumer.consume(10_000, 0.1):
                 if (error := message.error()) is None:
                     found.append(message)
                 elif error.code() == KafkaError._PARTITION_EOF:
@@ -145,6 +143,11 @@ def read_all(topic: str) -> list[Message]:
     finally:
         consumer.close()
     return found
+
+
+def _forget_configuration() -> None:
+    loader.platform.cache_clear()
+    loader.sources.cache_clear()
 
 
 def _is_free(port: int) -> bool:

@@ -152,6 +152,6 @@ def _bare(kind: Any) -> Any:
 
 
 def _head(message: bytes) -> dict[str, Any]:
-    record = fastavro.schemaless_reader(io.BytesIO(message[clean.PREFIX_BYTES :]), _head_schema(clean.subject_of(message)), None)
+    record = fastavro.schemaless_reader(io.BytesIO(message[clean.PREFIX_BYTES :]), _head_schema(clean.format_of(message).subject), None)
     assert isinstance(record, dict)
     return record

@@ -54,9 +54,14 @@ class Reader:
         self._consumer.assign([TopicPartition(topic, number, offset) for (topic, number), offset in self._reached.items()])
         self.count = 0
 
-    def ends(self) -> dict[tuple[str, int], int]:
-        """The end of each partition as readers of committed records see it."""
-        return self._offsets(OffsetSpec.latest())  # type: ignore[no-untyped-call]
+    def ends(self, *, committed: bool = True) -> dict[tuple[str, int], int]:
+        """The end of each partition.
+
+        Args:
+            committed: as readers of committed records see it: the first record of the oldest transaction that is still open, if there is
+                one. Else that of all that is written; reading up to there waits for such transactions.
+        """
+        return self._offsets(OffsetSpec.latest(), committed=committed)  # type: ignore[no-untyped-call]
 
     def read_to(self, ends: dict[tuple[str, int], int], tell: Callable[[int], None] = lambda _: None) -> None:
         """Read until every partition has reached its end.
@@ -102,11 +107,12 @@ class Reader:
         else:
             raise TopicsAwayError(f"Kafka at {self._bootstrap}: {topic}: {error.str()}")
 
-    def _offsets(self, spec: OffsetSpec) -> dict[tuple[str, int], int]:
+    def _offsets(self, spec: OffsetSpec, *, committed: bool = True) -> dict[tuple[str, int], int]:
         """One request for all partitions, on a connection that no fetch keeps waiting."""
         asked = dict.fromkeys(self._parts, spec)
         try:
-            futures = self._admin.list_offsets(asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=ANSWER_TIMEOUT_S)
+            level = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
+            futures = self._admin.list_offsets(asked, isolation_level=level, request_timeout=ANSWER_TIMEOUT_S)
             return {(part.topic, part.partition): future.result().offset for part, future in futures.items()}
         except KafkaException as error:
             raise self._away(error) from error

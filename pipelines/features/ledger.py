@@ -1,6 +1,7 @@
 """The order ledger of one node: orders, refunds and cancellations in any order and any number of versions (docs/features.md).
 
-Records live in a mapping that outlives the process (Flink MapState in the job, a dict in tests): `o:<order>`, `r:<refund>`, `p:<product>`.
+Records live in a mapping that outlives the process (Flink MapState in the job, a dict in tests): `o:<order>`, `r:<refund>`, `p:<product>`
+(and `b:<business key>`, which is `pipelines.ingest.dedupe`'s).
 """
 
 from collections.abc import Iterable

@@ -13,7 +13,8 @@ from pipelines.features.plan import Ask, Plan
 from pipelines.features.series import NEVER, Packed, Series, Window
 from pipelines.features.sessions import Sessions
 from pipelines.identity.nodes import phase_ms, profile_of
-from pipelines.ingest.dedupe import Ids, IdStore, Seen
+from pipelines.ingest.dedupe import Ids, IdStore, Seen, tell_again
+from pipelines.ingest.traffic import Recent, Traffic
 from pipelines.wire import Alias, Event, Join, Leave, Update, Value
 
 FORMAT: Final = 2
@@ -34,6 +35,7 @@ class NodeState(msgspec.Struct, array_like=True):
         summary: the ledger's `Summary`, encoded.
         linked: node keys whose link to this one has been reported, encoded.
         plan: version of the plan by which the node last told its values; 0 before it ever did.
+        recent: what traffic rules remember.
     """
 
     format: int
@@ -53,6 +55,7 @@ class NodeState(msgspec.Struct, array_like=True):
     late_events: int = 0
     linked: bytes = b""
     plan: int = 0
+    recent: Recent = msgspec.field(default_factory=Recent)
 
 
 class Live:
@@ -112,8 +115,10 @@ class Applied(msgspec.Struct):
     links: list[tuple[str, str]]
 
 
-class Duplicate(msgspec.Struct):
-    """The event repeats one that was applied."""
+class Duplicate(msgspec.Struct, frozen=True):
+    """The event repeats one that was applied: `reason` is `message_id` or `business_key`."""
+
+    reason: str
 
 
 class Conflict(msgspec.Struct):
@@ -133,10 +138,12 @@ class NodeLogic:
         plan: compiled features.
         dedupe_ms: how long message ids are remembered at least.
         lateness_ms: how late an event may be and still count.
+        traffic: tells what nobody meant.
     """
 
-    def __init__(self, plan: Plan, dedupe_ms: int, lateness_ms: int) -> None:
+    def __init__(self, plan: Plan, dedupe_ms: int, lateness_ms: int, traffic: Traffic) -> None:
         self._plan = plan
+        self._traffic = traffic
         self._dedupe_ms = dedupe_ms
         self._lateness_ms = lateness_ms
         self._asked = {name: _by_window(asks, plan) for name, asks in plan.asks.items()}
@@ -172,21 +179,23 @@ class NodeLogic:
 
         Args:
             live: the node.
-            event: an event of this node.
+            event: an event of this node; gets the flag of the traffic rule that catches it.
             watermark: nothing with an older log time can come any more, ms.
             stores: ledger and spilled ids of this node.
         """
         state = live.state
         known = live.ids.find(event.id_hash, stores.ids)
         if known is not None:
-            return Duplicate() if known == event.fingerprint else Conflict()
+            return _BY_MESSAGE_ID if known == event.fingerprint else Conflict()
+        if event.business_key and tell_again(stores.ledger, event.business_key, event.business_content):
+            return _BY_BUSINESS_KEY
         state.clock = max(state.clock, event.log_time)
         live.ids.remember(event.id_hash, event.fingerprint, state.clock, self._dedupe_ms, stores.ids)
         state.seq += 1
         touched: list[str] = []
         if event.late:
             state.late_events += 1
-        else:
+        elif not self._caught(state.recent, event):
             touched = self._count(live, event, watermark, stores)
         changed: dict[str, Value] = {}
         self._bring_up(live, state.clock, touched, changed)
@@ -253,6 +262,16 @@ class NodeLogic:
             return None
         state.timer = due
         return due
+
+    def _caught(self, recent: Recent, event: Event) -> bool:
+        """Flag what a traffic rule catches; whether the rule keeps it out of the features."""
+        if event.facts is not None:
+            return False
+        rule = self._traffic.caught_by(recent, event.name, event.target, event.event_time)
+        if rule is None:
+            return False
+        event.flags = [*event.flags, rule.name]
+        return rule.exclude
 
     def _count(self, live: Live, event: Event, watermark: int, stores: Stores) -> list[str]:
         """Fold an event into series, ledger, sessions and counters; returns the series it touched."""
@@ -331,6 +350,8 @@ class NodeLogic:
 
 
 _UNSENT: Final = object()
+_BY_MESSAGE_ID: Final = Duplicate("message_id")
+_BY_BUSINESS_KEY: Final = Duplicate("business_key")
 
 
 class _Asked(msgspec.Struct, frozen=True):

@@ -12,13 +12,14 @@ from pyflink.common import Row, Types
 from pyflink.datastream import KeyedBroadcastProcessFunction, KeyedProcessFunction, OutputTag, RuntimeContext
 from pyflink.datastream.state import MapState, MapStateDescriptor, ValueStateDescriptor
 
-from config.loader import CutPoints, Definitions, Platform
+from config.loader import CutPoints, Definitions, Platform, TrafficRule
 from pipelines.audiences.rules import RuleBook
 from pipelines.features import node, profile
 from pipelines.features.cache import Cache, collect_seldom
 from pipelines.features.plan import compile_plan
 from pipelines.identity.nodes import split
 from pipelines.ingest.records import duplicate_record, event_record, link_record, rejected_record
+from pipelines.ingest.traffic import Traffic
 from pipelines.operators import DUPLICATES, EVENTS, LINKS, RECORD, REJECTED, Out, require_thread_mode
 from pipelines.wire import Alias, Join, Leave, NodeInput, Poke, ProfileInput, Rejected, Roster, Update
 from profile_store import patch
@@ -66,18 +67,20 @@ class NodeFunction(KeyedProcessFunction):
     Args:
         definitions: features and rules as of submission.
         platform: limits.
+        traffic: rules that tell what nobody meant.
     """
 
-    def __init__(self, definitions: Definitions, platform: Platform) -> None:
+    def __init__(self, definitions: Definitions, platform: Platform, traffic: list[TrafficRule]) -> None:
         self._definitions = definitions
         self._limits = platform.limits
+        self._traffic = traffic
 
     def open(self, runtime_context: RuntimeContext) -> None:
         """Bind state and compile the plan."""
         require_thread_mode()
         collect_seldom()
         plan = compile_plan(self._definitions, set(RuleBook(self._definitions).reads))
-        self._logic = node.NodeLogic(plan, self._limits.dedupe_s * 1000, self._limits.lateness_s * 1000)
+        self._logic = node.NodeLogic(plan, self._limits.dedupe_s * 1000, self._limits.lateness_s * 1000, Traffic(self._traffic))
         # The state is `bytes` in our own versioned encoding: the engine's typed arrays are slow and do not take null.
         self._head = runtime_context.get_state(ValueStateDescriptor("head", Types.PICKLED_BYTE_ARRAY()))
         ledger = runtime_context.get_map_state(MapStateDescriptor("ledger", Types.STRING(), Types.PICKLED_BYTE_ARRAY()))
@@ -92,6 +95,7 @@ class NodeFunction(KeyedProcessFunction):
         metrics = runtime_context.get_metrics_group()
         self._count_applied, self._count_duplicates = metrics.counter("applied"), metrics.counter("duplicates")
         self._count_conflicts = metrics.counter("id_conflicts")
+        self._count_flagged = metrics.counter("flagged")
 
     def process_element(self, value: bytes, ctx: KeyedProcessFunction.Context) -> Iterator[Any]:
         """Apply an event or an alias; the engine hands over the row without its key."""
@@ -104,15 +108,17 @@ class NodeFunction(KeyedProcessFunction):
         result = self._logic.apply(live, event, ctx.timer_service().current_watermark(), self._stores)
         if isinstance(result, node.Duplicate):
             self._count_duplicates.inc()
-            yield self._duplicates, Out(*duplicate_record(event))
+            yield self._duplicates, Out(*duplicate_record(event, result.reason))
             return
         if isinstance(result, node.Conflict):
             self._count_conflicts.inc()
-            rejected = msgspec.structs.replace(_CONFLICT, tenant=event.tenant, message_id=event.message_id)
+            rejected = msgspec.structs.replace(_CONFLICT, tenant=event.tenant, message_id=event.message_id, origin=event.origin)
             position = (event.source, event.partition, event.offset, event.log_time, event.original)
             yield self._rejected, Out(*rejected_record(rejected, *position))
             return
         self._count_applied.inc()
+        if event.flags:
+            self._count_flagged.inc()
         state = live.state
         self._save(live, ctx)
         yield Out(state.profile_id, self._encode(result.update))

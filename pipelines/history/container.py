@@ -29,28 +29,28 @@ def _text(value: bytes) -> bytes:
 
 
 @cache
-def _header(subject: clean.Subject) -> tuple[bytes, bytes]:
+def _header(written: clean.Format) -> tuple[bytes, bytes]:
     """Magic, schema and sync marker; and the marker by itself."""
-    schema = json.dumps(clean.schema(subject)).encode()
+    schema = json.dumps(written.avro).encode()
     sync = hashlib.blake2b(schema, digest_size=16).digest()
     meta = {b"avro.schema": schema, b"avro.codec": b"null"}
     entries = b"".join(_text(name) + _text(value) for name, value in meta.items())
     return b"Obj\x01" + varint(len(meta)) + entries + varint(0) + sync, sync
 
 
-def file_of(subject: clean.Subject, bodies: Sequence[bytes]) -> bytes:
+def file_of(written: clean.Format, bodies: Sequence[bytes]) -> bytes:
     """A container file with one block.
 
     Args:
-        subject: schema all bodies were written with.
+        written: schema all bodies were written with.
         bodies: Avro bodies, without the wire prefix.
     """
-    header, sync = _header(subject)
+    header, sync = _header(written)
     block = b"".join(bodies)
     return b"".join((header, varint(len(bodies)), varint(len(block)), block, sync))
 
 
-def files_of(messages: Iterable[bytes]) -> dict[clean.Subject, bytes]:
+def files_of(messages: Iterable[bytes]) -> dict[clean.Format, bytes]:
     """Sort messages of the wire format by schema and make one file of each.
 
     The result depends on the messages alone, so the same range of the log always makes the same files.
@@ -65,4 +65,4 @@ def files_of(messages: Iterable[bytes]) -> dict[clean.Subject, bytes]:
         if of_schema is None:
             of_schema = bodies[prefix] = []
         of_schema.append(message[clean.PREFIX_BYTES :])
-    return {clean.subject_of(prefix): file_of(clean.subject_of(prefix), found) for prefix, found in sorted(bodies.items())}
+    return {clean.format_of(prefix): file_of(clean.format_of(prefix), found) for prefix, found in sorted(bodies.items())}

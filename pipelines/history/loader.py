@@ -62,7 +62,7 @@ class Inserts(Protocol):
             Whether the first attempt was answered: if not, nobody knows what became of it.
         """
 
-    def mend(self, table: str, subject: clean.Subject, messages: list[bytes], fence: Callable[[], None]) -> int:
+    def mend(self, table: str, messages: list[bytes], fence: Callable[[], None]) -> int:
         """Make sure that the rows of an insert in doubt are there; the number of those that were not."""
 
 
@@ -174,11 +174,11 @@ class Loader:
         doubtful = partition in self._doubtful
         self._doubtful.add(partition)  # until the insert has ended well, whatever ends it
         table, fence = self._tables[partition.topic], partial(self._prove, {partition: planned(plan)})
-        for subject, data in container.files_of(rows).items():
-            name = token(partition, self._log.topic_id(partition.topic), plan, subject)
+        for written, data in container.files_of(rows).items():
+            name = token(partition, self._log.topic_id(partition.topic), plan, f"{written.subject}-{written.version}")
             answered = self._inserts.insert(table, data, name, fence)
             if doubtful or not answered:
-                self._inserts.mend(table, subject, [row for row in rows if clean.subject_of(row) == subject], fence)
+                self._inserts.mend(table, [row for row in rows if clean.format_of(row) is written], fence)
         self._doubtful.discard(partition)
         buffer.clear(self._clock())
         self._inserted[partition] = done(plan.end)

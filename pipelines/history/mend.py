@@ -46,7 +46,6 @@ class Server(Protocol):
 def mend(
     server: Server,
     name: str,
-    subject: clean.Subject,
     messages: Sequence[bytes],
     fence: Callable[[], None],
     sleep: Callable[[float], Any] = time.sleep,
@@ -58,15 +57,15 @@ def mend(
     Args:
         server: ClickHouse.
         name: table.
-        subject: schema of the messages.
-        messages: the range's records of that schema, in the wire format.
+        messages: the range's records of one schema, in the wire format.
         fence: called before each change; raises when the rows are no longer ours.
         sleep: called between two looks, with seconds: an interrupted insert may still be on its way.
 
     Returns:
         Number of rows that were missing.
     """
-    table = _BY_NAME[name]
+    table, written = _BY_NAME[name], clean.format_of(messages[0])
+    subject = written.subject
     records = [clean.decode(message) for message in messages]
     keys = [tuple(record[column] for column in _KEYS[subject]) for record in records]
     times = [record[table.month_of] for record in records]
@@ -76,7 +75,7 @@ def mend(
         _log.warning("%d rows of an interrupted insert into %s are missing: inserting them again", len(lost), name)
         bodies = [message[clean.PREFIX_BYTES :] for key, message in zip(keys, messages, strict=True) if key in lost]
         fence()
-        server.insert_avro(name, container.file_of(subject, bodies), f"mended:{uuid.uuid4()}")
+        server.insert_avro(name, container.file_of(written, bodies), f"mended:{uuid.uuid4()}")
     for rollup in ROLLUPS:
         if rollup.source == name:
             _mend_rollup(server, rollup, table.month_of, min(times), max(times), fence, sleep)

@@ -63,12 +63,12 @@ def parse_mark(offset: int, metadata: str | None) -> Mark:
     return planned(Range(offset, int(end)))
 
 
-def token(partition: Partition, topic_id: str, plan: Range, subject: str) -> str:
+def token(partition: Partition, topic_id: str, plan: Range, schema: str) -> str:
     """Name of an insert: ClickHouse takes the same name once.
 
     The topic's id is part of it, so that a topic made anew under the old name does not pass for the old one.
     """
-    return f"{partition.topic}/{topic_id}:{partition.number}:{plan.start}:{plan.end}:{subject}"
+    return f"{partition.topic}/{topic_id}:{partition.number}:{plan.start}:{plan.end}:{schema}"
 
 
 class Buffer:

@@ -34,6 +34,32 @@ class IdStore(Protocol):
         """Forget a batch and its ids."""
 
 
+class Records(Protocol):
+    """Mapping for what is remembered without a time limit: the ledger's."""
+
+    def get(self, key: str) -> bytes | None:
+        """The record or None."""
+
+    def put(self, key: str, value: bytes) -> None:
+        """Write a record."""
+
+
+def tell_again(store: Records, key: str, content: int) -> bool:
+    """Whether a node has been told this already, under whatever message id; if not it is remembered, for ever.
+
+    Args:
+        store: the node's records; keys `b:<business key>` hold eight bytes for each different content.
+        key: business key.
+        content: hash of what was told, its event time included.
+    """
+    told = store.get("b:" + key) or b""
+    entry = _HASH.pack(content)
+    if any(told[at : at + _HASH.size] == entry for at in range(0, len(told), _HASH.size)):
+        return True
+    store.put("b:" + key, told + entry)
+    return False
+
+
 class Seen(msgspec.Struct, array_like=True):
     """Ids a node has seen, as persisted.
 

@@ -40,4 +40,5 @@ class Context(msgspec.Struct, rename="camel"):
     """The parts of `context` that the platform reads."""
 
     channel: str | None = None
+    timezone: str | None = None
     external_ids: list[ExternalId] | None = None

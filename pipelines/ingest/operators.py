@@ -11,6 +11,7 @@ from pyflink.datastream import OutputTag, ProcessFunction, RuntimeContext
 
 from config.loader import Identity, Platform
 from pipelines.identity.nodes import Nodes
+from pipelines.ingest.checks import Rules
 from pipelines.ingest.decode import Decoder
 from pipelines.ingest.personal import Masker
 from pipelines.ingest.records import rejected_record
@@ -24,17 +25,19 @@ class DecodeFunction(ProcessFunction):
     Args:
         platform: tenants and limits.
         identity: identifier rules.
+        rules: plans, rates and traffic rules.
     """
 
-    def __init__(self, platform: Platform, identity: Identity) -> None:
+    def __init__(self, platform: Platform, identity: Identity, rules: Rules) -> None:
         self._platform = platform
         self._identity = identity
+        self._rules = rules
 
     def open(self, runtime_context: RuntimeContext) -> None:
         """Load the secret that keys personal identifiers; it never travels with the job."""
         require_thread_mode()
         nodes = Nodes(self._identity, Path(os.environ["CDP_HMAC_KEY_FILE"]).read_bytes())
-        self._decode = Decoder(self._platform, nodes, Masker(self._identity, nodes)).decode
+        self._decode = Decoder(self._platform, nodes, Masker(self._identity, nodes), self._rules).decode
         self._encode = msgspec.msgpack.Encoder().encode
         self._rejected = OutputTag(REJECTED, RECORD)
         metrics = runtime_context.get_metrics_group()

@@ -24,6 +24,7 @@ def rejected_record(rejected: Rejected, source: str, partition: int, offset: int
         "tenant": rejected.tenant,
         "message_id": rejected.message_id,
         "original": raw or b"",
+        "origin": rejected.origin,
     }
     return f"{source}:{partition}:{offset}".encode(), clean.encode("rejected", record)
 
@@ -46,13 +47,22 @@ def event_record(event: Event, profile_id: str, seq: int) -> tuple[bytes, bytes]
         "properties": event.properties,
         "traits": event.traits,
         "context": event.context,
+        "origin": event.origin,
+        "flags": event.flags,
     }
     return event.node.encode(), clean.encode("event", record)
 
 
-def duplicate_record(event: Event) -> tuple[bytes, bytes]:
+def duplicate_record(event: Event, reason: str) -> tuple[bytes, bytes]:
     """Key and value for `cdp.duplicates`."""
-    record = {"tenant": event.tenant, "node": event.node, "message_id": event.message_id, **position(event)}
+    record = {
+        "tenant": event.tenant,
+        "node": event.node,
+        "message_id": event.message_id,
+        **position(event),
+        "origin": event.origin,
+        "reason": reason,
+    }
     return event.node.encode(), clean.encode("duplicate", record)
 
 

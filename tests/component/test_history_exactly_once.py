@@ -128,7 +128,7 @@ def test_rows_that_a_killed_server_lost_although_it_knows_their_token_are_found_
     inserts = PatientInserts(server)
     first, second = (event_messages(number, 500) for number in (0, 500))
     for name, messages in (("kept", first), ("lost", second)):
-        assert inserts.insert("events", container.files_of(messages)["event"], name, lambda: None)
+        assert inserts.insert("events", container.files_of(messages)[clean.newest("event")], name, lambda: None)
     count = "SELECT count() AS rows FROM events WHERE source = 'mended'"
     assert server.rows(count) == [{"rows": 1000}]
     newest = "SELECT path FROM system.parts WHERE table IN ('events', 'events_by_minute') AND active ORDER BY modification_time, name"
@@ -141,10 +141,10 @@ def test_rows_that_a_killed_server_lost_although_it_knows_their_token_are_found_
     wait_until_up(root, 60)
     lost = 1000 - int(server.rows(count)[0]["rows"])
     assert lost
-    inserts.insert("events", container.files_of(second)["event"], "lost", lambda: None)
+    inserts.insert("events", container.files_of(second)[clean.newest("event")], "lost", lambda: None)
     assert server.rows(count) == [{"rows": 1000 - lost}], "the server takes it for a duplicate"
-    assert inserts.mend("events", "event", second, lambda: None) == lost
-    assert inserts.mend("events", "event", second, lambda: None) == 0
+    assert inserts.mend("events", second, lambda: None) == lost
+    assert inserts.mend("events", second, lambda: None) == 0
     assert server.rows(count) == [{"rows": 1000}]
     assert not [check for check in rollups(server) if check.differences]
     server.command("ALTER TABLE events DELETE WHERE source = 'mended'", {"mutations_sync": "2"})

@@ -8,9 +8,11 @@ from typing import Any
 
 import orjson
 import pytest
+from confluent_kafka import Producer
 from redis import Redis
 
 from cli.audit import history, served
+from cli.audit.evidence import TICK
 from cli.audit.report import Check, Report
 from cli.verify_commands import run
 from config import loader
@@ -105,6 +107,27 @@ def test_it_holds_while_records_flow(world: World) -> None:
         halt.set()
         producer.join()
     assert report.exit_code == 0, report.as_json().decode()
+
+
+def test_offsets_without_a_record_are_no_records(world: World) -> None:
+    """Replays write to the raw topics in transactions: markers, and records of transactions that came to nothing, occupy offsets."""
+    before = check(world.verify(), "cdp.raw.service/1")
+    servers: dict[str, str | int] = {"bootstrap.servers": loader.platform().kafka.bootstrap, "log_level": 0}
+    writer = Producer({**servers, "transactional.id": "marker"})
+    writer.init_transactions(30)
+    for commit in (True, False, True, False):
+        writer.begin_transaction()
+        writer.produce("cdp.raw.service", TICK if commit else b"{}", partition=1)
+        writer.flush(10)
+        if commit:
+            writer.commit_transaction(30)
+        else:
+            writer.abort_transaction(30)
+    report = world.verify()
+    assert report.exit_code == 0, report.as_json().decode()
+    after = check(report, "cdp.raw.service/1")
+    assert (after.expected, after.found) == (before.expected, before.found)
+    assert "2 ticks" in after.note
 
 
 def test_a_field_a_version_a_profile_and_a_key_that_are_wrong_in_redis_are_named(world: World) -> None:

@@ -1,6 +1,7 @@
 """One raw record by itself: docs/contracts.md, "Raw envelope" and "Rejection codes". What depends on other records is in `log`."""
 
 import datetime as dt
+import zoneinfo
 from typing import Any, NamedTuple
 
 from tests.oracle import shapes
@@ -30,6 +31,9 @@ class Event(NamedTuple):
     channel: str
     body: str
     fact: shapes.Fact | None
+    once: tuple[Any, ...] | None = None
+    same: dict[str, Any] = {}  # noqa: RUF012 - never changed
+    excluded: bool = False
 
 
 class Rejection(NamedTuple):
@@ -76,7 +80,7 @@ def _event(value: bytes, log_ms: int, rules: Rulebook) -> Event:
     tenant, user, anonymous = text(record, "tenant"), *(text(record, name, at_most=MAX_NAME) for name in ("userId", "anonymousId"))
     times = {name: _moment(record, name) for name in ("timestamp", "originalTimestamp", "sentAt", "receivedAt")}
     properties, traits, context = (_object(record, name) for name in ("properties", "traits", "context"))
-    channel, external = text(context, "channel"), _external_ids(context)
+    channel, zone, external = text(context, "channel"), text(context, "timezone"), _external_ids(context)
     if kind not in TYPES or not message_id:
         raise Violation(SCHEMA)
     name = (event or "") if kind == "track" else kind
@@ -85,21 +89,21 @@ def _event(value: bytes, log_ms: int, rules: Rulebook) -> Event:
     if len(message_id) > limits["message_id_chars"]:
         raise Violation("size_violation")
     tenant = tenant or rules.default_tenant
-    if tenant not in rules.currencies or not name:
+    if tenant not in rules.money or not name:
         raise Violation(SCHEMA)
-    event_ms = _event_ms(times, log_ms, limits["max_future_s"] * 1000)
+    event_ms = _event_ms(times, zone, log_ms, limits["max_future_s"] * 1000)
     given = [(namespace, raw) for namespace, raw in (("user_id", user), ("anonymous_id", anonymous)) if raw is not None]
     keys = node_keys(tenant, given + external, rules)
     if not keys:
         raise Violation("identifier_missing")
-    fact = None
+    tracked = shapes.Tracked(None, None, {})
     if kind == "track":
-        fact = rules.contracts.fact(name, properties, rules.currencies[tenant])
+        tracked = rules.contracts.tracked(name, properties, rules.money[tenant], event_ms)
     stamps = [str(times["timestamp"]), str(times["originalTimestamp"])]
     body = canonical([kind, event, keys, stamps, properties, traits])
     late = log_ms - event_ms > limits["lateness_s"] * 1000
     known = channel if channel in CHANNELS else "other"
-    return Event(keys[0], keys, kind, name, message_id, event_ms, log_ms, late, "web" if channel is None else known, body, fact)
+    return Event(keys[0], keys, kind, name, message_id, event_ms, log_ms, late, "web" if channel is None else known, body, *tracked)
 
 
 def _moment(record: dict[str, Any], name: str) -> dt.datetime | None:
@@ -109,19 +113,24 @@ def _moment(record: dict[str, Any], name: str) -> dt.datetime | None:
     return moment(written)
 
 
-def _ms(moment: dt.datetime) -> int:
+def _ms(moment: dt.datetime, zone: str | None = None) -> int:
+    """A stamp without zone is in the one given (of two equal readings the first), or in UTC."""
+    if moment.tzinfo is None:
+        if zone is not None and zone not in zoneinfo.available_timezones():
+            raise Violation("quality_rule")
+        moment = moment.replace(tzinfo=zoneinfo.ZoneInfo(zone) if zone else dt.UTC)
     return (moment - EPOCH) // dt.timedelta(milliseconds=1)
 
 
-def _event_ms(times: dict[str, dt.datetime | None], log_ms: int, max_future_ms: int) -> int:
+def _event_ms(times: dict[str, dt.datetime | None], zone: str | None, log_ms: int, max_future_ms: int) -> int:
     timestamp, original, sent, received = (times[name] for name in ("timestamp", "originalTimestamp", "sentAt", "receivedAt"))
     if timestamp is not None:
-        moment_ms = _ms(timestamp)
+        moment_ms = _ms(timestamp, zone)
     elif original is not None and sent is not None:
         received_ms = log_ms if received is None else _ms(received)
-        moment_ms = received_ms - (_ms(sent) - _ms(original))
+        moment_ms = received_ms - (_ms(sent, zone) - _ms(original, zone))
     elif original is not None:
-        moment_ms = _ms(original)
+        moment_ms = _ms(original, zone)
     else:
         return log_ms
     if moment_ms < EARLIEST_MS or moment_ms > log_ms + max_future_ms:

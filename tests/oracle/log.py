@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from tests.oracle.envelope import Event, Rejection, judge_alone
 from tests.oracle.rulebook import Rulebook
+from tests.oracle.traffic import Traffic
 
 
 class Position(NamedTuple):
@@ -46,6 +47,8 @@ class Log:
     def __init__(self, records: Iterable[RawRecord], rules: Rulebook) -> None:
         self._memory_ms = rules.limits["dedupe_s"] * 1000
         self._seen: dict[tuple[str, str], Event] = {}
+        self._told: set[tuple[str, object]] = set()
+        self._traffic = Traffic(rules.traffic)
         self.judged: list[Judged] = []
         self.events: dict[str, list[tuple[Position, Event]]] = defaultdict(list)
         self.end_ms = 0
@@ -63,14 +66,22 @@ class Log:
             self._file_event(position, found)
 
     def _file_event(self, position: Position, event: Event) -> None:
-        """A message id counts as seen from the moment its event was applied, for the length of the memory; repetitions do not renew it."""
+        """A message id counts as seen from the moment its event was applied, for the length of the memory; repetitions do not renew it.
+
+        What happens once is a duplicate for ever, under whatever message id.
+        """
         key = (event.node, event.message_id)
         first = self._seen.get(key)
         if first is not None and event.log_ms - first.log_ms <= self._memory_ms:
             same = first.body == event.body
             self.judged.append(Judged(position, "duplicate" if same else "rejected", "" if same else "id_conflict", event))
             return
+        if event.once is not None and (event.node, event.once) in self._told:
+            self.judged.append(Judged(position, "duplicate", "", event))
+            return
+        self._told.add((event.node, event.once))
         self._seen[key] = event
+        event = event._replace(excluded=self._traffic.excludes(event))
         self.events[event.node].append((position, event))
         self.judged.append(Judged(position, "applied", "", event))
 

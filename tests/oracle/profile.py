@@ -23,7 +23,7 @@ class _Node:
 
     def __init__(self, key: str, events: Sequence[Event], rules: Rulebook) -> None:
         self.late = sum(event.late for event in events)
-        self.events = [event for event in events if not event.late]
+        self.events = [event for event in events if not event.late and not event.excluded]
         self.times_ms = sorted(event.event_ms for event in self.events)
         self.ledger: Ledger = ledger(self.events)
         self.series = {name: Series(key, self._happened(source), rules) for name, source in rules.series.items()}

@@ -1,12 +1,13 @@
 """The configuration, read as plain data."""
 
+import datetime as dt
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
-from tests.oracle.shapes import Contracts
+from tests.oracle.shapes import Contracts, Money
 
 CONTRACTS = Path(__file__).parents[2] / "schemas" / "events"
 Pseudonym = Callable[[str, str, str], str]
@@ -37,7 +38,7 @@ class Rulebook(NamedTuple):
     """Everything the docs leave to configuration."""
 
     default_tenant: str
-    currencies: dict[str, str]
+    money: dict[str, Money]
     limits: dict[str, int]
     namespaces: list[dict[str, Any]]
     blocked: frozenset[str]
@@ -53,6 +54,7 @@ class Rulebook(NamedTuple):
     cut_points: CutPoints
     pseudonym: Pseudonym
     contracts: Contracts
+    traffic: list[dict[str, Any]]
 
     @classmethod
     def read(cls, folder: Path, pseudonym: Pseudonym = _no_pseudonym) -> "Rulebook":
@@ -69,7 +71,10 @@ class Rulebook(NamedTuple):
         platform, identity, features = load("platform.yaml"), load("identity.yaml"), load("features.yaml")
         return cls(
             default_tenant=platform["default_tenant"],
-            currencies={name: tenant["currency"] for name, tenant in platform["tenants"].items()},
+            money={
+                name: Money(tenant["currency"], _rates(load("currencies.yaml").get(name, {})))
+                for name, tenant in platform["tenants"].items()
+            },
             limits=platform["limits"],
             namespaces=identity["namespaces"],
             blocked=frozenset(str(value).lower() for value in identity["blocked_values"]),
@@ -85,4 +90,13 @@ class Rulebook(NamedTuple):
             cut_points=CutPoints.of(load("rfm.yaml")["initial"]),
             pseudonym=pseudonym,
             contracts=Contracts(CONTRACTS),
+            traffic=load("traffic.yaml"),
         )
+
+
+def _rates(written: dict[str, dict[dt.date, float]]) -> dict[str, dict[int, float]]:
+    midnight = dt.datetime.min.time()
+    return {
+        currency: {int(dt.datetime.combine(day, midnight, dt.UTC).timestamp() * 1000): rate for day, rate in by_day.items()}
+        for currency, by_day in written.items()
+    }

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import phonenumbers
 import yaml
 
+from tests.oracle.strict_json import canonical
+
 SCHEMA = "schema_violation"
 QUALITY = "quality_rule"
 MISSING = object()
@@ -63,19 +65,40 @@ def text(fields: Properties, name: str, *, required: bool = False, at_most: int 
 
 
 def moment(written: str) -> dt.datetime:
-    """A point in time as RFC 3339 writes it; without a zone it is UTC."""
+    """A point in time as RFC 3339 writes it, with or without its distance from UTC."""
     if not _ISO.fullmatch(written):
         raise Violation(SCHEMA)
     try:
-        found = dt.datetime.fromisoformat(written.upper().replace(" ", "T"))
+        return dt.datetime.fromisoformat(written.upper().replace(" ", "T"))
     except ValueError:
         raise Violation(SCHEMA) from None
-    return found if found.tzinfo else found.replace(tzinfo=dt.UTC)
 
 
 def minor(major: float) -> int:
     """Minor units, half a penny up."""
     return math.floor(major * 100 + 0.5)
+
+
+class Money(NamedTuple):
+    """A tenant's currency, and what others are worth in it from a day on (ms)."""
+
+    currency: str
+    rates: dict[str, dict[int, float]]
+
+    def rate(self, currency: str, at_ms: int) -> float:
+        """The rate of the newest day not after a moment."""
+        days = [day for day in self.rates[currency] if day <= at_ms]
+        if not days:
+            raise Violation(QUALITY)
+        return self.rates[currency][max(days)]
+
+
+class Tracked(NamedTuple):
+    """What the rest needs to know of a tracked event: fact of the ledger, what tells that it happens once, what it acts upon."""
+
+    fact: Fact | None
+    once: tuple[Any, ...] | None
+    same: dict[str, Any]
 
 
 class Contracts:
@@ -92,36 +115,67 @@ class Contracts:
             for name, event in file["events"].items():
                 self._events[name] = event, file.get("parts") or {}
 
-    def fact(self, name: str, properties: Properties, currency: str) -> Fact | None:
-        """Check an event; what the order ledger learns from it.
+    def tracked(self, name: str, properties: Properties, money: Money, at_ms: int) -> Tracked:
+        """Check an event; what becomes of it depends on what is found here.
 
         Raises:
             Violation: it is not as its contract says.
         """
         if name not in self._events:
-            return None
+            return Tracked(None, None, properties)
         event, parts = self._events[name]
         fields = {label: field for part in event.get("with", ()) for label, field in parts[part].items()} | event.get("fields", {})
-        doubts = [*_check(properties, fields, parts, currency)]
-        feeds = event.get("feeds", "")
-        if doubts and any(doubts):
+        accepted = {money.currency, *money.rates}
+        if any([*_check(properties, fields, parts, accepted)]):
             raise Violation(QUALITY)
-        if feeds == "cancellation":
-            return CancelFact(properties["order_id"])
-        if not feeds:
-            return None
-        lines = [(line["product_id"], int(line["quantity"])) for line in properties["products"]]
-        total = properties.get("total")
-        added = sum(minor(line["price"] * line["quantity"]) for line in properties["products"])
-        if total is None and added > minor(1e9):
-            raise Violation(QUALITY)
-        paid = added if total is None else minor(total)
-        if feeds == "order":
-            return OrderFact(properties["order_id"], paid, lines)
-        return RefundFact(properties["refund_id"], properties.get("order_id") or "", paid, lines)
+        given = properties.get("currency")
+        if "currency" in fields and given not in (None, money.currency):
+            properties = _converted(properties, fields, parts, money, at_ms)
+            if any([*_check(properties, fields, parts, accepted)]):
+                raise Violation(QUALITY)
+        fact = _fact(event.get("feeds", ""), properties)
+        once = None
+        if event.get("once"):
+            content = fact if fact is not None else canonical(properties)
+            once = (name, *(properties[label] for label in event["once"]), at_ms, repr(content))
+        return Tracked(fact, once, properties)
 
 
-def _check(values: Properties, fields: dict[str, Any], parts: dict[str, Any], currency: str) -> Iterator[bool]:
+def _converted(properties: Properties, fields: dict[str, Any], parts: dict[str, Any], money: Money, at_ms: int) -> Properties:
+    """Amounts times the rate of the day: the event's to a penny, those of lines to a millionth."""
+    rate = money.rate(properties["currency"], at_ms)
+    changed = dict(properties)
+    for label, field in fields.items():
+        if properties.get(label) is None:
+            continue
+        if field["type"] == "money":
+            changed[label] = math.floor(properties[label] * rate * 100 + 0.5) / 100
+        if field["type"] == "list":
+            priced = [name for name, inner in parts[field["items"]].items() if inner["type"] == "money"]
+            changed[label] = [
+                line | {name: math.floor(line[name] * rate * 1_000_000 + 0.5) / 1_000_000 for name in priced if line.get(name) is not None}
+                for line in properties[label]
+            ]
+    return changed | {"currency": money.currency, "original_currency": properties["currency"], "exchange_rate": rate}
+
+
+def _fact(feeds: str, properties: Properties) -> Fact | None:
+    if feeds == "cancellation":
+        return CancelFact(properties["order_id"])
+    if not feeds:
+        return None
+    lines = [(line["product_id"], int(line["quantity"])) for line in properties["products"]]
+    total = properties.get("total")
+    added = sum(minor(line["price"] * line["quantity"]) for line in properties["products"])
+    if total is None and added > minor(1e9):
+        raise Violation(QUALITY)
+    paid = added if total is None else minor(total)
+    if feeds == "order":
+        return OrderFact(properties["order_id"], paid, lines)
+    return RefundFact(properties["refund_id"], properties.get("order_id") or "", paid, lines)
+
+
+def _check(values: Properties, fields: dict[str, Any], parts: dict[str, Any], accepted: set[str]) -> Iterator[bool]:
     """Raises where the shape is wrong; yields, for every value, whether it is implausible."""
     for label, field in fields.items():
         value = values.get(label, MISSING)
@@ -135,7 +189,7 @@ def _check(values: Properties, fields: dict[str, Any], parts: dict[str, Any], cu
             if not field.get("min", 0) <= len(value) <= field.get("max", math.inf):
                 raise Violation(SCHEMA)
             for entry in value:
-                yield from _check(entry, parts[field["items"]], parts, currency)
+                yield from _check(entry, parts[field["items"]], parts, accepted)
         elif field["type"] == "map":
             if not isinstance(value, dict) or not field.get("min", 0) <= len(value) <= field.get("max", math.inf):
                 raise Violation(SCHEMA)
@@ -145,7 +199,7 @@ def _check(values: Properties, fields: dict[str, Any], parts: dict[str, Any], cu
         else:
             _shape(field, value)
             country = values.get("country")
-            yield not _plausible(field, value, currency, country if isinstance(country, str) else None)
+            yield not _plausible(field, value, accepted, country if isinstance(country, str) else None)
 
 
 def _shape(field: dict[str, Any], value: Any) -> None:
@@ -172,7 +226,7 @@ def _shape(field: dict[str, Any], value: Any) -> None:
         raise Violation(SCHEMA)
 
 
-def _plausible(field: dict[str, Any], value: Any, currency: str, country: str | None) -> bool:
+def _plausible(field: dict[str, Any], value: Any, accepted: set[str], country: str | None) -> bool:
     kind = field["type"]
     low, high = field.get("min", -math.inf), field.get("max", math.inf)
     if kind == "money":
@@ -180,7 +234,7 @@ def _plausible(field: dict[str, Any], value: Any, currency: str, country: str | 
     if kind == "quantity":
         low, high = max(low, 1), min(high, 1e6)
     tests: dict[str, Callable[[], bool]] = {
-        "currency": lambda: value == currency,
+        "currency": lambda: value in accepted,
         "country": lambda: len(value) == 2 and value.isascii() and value.isalpha() and value.isupper(),
         "email": lambda: re.fullmatch(r"[^@\s]+@([^@\s.][^@\s]*|[^@\s]+)\.[^@\s.]+", value) is not None,
         "url": lambda: re.match(r"https?://\S+\Z", value) is not None,

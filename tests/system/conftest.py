@@ -15,13 +15,15 @@ from stack import process
 from tests.stacks import Stack, config_copy
 from tests.system.running import Running, say
 
-# `test_savepoints` changes the configuration, so it comes last.
+# `test_http_edge` sets the log's clock to the present; `test_savepoints` changes the configuration, so it comes last.
 ORDER = (
     "test_survives_kill_nine",
     "test_hostile_records",
     "test_outages",
     "test_downtime_and_timers",
     "test_reordered_copy",
+    "test_http_edge",
+    "test_sdks",
     "test_savepoints",
 )
 MIRROR = "mirror"

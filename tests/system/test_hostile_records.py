@@ -11,6 +11,7 @@ import pytest
 from demo.malformed import KINDS
 from demo.messages import iso
 from demo.records import Record
+from schemas import codes
 from tests.mutants import STAMP, mutants
 from tests.oracle import Log
 from tests.oracle.kafka_log import read_raw
@@ -21,7 +22,8 @@ from tests.system.running import Running, say
 CLICKS, ORDERS = "cdp.raw.clickstream", "cdp.raw.orders"
 KEY = b"hostile"
 HERE = "$"
-MUTANTS = 3000
+MUTANTS = 100_000
+EACH_CODE_AT_LEAST = 500
 
 
 class Case(NamedTuple):
@@ -229,6 +231,10 @@ def test_mutants_end_as_the_oracle_says(platform: Running) -> None:
         place: (judged.get(place), found.get(place)) for place in judged.keys() | found.keys() if judged.get(place) != found.get(place)
     }
     assert not wrong, f"{len(wrong)} differ (place, expected, found): {[*wrong.items()][:10]}"
-    say(f"{MUTANTS:,} mutants: {Counter(found.values())}")
+    counts = Counter(found.values())
+    say(f"{MUTANTS:,} mutants: {counts}")
+    rare = {code for code in set(codes.ALL) - {codes.INTERNAL} if counts[code] < EACH_CODE_AT_LEAST}
+    assert not rare, f"too few of {rare}: {counts}"
+    assert codes.INTERNAL not in counts
     check_profiles(platform)
     platform.verify()

@@ -13,6 +13,7 @@ import jsonschema
 import pytest
 import yaml
 
+from api.collector import server
 from config import loader
 from stack import container, flink, jobs, kafka, parts, settings
 from stack.settings import PROJECT
@@ -45,6 +46,7 @@ def test_the_host_sees_the_ports_of_the_local_stack_on_the_loopback_address_only
         f"127.0.0.1:{ports.clickhouse_tcp}:9000",
         f"127.0.0.1:{ports.clickhouse_http}:8123",
         f"127.0.0.1:{ports.flink_rest}:8081",
+        f"127.0.0.1:{ports.collector}:8080",
     }
 
 
@@ -105,7 +107,7 @@ def test_every_service_of_the_local_stack_is_there() -> None:
     assert SERVICES["taskmanager"]["deploy"]["replicas"] == LOCAL.stack.flink.task_managers
     for name, job in jobs.load().items():
         if job.kind == "process":
-            assert SERVICES[name]["command"] == ["python", "-m", job.module]
+            assert SERVICES[name]["command"][:3] == ["python", "-m", job.module]
     assert SERVICES["ticker"]["command"] == ["python", "-m", "stack.ticker"]
     roles = {
         service["command"][3] for service in SERVICES.values() if service.get("command", [])[:3] == ["python", "-m", "stack.container"]
@@ -114,8 +116,15 @@ def test_every_service_of_the_local_stack_is_there() -> None:
     assert callable(container.main)
 
 
-def test_the_three_servers_and_the_job_manager_have_a_health_check() -> None:
-    assert {name for name, service in SERVICES.items() if "healthcheck" in service} == {"kafka", "redis", "clickhouse", "jobmanager"}
+def test_what_others_wait_for_or_talk_to_has_a_health_check() -> None:
+    checked = {name for name, service in SERVICES.items() if "healthcheck" in service}
+    assert checked == {"kafka", "redis", "clickhouse", "jobmanager", "collector"}
+
+
+def test_the_collector_is_reached_from_outside_its_container_and_may_finish_its_requests() -> None:
+    service = SERVICES["collector"]
+    assert service["command"][3:] == ["--host", "0.0.0.0"]
+    assert service["stop_grace_period"] == f"{server.END_WITHIN_S + 10}s"
 
 
 def test_the_image_holds_what_the_stack_looks_for() -> None:

@@ -119,7 +119,7 @@ class Member:
             self.world.now_s += FENCE_AGE_S + 1
             answered = False
 
-    def mend(self, table: str, subject: clean.Subject, messages: list[bytes], fence: Callable[[], None]) -> int:
+    def mend(self, table: str, messages: list[bytes], fence: Callable[[], None]) -> int:
         """Look for the rows themselves."""
         fence()
         wanted = {(self.partition, clean.decode(message)["offset"]) for message in messages}

@@ -17,13 +17,14 @@ def test_without_an_environment_the_home_is_in_the_project_and_ports_are_those_o
     assert (chosen.home, chosen.parts) == (PROJECT / ".cdp", PROJECT / ".cdp" / "parts")
     assert chosen.kafka == platform.kafka.bootstrap
     assert chosen.flink == platform.flink.rest
+    assert chosen.collector == platform.collector.url
     assert (chosen.ports.clickhouse_tcp, chosen.ports.clickhouse_http) == (platform.clickhouse.tcp_port, platform.clickhouse.http_port)
     assert settings.environment(chosen)["CDP_REDIS"] == platform.redis.url
 
 
 def test_a_port_base_hands_out_neighbours_and_a_single_port_wins_over_it() -> None:
     ports = settings.load({"CDP_PORT_BASE": "25000", "CDP_PORT_REDIS": "26000"}).ports
-    assert [getattr(ports, name) for name in Ports.__struct_fields__] == [25000, 25001, 26000, 25003, 25004, 25005, 25006]
+    assert [getattr(ports, name) for name in Ports.__struct_fields__] == [25000, 25001, 26000, 25003, 25004, 25005, 25006, 25007]
 
 
 @pytest.mark.parametrize("text", ["", "abc", "80", "70000", "-1"])

@@ -120,7 +120,7 @@ def test_sizes() -> None:
         ({"product_id": "a", "quantity": True}, "schema_violation"),
         ({"product_id": "a", "price": -1}, "quality_rule"),
         ({"product_id": "a", "quantity": 0}, "quality_rule"),
-        ({"product_id": "a", "currency": "EUR"}, "quality_rule"),
+        ({"product_id": "a", "currency": "CHF"}, "quality_rule"),
         ({"product_id": "a", "price": "-1", "quantity": 0}, "schema_violation"),
     ],
 )

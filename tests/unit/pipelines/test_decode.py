@@ -1,5 +1,6 @@
 """Each kind of bad record gets its code and the path of the field; nothing raises; harmless variants are accepted."""
 
+import datetime as dt
 import json
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 
 from config import loader
 from pipelines.identity.nodes import Nodes
+from pipelines.ingest.checks import Rules
 from pipelines.ingest.decode import Decoder
 from pipelines.ingest.personal import Masker
 from pipelines.wire import Event, OrderFacts, Rejected
@@ -17,7 +19,7 @@ NOW = 1_700_000_000_000
 @pytest.fixture(scope="module")
 def decoder() -> Decoder:
     nodes = Nodes(loader.identity(), b"k" * 32)
-    return Decoder(loader.platform(), nodes, Masker(loader.identity(), nodes))
+    return Decoder(loader.platform(), nodes, Masker(loader.identity(), nodes), Rules.configured())
 
 
 def body(**changes: Any) -> bytes:
@@ -58,7 +60,7 @@ REJECTIONS = [
     (body(timestamp="1999-12-31T23:59:59Z"), "timestamp_out_of_range", "$.timestamp"),
     (order(quantity=-1), "quality_rule", "$.properties.products[0].quantity"),
     (order(price=-0.01), "quality_rule", "$.properties.products[0].price"),
-    (body(properties={"product_id": "p", "currency": "EUR"}), "quality_rule", "$.properties.currency"),
+    (body(properties={"product_id": "p", "currency": "CHF"}), "quality_rule", "$.properties.currency"),
 ]
 
 
@@ -124,3 +126,47 @@ def test_amounts_are_minor_units_and_a_stated_total_wins(decoder: Decoder) -> No
     assert isinstance(stated, Event)
     assert added.facts == OrderFacts("o", 101, [("a", 3)])
     assert stated.facts == OrderFacts("o", 700, [("a", 3)])
+
+
+@pytest.mark.parametrize(
+    ("stamp", "zone", "utc"),
+    [
+        ("2023-07-01T12:00:00", None, "2023-07-01T12:00:00"),
+        ("2023-07-01T12:00:00", "Europe/London", "2023-07-01T11:00:00"),
+        ("2023-01-01T12:00:00", "Europe/London", "2023-01-01T12:00:00"),
+        ("2022-10-30T01:30:00", "Europe/London", "2022-10-30T00:30:00"),  # read twice that night: the first is meant
+        ("2023-03-26T01:30:00", "Europe/London", "2023-03-26T01:30:00"),  # never read that night: as if before the change
+        ("2023-07-01T12:00:00Z", "Europe/London", "2023-07-01T12:00:00"),
+        ("2023-07-01T12:00:00+08:00", "Mars/Base", "2023-07-01T04:00:00"),
+    ],
+)
+def test_a_stamp_without_zone_is_in_the_zone_of_its_context(decoder: Decoder, stamp: str, zone: str | None, utc: str) -> None:
+    found = decoder.decode(body(timestamp=stamp, context={"timezone": zone}), "t", 0, 1, NOW)
+    assert isinstance(found, Event)
+    assert found.event_time == dt.datetime.fromisoformat(utc + "+00:00").timestamp() * 1000
+
+
+def test_a_zone_that_is_needed_and_unknown_breaks_a_rule(decoder: Decoder) -> None:
+    found = decoder.decode(body(timestamp="2023-07-01T12:00:00", context={"timezone": "Mars/Base"}), "t", 0, 1, NOW)
+    assert isinstance(found, Rejected)
+    assert (found.code, found.field) == ("quality_rule", "$.context.timezone")
+
+
+def test_the_source_goes_with_events_and_rejections_alike(decoder: Decoder) -> None:
+    good, bad = (decoder.decode(body(context={"source": "web"}, userId=user), "t", 0, 1, NOW) for user in ("u", "null"))
+    assert isinstance(good, Event)
+    assert isinstance(bad, Rejected)
+    assert (good.origin, bad.origin) == ("web", "web")
+    for odd in (5, {"a": 1}, None, "x" * 257):
+        found = decoder.decode(body(context={"source": odd}), "t", 0, 1, NOW)
+        assert isinstance(found, Event)
+        assert found.origin == ""
+
+
+def test_a_rejection_tells_what_it_can_of_a_record_whose_shape_is_wrong(decoder: Decoder) -> None:
+    found = decoder.decode(body(event=5, context={"source": "web"}), "t", 0, 1, NOW)
+    assert isinstance(found, Rejected)
+    assert (found.field, found.message_id, found.tenant, found.origin) == ("$.event", "m1", "demo", "web")
+    strange = decoder.decode(body(messageId=5, tenant="nobody"), "t", 0, 1, NOW)
+    assert isinstance(strange, Rejected)
+    assert (strange.message_id, strange.tenant) == ("", "")

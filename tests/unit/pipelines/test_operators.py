@@ -9,4 +9,4 @@ from pipelines.operators import ExecutionModeError
 
 def test_an_operator_does_not_open_outside_the_jvm() -> None:
     with pytest.raises(ExecutionModeError, match=r"python\.execution-mode: thread"):
-        NodeFunction(loader.definitions(), loader.platform()).open(None)
+        NodeFunction(loader.definitions(), loader.platform(), loader.traffic()).open(None)

@@ -253,3 +253,21 @@ def test_a_poke_after_new_cut_points_shows_their_version_once_even_if_no_score_m
     assert json.loads(change.patch.features)["rfm_version"] == 7
     assert core.poke(profile_of("demo|user_id|u1"), BASE + 3) is None
     assert core.profile_logic.poke(live, BASE) is None, "nobody is there to look at"
+
+
+def test_what_happens_once_counts_once_under_whatever_message_id_and_however_late() -> None:
+    core = InProcess(forget_every=2)
+    order = {"order_id": "o", "total": 5.0, "products": [{"product_id": "p", "quantity": 1, "price": 5.0}]}
+    body = {"type": "track", "event": "Order Completed", "userId": "u1", "timestamp": iso(BASE), "properties": order}
+
+    def tell(message_id: str, offset: int, log_ms: int, **changes: Any) -> str:
+        core.record(json.dumps(body | {"messageId": message_id} | changes).encode(), SOURCE, 0, offset, log_ms)
+        return core.outcomes[SOURCE, 0, offset]
+
+    assert tell("m1", 0, BASE + 10) == "applied"
+    assert tell("m1", 1, BASE + 20) == "duplicate"
+    assert tell("m2", 2, BASE + 30) == "duplicate"
+    assert tell("m3", 3, BASE + 400 * DAY, properties=order | {"coupon": "told by another system"}) == "duplicate"
+    assert tell("m4", 4, BASE + 400 * DAY, properties=order | {"total": 6.0}) == "applied"
+    assert tell("m5", 5, BASE + 400 * DAY, timestamp=iso(BASE + 1)) == "applied"
+    assert fields(core, "demo|user_id|u1")["orders_lifetime"] == 1

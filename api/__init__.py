@@ -1,0 +1,1 @@
+"""Servers that speak to the outside by HTTP."""

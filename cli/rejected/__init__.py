@@ -1,0 +1,1 @@
+"""`cdp rejected`: find out why records were rejected, correct them, and send them back."""

@@ -1,0 +1,82 @@
+"""The ledger of replays, `cdp.replays`: which rejected records were sent, as what, and where to. Compacted, keyed by position."""
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+from confluent_kafka import Message
+
+from cli.audit.topics import Reader
+from pipelines.rejected.verdicts import Sent
+
+TOPIC: Final = "cdp.replays"
+_decode = msgspec.json.Decoder(Sent).decode
+
+
+class LedgerError(ValueError):
+    """An entry of the ledger cannot be read."""
+
+
+class Ledger:
+    """The newest entry of each position.
+
+    Args:
+        entries: pairs of position and entry, oldest first.
+    """
+
+    def __init__(self, entries: Iterable[tuple[str, Sent]] = ()) -> None:
+        self._sent: dict[str, Sent] = {}
+        self._by_id: dict[tuple[str, str], set[str]] = {}
+        for position, entry in entries:
+            self.add(position, entry)
+
+    def add(self, position: str, entry: Sent) -> None:
+        """Note what was sent, or is about to be."""
+        before = self._sent.get(position)
+        if before is not None:
+            self._by_id[before.tenant, before.message_id].discard(position)
+        self._sent[position] = entry
+        self._by_id.setdefault((entry.tenant, entry.message_id), set()).add(position)
+
+    def of(self, position: str) -> Sent | None:
+        """The newest entry of a position."""
+        return self._sent.get(position)
+
+    def others(self, tenant: str, message_id: str, position: str) -> list[Sent]:
+        """Entries of other positions that were sent under an id."""
+        return [self._sent[other] for other in sorted(self._by_id.get((tenant, message_id), ())) if other != position]
+
+    def __len__(self) -> int:
+        return len(self._sent)
+
+
+def read(bootstrap: str, *, wait: bool = True) -> Ledger:
+    """Read the ledger to its end.
+
+    Args:
+        bootstrap: Kafka.
+        wait: read all that is written, and wait for open transactions on the way, which may be somebody else's: whoever is about to send
+            must not miss what lies behind them. One that its writer has left ends after seconds (`sender.TIMEOUT_S`). Else read up to the
+            first of them: good enough for looking.
+
+    Raises:
+        LedgerError: see there.
+        TopicsAwayError: Kafka does not answer, or the topic is not there.
+    """
+    ledger = Ledger()
+
+    def take(_topic: str, message: Message) -> None:
+        position, value = (message.key() or b"").decode(), message.value()
+        if value is None:
+            return
+        try:
+            ledger.add(position, _decode(value))
+        except msgspec.DecodeError as error:
+            raise LedgerError(f"{TOPIC}: the entry of {position} cannot be read: {error}") from error
+
+    reader = Reader(bootstrap, [TOPIC], take)
+    try:
+        reader.read_to(reader.ends(committed=not wait))
+    finally:
+        reader.close()
+    return ledger

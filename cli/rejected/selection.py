@@ -1,0 +1,117 @@
+"""Which records the options of a command ask for."""
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from confluent_kafka import KafkaException
+
+from cli.rejected.clock import log_now
+from config import loader
+from demo.replayer import ReplayError
+from pipelines.rejected import where
+from pipelines.rejected.record import Position, PositionError
+from schemas import codes
+from stack.errors import StackError
+
+RAW = "cdp.raw."
+
+
+class SelectionError(ValueError):
+    """An option cannot be understood; the message says what was meant."""
+
+
+class Selection(NamedTuple):
+    """The options by which records are chosen, as typed; empty means: any."""
+
+    where: str = ""
+    code: str = ""
+    source: str = ""
+    origin: str = ""
+    field: str = ""
+    tenant: str = ""
+    since: str = ""
+    until: str = ""
+
+
+def condition(chosen: Selection, now: Callable[[], int] | None = None) -> where.Condition:
+    """The options as one condition.
+
+    Args:
+        chosen: see there.
+        now: the log's clock, ms; by default that of the platform, asked for if it is needed.
+
+    Raises:
+        SelectionError: see there.
+        where.WhereError: `--where` is not of the language.
+    """
+    clock = now or _now
+    parts = [where.parse(chosen.where, clock)] if chosen.where.strip() else []
+    parts += [_one_of("code", _codes(chosen.code))] if chosen.code else []
+    parts += [_one_of("source", [raw_topic(name) for name in _listed(chosen.source)])] if chosen.source else []
+    parts += [_one_of("origin", _listed(chosen.origin))] if chosen.origin else []
+    parts += [_one_of("tenant", _listed(chosen.tenant))] if chosen.tenant else []
+    parts += [_field(chosen.field)] if chosen.field else []
+    parts += [where.Compare("log_time", ">=", _moment("--since", chosen.since, clock))] if chosen.since else []
+    parts += [where.Compare("log_time", "<", _moment("--until", chosen.until, clock))] if chosen.until else []
+    return parts[0] if len(parts) == 1 else where.Every(tuple(parts))
+
+
+def raw_topic(name: str) -> str:
+    """A raw topic, by its name or what stands in it behind `cdp.raw.`; names that are no topic's (any more) as they are."""
+    return RAW + name if RAW + name in loader.topics().raw() else name
+
+
+def position(text: str) -> Position:
+    """A position as typed: `cdp.raw.orders:0:1234`, or shorter `orders:0:1234`.
+
+    Raises:
+        PositionError: it is none.
+    """
+    try:
+        found = Position.parse(text)
+    except PositionError:
+        if text.count("/") == 1 and text.count("@") == 1:  # as `cdp tail` and `cdp verify` write it
+            return position(text.replace("/", ":").replace("@", ":"))
+        raise
+    return found._replace(topic=raw_topic(found.topic))
+
+
+def _now() -> int:
+    try:
+        return log_now()
+    except (KafkaException, ReplayError, StackError):  # Kafka is away, or its topics: what can be looked at without them should be
+        return int(time.time() * 1000)
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _codes(text: str) -> list[str]:
+    unknown = [code for code in _listed(text) if code not in codes.ALL]
+    if unknown:
+        raise SelectionError(f"--code: no code `{unknown[0]}`; there are {', '.join(codes.ALL)}")
+    return _listed(text)
+
+
+def _one_of(field: str, values: list[str]) -> where.Condition:
+    return where.OneOf(field, tuple(values)) if len(values) != 1 else where.Compare(field, "=", values[0])
+
+
+def _field(path: str) -> where.Condition:
+    """`*` stands for anything, so that `$.properties.products[*].price` means every line."""
+    if "*" not in path:
+        return where.Compare("field", "=", path)
+    parts: list[str | where.AnyText | where.OneCharacter] = []
+    for number, text in enumerate(path.split("*")):
+        parts += [*([where.AnyText()] if number else []), *([text] if text else [])]
+    return where.Like("field", tuple(parts))
+
+
+def _moment(option: str, text: str, now: Callable[[], int]) -> int:
+    span = where.duration_ms(text)
+    moment = where.moment_ms(text) if span is None else now() - span
+    if moment is None:
+        raise SelectionError(f"{option}: `{text}` is neither a duration (90s 15m 6h 2d 1w) nor a time (2026-01-31, 2026-01-31T10:00:00Z)")
+    return where.bounded(moment)

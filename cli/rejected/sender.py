@@ -1,0 +1,137 @@
+"""Sends replayed records: each batch and its entries in the ledger in one Kafka transaction, so that one is never there without the other.
+
+One transactional id a tenant: whoever begins a replay puts an end to any other of that tenant, its open transaction included, before
+reading the ledger. So between reading the ledger and writing to it nobody else writes, and a killed replay leaves nothing half done.
+"""
+
+import time
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from cli.rejected.ledger import TOPIC
+from pipelines.rejected.record import Position
+from pipelines.rejected.verdicts import Sent
+
+TIMEOUT_S: Final = 15
+"""How long a transaction may be open. While it is, job `profiles` waits in the partitions it touches: not long, if its writer is killed."""
+BATCH: Final = 200
+"""Records a transaction."""
+ANSWER_S: Final = 30.0
+TRIES: Final = 5
+
+
+class SendError(RuntimeError):
+    """A batch was not sent, or it is not known whether it was; the message says what to do."""
+
+
+class SupersededError(SendError):
+    """Another replay of the tenant has begun."""
+
+
+class Outgoing(NamedTuple):
+    """A record to be sent.
+
+    Attributes:
+        position: of the rejected record.
+        topic: raw topic.
+        partition: of the raw topic.
+        timestamp: log time, ms; the broker replaces it where its own clock rules.
+        value: the record's bytes.
+        entry: for the ledger.
+    """
+
+    position: Position
+    topic: str
+    partition: int
+    timestamp: int
+    value: bytes
+    entry: Sent
+
+
+class Sender:
+    """Sends the replays of one tenant; any other process that does is fenced off from here on.
+
+    Args:
+        bootstrap: Kafka.
+        tenant: whose records; empty for those whose owner is unknown.
+
+    Raises:
+        SendError: Kafka does not answer.
+    """
+
+    def __init__(self, bootstrap: str, tenant: str) -> None:
+        self._tenant = tenant
+        self._producer = Producer(
+            {
+                "bootstrap.servers": bootstrap,
+                "transactional.id": f"cdp-rejected-replay-{tenant}",
+                "transaction.timeout.ms": TIMEOUT_S * 1000,
+                "acks": "all",
+                "compression.type": "lz4",
+                "linger.ms": 5,
+                "message.max.bytes": 4_194_304,
+                "log_level": 0,
+            }
+        )
+        try:
+            self._producer.init_transactions(ANSWER_S)
+        except KafkaException as error:
+            raise SendError(f"Kafka at {bootstrap} does not answer ({error.args[0].str()}); is it running (`cdp status`)?") from error
+
+    def send(self, batch: Sequence[Outgoing]) -> None:
+        """Send a batch, wholly or not at all.
+
+        Raises:
+            SupersededError: see there; nothing of the batch was sent.
+            SendError: see there.
+        """
+        try:
+            self._producer.begin_transaction()
+            for item in batch:
+                self._produce(item.topic, item.partition, None, item.value, item.timestamp)
+                self._produce(TOPIC, 0, str(item.position).encode(), msgspec.json.encode(item.entry), 0)
+            self._commit()
+        except KafkaException as error:
+            raise self._failure(error.args[0]) from error
+
+    def close(self) -> None:
+        """Give up an open transaction, if there is one."""
+        try:
+            self._producer.abort_transaction(ANSWER_S)
+        except KafkaException:
+            return  # there is none, or it is another's by now: the broker ends it
+
+    def _produce(self, topic: str, partition: int, key: bytes | None, value: bytes, timestamp: int) -> None:
+        deadline = time.monotonic() + ANSWER_S
+        while True:
+            try:
+                self._producer.produce(topic, value, key, partition=partition, timestamp=timestamp)
+                return
+            except BufferError:
+                self._producer.poll(0.1)
+                if time.monotonic() > deadline:
+                    raise KafkaException(KafkaError(KafkaError._TIMED_OUT)) from None
+
+    def _commit(self) -> None:
+        for left in range(TRIES - 1, -1, -1):
+            try:
+                self._producer.commit_transaction(ANSWER_S)
+                return
+            except KafkaException as error:
+                if not (error.args[0].retriable() and left):
+                    raise
+
+    def _failure(self, error: KafkaError) -> SendError:
+        whose = f"of tenant {self._tenant}" if self._tenant else "of records without a tenant"
+        if error.code() in (KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH):
+            return SupersededError(f"another `cdp rejected replay` {whose} has begun; it goes on with what this one has not sent")
+        if error.txn_requires_abort():
+            self.close()
+            return SendError(f"Kafka refused a batch of the replay {whose} ({error.str()}); nothing of this batch was sent")
+        return SendError(
+            f"the replay {whose} has stopped: {error.str()}. Batches before this one were sent, this one wholly or not at all; "
+            "run the command again: the ledger knows"
+        )

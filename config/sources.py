@@ -1,0 +1,88 @@
+"""Sources of events: the types of `config/sources.yaml` and what must hold between them."""
+
+import difflib
+import re
+from collections.abc import Collection, Iterator, Mapping
+from typing import Literal
+
+import msgspec
+
+Kind = Literal["http", "file", "cdc", "webhook", "kafka"]
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_WRITE_KEY = re.compile(r"[A-Za-z0-9._-]{4,128}")
+_ORIGIN = re.compile(r"\*|https?://[^/\s]+")
+
+
+class Enrich(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the collector fills in from the connection where a client left it out."""
+
+    ip: bool = False
+    user_agent: bool = False
+
+
+class Rate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A limit: `events_per_s` in the long run, `burst` events at once."""
+
+    events_per_s: float
+    burst: float
+
+
+class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where events come from.
+
+    Attributes:
+        kind: how they enter.
+        tenant: whose they are.
+        topic: raw topic they are written to.
+        write_key: what an HTTP client shows to write here; empty for other kinds.
+        origins: web origins that may send, `*` for any; none by default.
+        enrich: what is filled in from the connection.
+        rate: limit by events; None for no limit.
+        freshness_s: bar for the time from the source to the profile, seconds; 0 for none.
+        plan: name of a tracking plan; empty for none.
+        owner: who answers for it.
+        says: what it is, in a few words.
+    """
+
+    kind: Kind
+    tenant: str
+    topic: str
+    write_key: str = ""
+    origins: list[str] = []
+    enrich: Enrich = Enrich()
+    rate: Rate | None = None
+    freshness_s: float = 0.0
+    plan: str = ""
+    owner: str = ""
+    says: str = ""
+
+
+def problems(sources: Mapping[str, Source], tenants: Collection[str], raw_topics: Collection[str]) -> Iterator[str]:
+    """What is wrong with the sources, one sentence each, in the order of the file."""
+    holders: dict[str, str] = {}
+    for name, source in sources.items():
+        at = f"source `{name}`: "
+        if not _NAME.fullmatch(name):
+            yield at + "a name is lower case letters, digits, `-` and `_`, at most 64"
+        if source.tenant not in tenants:
+            yield at + f"unknown tenant `{source.tenant}`" + _meant(source.tenant, tenants)
+        if source.topic not in raw_topics:
+            yield at + f"`{source.topic}` is no raw topic of topics.yaml" + _meant(source.topic, raw_topics)
+        if source.kind == "http" and not _WRITE_KEY.fullmatch(source.write_key):
+            yield at + "an http source needs a write_key: 4 to 128 letters, digits, `.`, `_` and `-`"
+        if source.kind != "http" and (source.write_key or source.origins or source.rate):
+            yield at + f"write_key, origins and rate belong to http sources, this one is {source.kind}"
+        if source.write_key and (holder := holders.setdefault(source.write_key, name)) != name:
+            yield at + f"has the write_key of source `{holder}`; each needs its own"
+        for origin in source.origins:
+            if not _ORIGIN.fullmatch(origin):
+                yield at + f"`{origin}` is no origin: write https://shop.example (no path), or *"
+        if source.rate and not (source.rate.events_per_s > 0 and source.rate.burst >= 1):
+            yield at + "rate: events_per_s must be above 0 and burst at least 1"
+        if source.freshness_s < 0:
+            yield at + "freshness_s must not be negative"
+
+
+def _meant(word: str, there: Collection[str]) -> str:
+    close = difflib.get_close_matches(word, there, 1)
+    return f"; did you mean `{close[0]}`?" if close else f"; there are: {', '.join(there)}"
