@@ -220,17 +220,18 @@ def quality() -> Quality:
         ConfigError: the file is missing, has the wrong shape, or names an event, a field or a dimension that there is not.
     """
     loaded = loader.read(FILE, Quality)
-    check(loaded, contracts.load())
+    check(loaded, contracts.load(), loader.sources())
     return loaded
 
 
-def check(loaded: Quality, known: dict[str, Contract]) -> None:
-    """Check names.
+def check(loaded: Quality, known: dict[str, Contract], sources: Iterable[str]) -> None:
+    """Check names against contracts and sources.
 
     Raises:
         ConfigError: see `quality`.
     """
     for number, override in enumerate(loaded.overrides):
+        _origin(f"overrides[{number}]", override.origin, sources)
         if override.event:
             _event(f"overrides[{number}]", override.event, known)
     for event, fields in loaded.expected.items():
@@ -242,6 +243,7 @@ def check(loaded: Quality, known: dict[str, Contract]) -> None:
         for dimension in pair:
             _one_of("pairs", "dimension", dimension, _PAIRED)
     for number, bar in enumerate(loaded.freshness):
+        _origin(f"freshness[{number}]", bar.origin, sources)
         if bar.event:
             _event(f"freshness[{number}]", bar.event, known)
     names: set[str] = set()
@@ -254,13 +256,13 @@ def check(loaded: Quality, known: dict[str, Contract]) -> None:
         _event(where, rule.event, known)
     for between in loaded.consistency.between:
         where = f"consistency: {between.name}"
-        _sides(where, between.told_by, between.known_to)
+        _sides(where, between.told_by, between.known_to, sources)
         for field in (between.key, *between.same):
             _field(where, between.event, field, known)
     for accurate in loaded.accuracy:
         where = f"accuracy: {accurate.event}.{accurate.field}"
         _event(where, accurate.event, known)
-        _sides(where, accurate.of, accurate.reference)
+        _sides(where, accurate.of, accurate.reference, sources)
         for field in (accurate.key, accurate.field):
             _field(where, accurate.event, field, known)
 
@@ -274,7 +276,16 @@ def _paths(loaded: Quality) -> None:
                 raise _error("dimensions", f"`{path}` is a value, `{other}` lies inside of it; only one of the two can be")
 
 
-def _sides(where: str, one: Side, other: Side) -> None:
+def _origin(where: str, origin: str, sources: Iterable[str]) -> None:
+    if origin:
+        _one_of(where, "source", origin, sources)
+
+
+def _sides(where: str, one: Side, other: Side, sources: Iterable[str]) -> None:
+    for side in (one, other):
+        _origin(where, side.origin, sources)
+        if side.source:
+            _one_of(where, "raw topic", side.source, loader.topics().raw())
     if one == Side() or other == Side():
         raise _error(where, "each side needs an `origin` (a source) or a `source` (a raw topic)")
     if one == other:

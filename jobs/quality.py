@@ -39,7 +39,7 @@ class HistoryMissingError(Exception):
 def run(stop: Event, retry_for_s: float = 300) -> None:
     """Measure until told to stop. After any trouble with ClickHouse begin anew with what it says has been done."""
     platform, quality = config.platform(), settings.quality()
-    made = plan.make(quality, contracts.load())
+    made = plan.make(quality, contracts.load(), config.sources())
     server, root = ClickHouse(platform.clickhouse), ClickHouse(platform.clickhouse, database="")
     wait_until_up(root, retry_for_s, stop.wait)
     wait_for_history(server, root, stop, retry_for_s)

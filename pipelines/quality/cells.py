@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from config.quality import DIMENSIONS as READ_DIMENSIONS
-from pipelines.quality.plan import FORMAT, IDENTIFIER, OTHER, EventPlan, Plan
+from pipelines.ingest.checks import TOTAL_FLAG
+from pipelines.quality.plan import ADDS_UP, FORMAT, IDENTIFIER, OTHER, EventPlan, Plan
 from pipelines.quality.sql import during, first_filled, listed, moment, nested_type, nested_value, quoted
 
 CELL: Final = ("tenant", "minute", "origin", "source", "event", "region", "app_version", "platform", "channel")
@@ -73,14 +74,14 @@ class _Counters:
             for place, field in enumerate(one.complete):
                 lacking = self._lacking.get(field) or self._nested(one.event, field, f"lacking_{number}_{place}")
                 found.append(check("completeness", field, f"weight - {lacking}", "weight"))
-            found += self._rules(one, number)
+            found += self._rules(one, number) + self._total(one, number)
             if found:
                 self.by_event[one.event] = found
         self._speed(plan)
 
     def _top_level(self, plans: Sequence[EventPlan]) -> dict[str, str]:
         """Counters of events without a property, for every property that some event should have, from one read of all."""
-        names = sorted({field for one in plans for field in one.complete if "." not in field})
+        names = sorted({field for one in plans for field in [*one.complete, one.total] if field and "." not in field})
         if not names:
             return {}
         kind = nested_type([(name,) for name in names], "Nullable(String)")
@@ -109,9 +110,20 @@ class _Counters:
             found.append(check("consistency", rule.name, f"held_{row}", f"judged_{row}"))
         return found
 
+    def _total(self, one: EventPlan, number: int) -> list[str]:
+        """The rule of the contract: `decode` has flagged the events that break it."""
+        if not one.total:
+            return []
+        there = f"name = {quoted(one.event)} AND isNotNull({nested_value('fields', (one.total,))})"
+        self.counters += [
+            f"countIf({there}) AS totals_{number}",
+            f"countIf({there} AND NOT has(flags, {quoted(TOTAL_FLAG)})) AS add_up_{number}",
+        ]
+        return [check("consistency", ADDS_UP, f"add_up_{number}", f"totals_{number}")]
+
     def _speed(self, plan: Plan) -> None:
         bar = "toFloat64(0)"
-        for one in plan.quality.freshness:
+        for one in plan.freshness:
             parts = [f"{column} = {quoted(value)}" for column, value in (("origin", one.origin), ("name", one.event)) if value]
             bar = f"if({' AND '.join(parts) or 'true'}, toFloat64({one.seconds!r}), {bar})"
         # The source's own time: milliseconds since the epoch, or a date and time; else when the event says it happened.
@@ -156,7 +168,7 @@ FROM (
   SELECT tenant, {MINUTE} AS minute, origin, source, name AS event, region, app_version, platform, channel, toUInt64(count()) AS weight,
     {", ".join(made.counters)}
   FROM (
-    SELECT tenant, log_time, origin, source, leftUTF8(name, {MAX_WORD}) AS name, channel, {", ".join(made.columns)}
+    SELECT tenant, log_time, origin, source, leftUTF8(name, {MAX_WORD}) AS name, channel, flags, {", ".join(made.columns)}
     FROM events WHERE {during("log_time", first, end)})
   GROUP BY {_KEYS})"""
 

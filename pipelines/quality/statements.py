@@ -15,8 +15,9 @@ from pipelines.quality.rejected_cells import rejected_cells
 from pipelines.quality.sql import moment, quoted
 from pipelines.quality.tables import KEYS
 
-MAX_EVENT_NAMES: Final = 200
-_FREE_WORDS: Final = ("event", "region", "app_version", "platform")
+MAX_NAMES: Final = 200
+"""Names of events, and of sources, that are kept apart in a span."""
+_FREE_WORDS: Final = ("origin", "event", "region", "app_version", "platform")
 """What producers can fill as they like: the number of values that are kept apart is bounded."""
 
 
@@ -40,7 +41,7 @@ def measure(plan: Plan, first: int, end: int, events: Collection[str], version: 
         last_week(first, end),
         *reference_cells(plan.quality, first, end),
     ]
-    most = dict.fromkeys(_FREE_WORDS, plan.quality.values_per_dimension) | {"event": MAX_EVENT_NAMES}
+    most = dict.fromkeys(_FREE_WORDS, plan.quality.values_per_dimension) | {"event": MAX_NAMES, "origin": MAX_NAMES}
     tops = ", ".join(f"topKWeighted({most[name]})({name}, weight) OVER () AS top_{name}" for name in _FREE_WORDS)
     kept = [f"if(has(top_{name}, {name}), {name}, {quoted(OTHER)}) AS {name}" if name in _FREE_WORDS else name for name in CELL]
     keys, union = ", ".join(KEYS), "\nUNION ALL\n".join(cells)

@@ -15,13 +15,11 @@ TIMES = ("event_time", "log_time", "_ingested_at")
 
 
 def database(name: str, keep_days: int = 30) -> ClickHouse:
-    """An empty database with the tables of history (with the column `origin`) and of quality."""
+    """An empty database with the tables of history and of quality."""
     platform = loader.platform()
     server, root = ClickHouse(platform.clickhouse, database=name), ClickHouse(platform.clickhouse, database="")
     root.command(f"DROP DATABASE IF EXISTS {name} SYNC")
     ensure_history(server, root, loader.definitions(), loader.identity(), platform.tenants)
-    for table in ("events", "duplicates", "rejected"):
-        server.command(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS origin LowCardinality(String)")
     ensure_schema(server, keep_days)
     return server
 
@@ -62,7 +60,7 @@ def event(
 
 def rejection(number: int, code: str, field: str, rule: str, second: float, original: dict[str, Any] | bytes) -> dict[str, Any]:
     """A row of `rejected`."""
-    text = original.decode() if isinstance(original, bytes) else json.dumps(original)
+    text = original.decode("latin-1") if isinstance(original, bytes) else json.dumps(original)
     return {
         "source": TOPIC, "partition": 0, "offset": number, "log_time": second, "code": code, "field": field, "rule": rule, "tenant": "demo",
         "message_id": str(number), "original": text, "origin": "web-shop",

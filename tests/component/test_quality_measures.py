@@ -10,13 +10,15 @@ import pytest
 
 from config import quality as settings
 from config.quality import Quality
+from config.sources import Source
+from pipelines.ingest.checks import TOTAL_FLAG
 from pipelines.quality import plan as plans
 from pipelines.quality.meter import Meter
 from pipelines.quality.plan import Plan
 from pipelines.quality.sql import during
-from schemas import contracts
+from schemas import contracts, event_avro
 from sinks.clickhouse import ClickHouse
-from tests.component.quality_data import database, duplicate, event, insert, measured, rejection, this_minute
+from tests.component.quality_data import TOPIC, database, duplicate, event, insert, measured, rejection, this_minute
 from tests.stacks import Stack
 
 CONFIG: dict[str, Any] = {
@@ -27,7 +29,7 @@ CONFIG: dict[str, Any] = {
         "app_version": ["context.app.version"],
         "platform": ["context.os.name"],
     },
-    "freshness": [{"seconds": 5}, {"origin": "erp", "seconds": 2}, {"origin": "erp", "event": "Product Viewed", "seconds": 0}],
+    "freshness": [{"seconds": 5}, {"origin": "erp", "event": "Product Viewed", "seconds": 0}],
     "visible_within_s": 3,
     "values_per_dimension": 6,
     "consistency": {
@@ -46,6 +48,10 @@ CONFIG: dict[str, Any] = {
          "tolerance": 0.01, "within_minutes": 2},
     ],
 }  # fmt: skip
+SOURCES = {
+    "web-shop": Source(kind="http", tenant="demo", topic=TOPIC),
+    "erp": Source(kind="cdc", tenant="demo", topic=TOPIC, freshness_s=2),
+}
 DIMENSIONS = ("origin", "region", "app_version", "platform", "channel")
 
 
@@ -58,8 +64,12 @@ def server(stack: Stack) -> Iterator[ClickHouse]:
 
 def made_plan(**changes: Any) -> Plan:
     quality = msgspec.convert(CONFIG | changes, Quality)
-    settings.check(quality, contracts.load())
-    return plans.make(quality, contracts.load())
+    settings.check(quality, contracts.load(), SOURCES)
+    return plans.make(quality, contracts.load(), SOURCES)
+
+
+def wire_id(event: str) -> bytes:
+    return next(number for number, schema in event_avro.known().items() if schema["cdp.event"] == event).to_bytes(4, "big")
 
 
 def measure_all(server: ClickHouse, plan: Plan, first: int, end: int) -> Meter:
@@ -95,6 +105,7 @@ def random_events(rng: random.Random, minute: int, count: int) -> list[dict[str,
         found.append(
             event(number, name, second, properties, origin=origin, channel=channel, context=context, took_s=took_s, visible_s=visible_s)
         )
+        found[-1]["flags"] = rng.choice([[], ["unplanned:x"], [TOTAL_FLAG]])
         found[-1]["raw"] = properties, context
     return found
 
@@ -109,7 +120,7 @@ def expected(events: list[dict[str, Any]]) -> Counter[tuple[Any, ...]]:
     required = {"Product Viewed": ["product_id"], "Order Completed": ["order_id", "products"], "Store Visited": ["store_id"]}
     valid = {
         "Product Viewed": ["product_id", "price", "quantity", "currency"],
-        "Order Completed": ["order_id", "products", "total", "currency"],
+        "Order Completed": ["order_id", "products", "total", "currency", "shipping", "tax", "discount"],
         "Store Visited": ["store_id", "dwell_s"],
     }
     for one in events:
@@ -139,6 +150,8 @@ def expected(events: list[dict[str, Any]]) -> Counter[tuple[Any, ...]]:
         if one["_ingested_at"] - one["log_time"] < 86_400:
             count("timeliness", "visible", one["_ingested_at"] - one["log_time"] <= 3)
         lines, total = properties.get("products"), properties.get("total")
+        if name == "Order Completed" and total is not None:
+            count("consistency", "adds_up", TOTAL_FLAG not in one["flags"])
         if name == "Order Completed" and total is not None and lines:
             if all("quantity" in line for line in lines) and empty(properties.get("coupon")):
                 count("consistency", "sum", abs(total - sum(line["price"] * line["quantity"] for line in lines)) <= 0.01)
@@ -183,6 +196,10 @@ def test_rejected_and_repeated_records_count_where_they_belong(server: ClickHous
                   {"type": "track", "event": "Order Completed"}),
         rejection(12, "quality_rule", "$.properties.order_id", "x", second, {"type": "identify"}),
         rejection(13, "internal", "$", "ours", second, view),
+        rejection(14, "quality_rule", "$.properties.total", "the sum of `products` with what is added", second,
+                  {"type": "track", "event": "Order Completed"}),
+        rejection(15, "quality_rule", "$.properties.dwell_s", "between", second, b"\0" + wire_id("Page Engaged") + b"body"),
+        rejection(16, "payload_format", "$", "the Avro record", second, b"\0" + wire_id("Page Engaged") + b"?"),
     ]  # fmt: skip
     insert(server, "events", [event(number, "Product Viewed", second, {"product_id": "p", "price": 1}) for number in range(20)])
     insert(server, "rejected", rejected)
@@ -195,8 +212,10 @@ def test_rejected_and_repeated_records_count_where_they_belong(server: ClickHous
     assert found["validity", "Product Viewed", "price"] == (20, 21)
     assert found["validity", "Product Viewed", "(other)"] == (20, 22), "a text field, and the envelope"
     assert found["validity", "Order Completed", "products"] == (0, 1), "a line without its quantity is a bad line, not a missing list"
+    assert found["consistency", "Order Completed", "adds_up"] == (0, 1)
+    assert found["validity", "Page Engaged", "dwell_s"] == (0, 1), "a record in Avro is known by its schema"
     assert found["validity", "identify", "(other)"] == (0, 1)
-    assert found["validity", "", "(format)"] == (20, 21)
+    assert found["validity", "", "(format)"] == (20, 22)
     assert found["uniqueness", "", ""] == (20, 24), "three repetitions and a conflict"
     assert found["volume", "Product Viewed", ""] == (30, 0), "what was rejected came as well"
     where = measured(server, ("measure", "field", "region", "channel"), "event = 'Product Viewed' AND region != ''")

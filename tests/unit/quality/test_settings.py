@@ -29,7 +29,7 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str,
 
 def test_the_shipped_file_makes_a_plan_and_names_a_topic_that_there_is() -> None:
     quality = settings.quality()
-    made = plan.make(quality, contracts.load())
+    made = plan.make(quality, contracts.load(), loader.sources())
     assert set(contracts.load()) <= set(made.events)
     assert quality.delivery.kafka in loader.topics().topics
     assert measure(made, 0, 1, contracts.load(), 1, "demo").count("countIf") > 20
@@ -53,6 +53,8 @@ def test_the_shipped_file_makes_a_plan_and_names_a_topic_that_there_is() -> None
          "each side needs an `origin`"),
         ({"accuracy": [{"event": "Order Completed", "field": "total", "of": {"origin": "erp"}, "reference": {"origin": "erp"},
                         "key": "order_id"}]}, "compared with itself"),
+        ({"overrides": [{"measure": "validity", "origin": "web-shp", "goal": 1}]}, "no source `web-shp`; did you mean `web-shop`?"),
+        ({"freshness": [{"seconds": 1, "origin": "epr"}]}, "freshness[0]: there is no source `epr`; did you mean `erp`?"),
         ({"surprise": 1}, "surprise"),
     ],
 )  # fmt: skip
