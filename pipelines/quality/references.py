@@ -102,6 +102,9 @@ def _compared(one: Comparison, first: int, end: int) -> str:
         field = quoted(one.field)
         judged += f" AND fields[{field}] != ''"
         known += f" AND fields[{field}] != ''"
+    # A source that has not said a word for days is not there (yet): nothing is expected of it.
+    heard = f"(SELECT count() FROM (SELECT 1 FROM quality_facts WHERE event = {quoted(one.event)} AND {_side(one.reference)} LIMIT 1))"
+    judged += f" AND {heard} > 0"
     equal = " AND ".join(_equal(field, one.tolerance) for field in one.same) or "true"
     near = f"abs(dateDiff('second', a.log_time, b.log_time)) <= {wait * 60}"
     # What a reference said last counts as its word; between sources one that agrees is enough.

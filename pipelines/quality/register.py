@@ -58,6 +58,13 @@ class Register:
         found = [(changes[row["id"], row["number"]], row["channel"]) for row in rows if (row["id"], row["number"]) in changes]
         return sorted(found, key=lambda one: (one[0].minute, one[0].id, one[0].number, one[1]))
 
+    def failed(self) -> dict[str, list[str]]:
+        """Id -> channels that did not take some change of the alert."""
+        rows = self._server.rows(
+            "SELECT id, groupUniqArray(channel) AS channels FROM alert_deliveries FINAL WHERE status = 'undelivered' GROUP BY id"
+        )
+        return {row["id"]: sorted(row["channels"]) for row in rows}
+
     def _read(self, where: str, parameters: dict[str, Any] | None = None) -> list[Alert]:
         query = f"SELECT * FROM (SELECT *, {_NUMBERS} FROM alerts FINAL) WHERE {where} ORDER BY at_s, id, number"
         return [_alert(row) for row in self._server.rows(query, parameters)]

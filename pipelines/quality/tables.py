@@ -15,6 +15,8 @@ KEYS: Final = (
     "minute", "tenant", "measure", "event", "field", "origin", "source", "region", "app_version", "platform", "channel",
 )  # fmt: skip
 """Sort key of `quality`: what is asked for is nearly always a stretch of time."""
+FACT_DAYS: Final = 9
+"""Facts are compared within hours; late records are looked for a week back."""
 _WORD: Final = "LowCardinality(String)"
 MEASURE_TYPE: Final = "Enum8(" + ", ".join(f"'{name}' = {number}" for number, name in enumerate(MEASURES, 1)) + ")"
 
@@ -40,7 +42,8 @@ ENGINE = ReplacingMergeTree(version) PARTITION BY toYYYYMM(minute) ORDER BY minu
   origin {_WORD}, source {_WORD}, partition Int32, offset Int64, log_time DateTime64(3, 'UTC'), region {_WORD}, app_version {_WORD},
   platform {_WORD}, channel {_WORD}, fields Map({_WORD}, String) COMMENT 'keys and values that sources are compared by', version UInt64,
   computed_at DateTime('UTC') DEFAULT now())
-ENGINE = ReplacingMergeTree(version) PARTITION BY toYYYYMM(minute) ORDER BY (minute, tenant, event, source, partition, offset) {expiry}""",
+ENGINE = ReplacingMergeTree(version) PARTITION BY toYYYYMM(minute) ORDER BY (minute, tenant, event, source, partition, offset)
+TTL computed_at + INTERVAL {FACT_DAYS} DAY""",
         "quality_progress": """CREATE TABLE IF NOT EXISTS quality_progress (name String, minute DateTime('UTC'), version UInt64)
 ENGINE = ReplacingMergeTree(version) ORDER BY name""",
         "alerts": f"""CREATE TABLE IF NOT EXISTS alerts (id String, number UInt32 COMMENT 'of the change: 1, 2, 3 ...',
@@ -60,5 +63,5 @@ def alter(keep_days: int) -> list[str]:
     """Statements that bring tables made under another configuration up to date."""
     return [
         f"ALTER TABLE {name} MODIFY TTL computed_at + INTERVAL {keep_days} DAY SETTINGS materialize_ttl_after_modify = 0"
-        for name in ("quality", "quality_minutes", "quality_facts")
+        for name in ("quality", "quality_minutes")
     ]
