@@ -1,7 +1,7 @@
 """The desk: takes the counts of one closed minute after the other, and says which alerts changed."""
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -12,12 +12,13 @@ from pipelines.quality.series import RING, Rows, Series
 from pipelines.quality.slices import Group
 from pipelines.quality.statistics import Floats, as_floats
 
+DAY_MINUTES: Final = 1440
 Goal = Callable[[Group, str], float | None]
 """The share that a group must reach at an origin, None for no goal. Of volume: share of events of now in those and last week's."""
 
 
 class _WithGoals(NamedTuple):
-    """Series that have goals, as of when so many series were known: group and origin, row, goal."""
+    """Series that have goals, as of so many changes of the series: group and origin, row, goal."""
 
     known: int
     keys: list[tuple[Group, str]]
@@ -73,6 +74,8 @@ class Desk:
                 self._remember(opened)
         changes += self._judge_goals(traffic, minute)
         self._forget(minute)
+        if minute % DAY_MINUTES == 0:
+            self.series.forget()
         return changes
 
     def _judge_goals(self, traffic: Traffic, minute: int) -> list[Alert]:
@@ -99,13 +102,13 @@ class Desk:
 
     def _goal_series(self) -> "_WithGoals":
         """Series of one origin that have a goal."""
-        if self._with_goals.known != len(self.series):
+        if self._with_goals.known != self.series.changes:
             found = []
             for row, (group, part) in enumerate(self.series.keys):
                 if len(part) == 1 and part[0][0] == "origin" and (goal := self._goals(group, part[0][1])) is not None:
                     found.append(((group, part[0][1]), row, goal))
             rows, goals = np.array([row for _, row, _ in found], np.int64), as_floats([goal for _, _, goal in found])
-            self._with_goals = _WithGoals(len(self.series), [key for key, _, _ in found], rows, goals)
+            self._with_goals = _WithGoals(self.series.changes, [key for key, _, _ in found], rows, goals)
         return self._with_goals
 
     def _remember(self, alert: Alert) -> None:

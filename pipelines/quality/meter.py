@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from pipelines.quality.cells import dimension_columns
+from pipelines.quality.cells import WEEK_MINUTES, dimension_columns
 from pipelines.quality.plan import Plan
 from pipelines.quality.references import facts, longest_minutes
 from pipelines.quality.schema import Server
@@ -20,7 +20,8 @@ from pipelines.quality.statements import measure
 MEASURED: Final = "measured"
 MAX_EVENTS: Final = 200_000
 """Records one statement measures, unless a single minute has more: what it needs in memory grows with the number of cells."""
-MAX_MINUTES: Final = 1440
+MAX_MINUTES: Final = WEEK_MINUTES
+"""A span may be as long as what it is compared with lies back, and no longer."""
 LATE_MINUTES: Final = 180
 """How far back late records are looked for each minute; all of `LATE_DAYS` once an hour."""
 LATE_DAYS: Final = 8
@@ -71,6 +72,7 @@ class Meter:
             if first is None or first >= closed_end:
                 return None
             self.end = max(first, closed_end - self._plan.quality.catch_up_days * 1440)
+        self.end = max(self.end, min(self._busy_from(self.end), closed_end))
         if self.end >= closed_end:
             return None
         span = self._span(self.end, closed_end)
@@ -102,6 +104,16 @@ class Meter:
                 self._measure(part)
                 first = part.end
         return spans
+
+    def _busy_from(self, minute: int) -> int:
+        """The next minute there is anything to measure of: records, or some a week before (between a replay and now lie years)."""
+        since = minute - WEEK_MINUTES - longest_minutes(self._plan.quality)
+        where = f"minute >= {moment(since)}"
+        found = self._server.rows(
+            "SELECT toUnixTimestamp(min(minute)) AS at, count() AS rows FROM ("
+            f"SELECT minute FROM events_by_minute WHERE {where} UNION ALL SELECT minute FROM rejected_by_minute WHERE {where})"
+        )[0]
+        return int(found["at"]) // MINUTE_S if int(found["rows"]) else minute
 
     def _first_minute(self) -> int | None:
         row = self._server.rows("SELECT min(minute) AS minute, count() AS rows FROM events_by_minute")[0]

@@ -18,6 +18,7 @@ HALF_LIFE: Final = 45
 """Minutes after which a minute counts half in the baseline: short against a day's tides, long against a sample."""
 MEMORY: Final = 8 * HALF_LIFE + RING
 """Minutes back that matter (what is older has less than 0.4 % of its weight): so far back a restarted job reads."""
+NOTHING: Final = 0.01
 _FADE: Final = 0.5 ** (1 / HALF_LIFE)
 
 Rows = npt.NDArray[np.int64]
@@ -31,10 +32,12 @@ class Series:
         keys: what each row is.
         groups: group of each group number.
         group_of: row -> group number.
+        changes: grows whenever rows come or go.
     """
 
     def __init__(self) -> None:
         self.minute = -1
+        self.changes = 0
         self.keys: list[SeriesKey] = []
         self.groups: list[Group] = []
         self.group_of: npt.NDArray[np.int64] = np.zeros(0, np.int64)
@@ -50,6 +53,17 @@ class Series:
     def __len__(self) -> int:
         return len(self.keys)
 
+    def forget(self) -> None:
+        """Drop series that have had no events for as long as matters: versions of apps come and go. Rows change their numbers."""
+        used = (self._total.sum(axis=0) > 0) | (self._base[0, 1] > NOTHING)
+        if used.all():
+            return
+        self.keys = [key for key, kept in zip(self.keys, used, strict=True) if kept]
+        self._rows = {key: row for row, key in enumerate(self.keys)}
+        self.group_of = self.group_of[used]
+        self._passed, self._total, self._base = self._passed[:, used], self._total[:, used], self._base[:, :, used]
+        self.changes += 1
+
     def rows(self, keys: Sequence[SeriesKey]) -> Rows:
         """Rows of series; those not known yet get one."""
         known = self._rows
@@ -59,6 +73,7 @@ class Series:
                 self.keys.append(key)
         added = len(known) - self._passed.shape[1]
         if added:
+            self.changes += 1
             numbers = [self._group_number(key.group) for key in self.keys[-added:]]
             self.group_of = np.concatenate([self.group_of, np.array(numbers, np.int64)])
             self._passed, self._total = (np.pad(ring, ((0, 0), (0, added))) for ring in (self._passed, self._total))

@@ -37,7 +37,10 @@ GOOD = [{"location": {"region": region}, "app": {"version": version}, "os": {"na
 @pytest.fixture(scope="module")
 def server(stack: Stack) -> Iterator[ClickHouse]:
     """A source whose region north in version 5.1 lost its categories twenty minutes ago, and one that is late, repeated and wrong."""
-    made = database(loader.platform().clickhouse.database)
+    patched = pytest.MonkeyPatch()
+    patched.setenv("CDP_CLICKHOUSE_DATABASE", "quality_commands")
+    loader.platform.cache_clear()
+    made = database("quality_commands")
     first, number, events = this_minute() - MINUTES - 5, 0, []
     for minute in range(first, first + MINUTES):
         for _ in range(10):
@@ -70,7 +73,9 @@ def server(stack: Stack) -> Iterator[ClickHouse]:
     values = ", ".join(f"('{one.id}', {one.number}, 'webhook:duty', 'undelivered', 6, 'answered 503')" for one in opened)
     made.command(f"INSERT INTO alert_deliveries (id, number, channel, status, attempts, error) VALUES {values}")
     yield made
-    database(loader.platform().clickhouse.database)
+    made.command("DROP DATABASE quality_commands SYNC")
+    patched.undo()
+    loader.platform.cache_clear()
 
 
 def cdp(*arguments: str) -> str:

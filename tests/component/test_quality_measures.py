@@ -329,3 +329,17 @@ def test_only_parts_that_hold_the_minutes_are_read(server: ClickHouse) -> None:
     asked = f"SELECT count(ignore(properties)) FROM events WHERE {during('log_time', minute + 100, minute + 101)}"
     told = [row["explain"].strip() for row in server.rows(f"SELECT explain FROM (EXPLAIN indexes = 1 {asked})")]
     assert "Parts: 1/5" in told, told
+
+
+def test_between_a_replay_and_now_nothing_is_measured_but_the_week_that_is_compared_with_it(server: ClickHouse) -> None:
+    long_ago, now = 21_600_000, this_minute() - 10
+    insert(server, "events", [event(1, "Product Viewed", long_ago * 60.0, {}), event(2, "Product Viewed", now * 60.0, {})])
+    meter, spans = Meter(server, made_plan(), "demo"), []
+    meter.end = long_ago
+    while span := meter.next(now + 1):
+        spans.append(span)
+    assert spans[0].first == long_ago
+    assert spans[-1] == (now, now + 1)
+    assert len(spans) <= 4
+    seen = server.rows("SELECT toUnixTimestamp(minute) AS at, passed, total FROM quality FINAL WHERE measure = 'volume' ORDER BY minute")
+    assert [(row["at"] // 60, row["passed"], row["total"]) for row in seen] == [(long_ago, 1, 0), (long_ago + 10_080, 0, 1), (now, 1, 0)]

@@ -44,7 +44,7 @@ class DeskOverTraffic:
         self._slices = len(slices)
         self.series = Series()
         self.desk = Desk(self.series, goal_of, AlertRules(), known)
-        self.rows = self.series.rows([SeriesKey(group, part) for group in self.groups for part in slices])
+        self.keys = [SeriesKey(group, part) for group in self.groups for part in slices]
         self._counts: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def take(self, minute: Minute) -> None:
@@ -53,7 +53,7 @@ class DeskOverTraffic:
         self._counts[minute.number] = passed, total
         self._counts.pop(minute.number - KEPT_MINUTES, None)
         sums = [np.concatenate([self._by_slice(row) for row in counts]) for counts in (passed, total)]
-        self.series.add(minute.number, self.rows, *sums, self.desk.disturbed(minute.number))
+        self.series.add(minute.number, self.series.rows(self.keys), *sums, self.desk.disturbed(minute.number))
 
     def judge(self, minute: Minute) -> list[Alert]:
         self.take(minute)

@@ -88,3 +88,18 @@ def test_a_drop_is_disturbing_from_its_first_minute_on_though_it_was_seen_later(
         series.add(minute, rows, [0, 0, 0], [10, 10, 10])
     assert not series.disturbed(2).any()
     assert series.disturbed(5).tolist() == [True, True, False]
+
+
+def test_series_that_fell_silent_are_forgotten_and_the_others_keep_their_counts() -> None:
+    series = filled([[(5, 1), (3, 3), (2, 2)]] * 40)
+    only = series.rows(KEYS[1:2])
+    for minute in range(1040, 1040 + 45 * 20):
+        series.add(minute, only, [4], [5])
+    before = [counts[1] for counts in (*series.baseline(), *series.recent(15))]
+    series.forget()
+    assert series.keys == KEYS[1:2]
+    assert [counts[0] for counts in (*series.baseline(), *series.recent(15))] == before
+    rows = series.rows(KEYS)
+    assert sorted(rows.tolist()) == [0, 1, 2]
+    series.add(series.minute + 1, rows, [1, 1, 1], [1, 1, 1])
+    assert series.recent(1)[1].tolist() == [1, 1, 1]
