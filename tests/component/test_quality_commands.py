@@ -22,12 +22,16 @@ from pipelines.quality import plan
 from pipelines.quality.judge import Judge
 from pipelines.quality.meter import Meter
 from pipelines.quality.register import Register
+from pipelines.quality.tables import tables
 from pipelines.quality.views import VIEWS
 from schemas import contracts
 from sinks.clickhouse import ClickHouse
+from stack.settings import PROJECT
 from tests.component.quality_data import database, duplicate, event, insert, rejection, this_minute
 from tests.stacks import Stack
 
+PAGE = (PROJECT / "docs" / "quality.md").read_text()
+QUERIES = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
 MINUTES = 100
 BAD = {"location": {"region": "north"}, "app": {"version": "5.1"}, "os": {"name": "ios"}}
 GOOD = [{"location": {"region": region}, "app": {"version": version}, "os": {"name": "ios"}} for region in ("north", "south", "[bold]east")
@@ -198,6 +202,15 @@ def test_the_views_hold_what_the_page_says(server: ClickHouse) -> None:
     assert hour == minute == part == [{"p": 60 * MINUTES - 200, "t": 60 * MINUTES}]
     shares = server.rows("SELECT share FROM quality_last_hour WHERE measure = 'completeness' AND field = 'category'")
     assert shares == [{"share": pytest.approx(1 - 200 / 3600, abs=1e-5)}]
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_a_query_of_the_page_runs_and_finds_something(server: ClickHouse, query: str) -> None:
+    assert server.rows(query)
+
+
+def test_the_page_names_every_table_and_view(server: ClickHouse) -> None:
+    assert {name for name in (*tables(30), *VIEWS) if f"`{name}`" not in PAGE} == set()
 
 
 def test_before_anything_is_measured_it_says_so(stack: Stack, server: ClickHouse, monkeypatch: pytest.MonkeyPatch) -> None:

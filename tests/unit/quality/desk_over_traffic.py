@@ -109,9 +109,9 @@ def watch_drop(seed: int, least: float) -> Outcome:
     return Outcome(drop, delay_s, first, latest, others)
 
 
-def clean_week(seed: int, warm_up: int = 600) -> Iterator[Alert]:
+def clean_week(seed: int, warm_up: int = 600, rate: float = 3000, noise: float = 1) -> Iterator[Alert]:
     """Alerts that open in a week in which nothing happens."""
-    watched = DeskOverTraffic(Traffic(seed))
+    watched = DeskOverTraffic(Traffic(seed, rate, noise))
     for minute in watched.traffic.minutes(START + WEEK - warm_up, warm_up + WEEK):
         yield from (alert for alert in watched.judge(minute) if alert.change == "opened")
 
@@ -120,11 +120,13 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("what", choices=["weeks", "drops"])
     parser.add_argument("seeds", type=int, nargs="+")
-    parser.add_argument("--least", type=float, default=30)
+    parser.add_argument("--least", type=float, default=30, help="events a minute in the part that drops")
+    parser.add_argument("--rate", type=float, default=3000, help="events a minute in a clean week")
+    parser.add_argument("--noise", type=float, default=1, help="strength of weather and jitter in a clean week")
     arguments = parser.parse_args()
     if arguments.what == "weeks":
         for seed in arguments.seeds:
-            alerts = list(clean_week(seed))
+            alerts = list(clean_week(seed, rate=arguments.rate, noise=arguments.noise))
             print(f"week {seed}: {len(alerts)} alerts", *alerts, sep="\n  ", flush=True)
         return
     delays, first, later = [], 0, 0
