@@ -1,0 +1,1 @@
+"""`cdp quality`: how good the data is, what is wrong with it, and where to look."""
