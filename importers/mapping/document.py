@@ -89,7 +89,7 @@ class Node(msgspec.Struct, frozen=True):
 def hint(name: str, known: Iterable[str]) -> str:
     """`; did you mean ...?` when something is near, else what there is."""
     options = list(known)
-    near = difflib.get_close_matches(name, options, 1, 0.6)
+    near = difflib.get_close_matches(name, options, 1, 0.65)
     if near:
         return f"; did you mean `{near[0]}`?"
     return f"; there are {', '.join(f'`{one}`' for one in options)}" if options else ""
