@@ -204,15 +204,27 @@ def _try(rules: MappingRules, kept: list[dict[str, Any]]) -> tuple[int, dict[str
     return mapped, failed
 
 
+def _choice(field: ContractField) -> dict[str, Any]:
+    return {"values": field.values} if field.values else {"items": field.items} if field.items else {}
+
+
 def _plan(survey: Survey, fields: dict[str, FieldSummary], event: str, matched: dict[str, str], contract: Contract | None) -> str:
     properties: dict[str, dict[str, Any]] = {}
     elsewhere = {*matched.values(), *survey.identifiers, _happened(survey, fields)}
     for label, name in matched.items():
         assert contract is not None
-        properties[label] = {"type": contract.fields[label].type, "required": contract.fields[label].required or fields[name].filled == 1}
+        known = contract.fields[label]
+        if known.type != "list":  # lists are the contract's business
+            needed = known.required or fields[name].filled == 1
+            properties[label] = {"type": known.type, "required": needed, "says": known.says} | _choice(known)
     for name, field in fields.items():
         if name in elsewhere or field.filled == 0:
             continue
-        properties[_label(field.path[0], properties)] = {"type": _PLAN_TYPES.get(field.kind, "text"), "required": field.filled == 1}
+        kind = _PLAN_TYPES.get(field.kind, "text")
+        properties[_label(field.path[0], properties)] = {
+            "type": kind,
+            "required": field.filled == 1,
+            "says": f"field `{field.path[0]}` of the source",
+        }
     plan = {"says": f"draft for {Path(survey.source).name}", "events": {event: {"properties": properties}}}
     return yaml.safe_dump(plan, sort_keys=False, allow_unicode=True, width=140)

@@ -6,8 +6,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import orjson
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -22,6 +24,7 @@ from importers.profiling.kinds import joint, kind_of
 from importers.profiling.reading import guess_options
 from importers.profiling.survey import Survey, Surveyor
 from schemas import contracts
+from schemas.plans import CompiledPlan, Plan
 from stack.settings import PROJECT
 
 NAMESPACES = ["user_id", "member_id", "phone", "email", "open_id", "device_id", "anonymous_id"]
@@ -205,6 +208,8 @@ def test_a_draft_of_a_table_that_fits_a_contract_is_that_event(tmp_path: Path) -
     assert rules.options.delimiter == ";"
     plan = (tmp_path / "tickets.plan.yaml").read_text()
     assert "ticket_id:\n        type: key\n        required: true" in plan
+    drafted = msgspec.convert(yaml.safe_load(plan), Plan)
+    CompiledPlan("drafted", drafted, contracts.load())
     dry = CliRunner().invoke(app, ["import", str(path), "-m", str(tmp_path / "tickets.mapping.yaml"), "--dry-run"])
     assert "would be sent" in dry.output
     assert "would fail" not in dry.output
