@@ -62,7 +62,7 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         origins: web origins that may send, `*` for any; none by default.
         enrich: what is filled in from the connection.
         rate: limit by events; None for no limit.
-        freshness_s: bar for the time from the source to the profile, seconds; 0 for none.
+        freshness_s: bar for the time from the source to the log, seconds; 0 for none.
         plan: name of a tracking plan; empty for none.
         mapping: of a webhook or file: mapping file below `config/mappings`.
         signature: of a webhook: how deliveries are signed.
