@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 PY := .venv/bin/python
 CDP := .venv/bin/cdp
-ROOMS := api bench cli config demo jobs pipelines profile_store schemas sinks stack tests
+ROOMS := api bench cli config demo importers jobs pipelines profile_store schemas sinks stack tests
 
 .DEFAULT_GOAL := help
 .PHONY: help setup check lock demo up down status test test-unit test-component test-system lint bench bench-large clean

@@ -11,6 +11,8 @@ MODULES = [
     "cli.stack_commands",
     "cli.job_commands",
     "cli.topic_commands",
+    "cli.import_commands",
+    "cli.source_commands",
     "cli.replay_commands",
     "cli.demo_commands",
     "cli.profile_commands",
@@ -26,7 +28,7 @@ MODULES = [
 
 
 # Errors of our own packages are written for people; others are shown with their type.
-OURS = {"api", "bench", "cli", "config", "demo", "jobs", "pipelines", "profile_store", "schemas", "sinks", "stack"}
+OURS = {"api", "bench", "cli", "config", "demo", "importers", "jobs", "pipelines", "profile_store", "schemas", "sinks", "stack"}
 
 app = typer.Typer(
     name="cdp",

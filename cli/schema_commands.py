@@ -9,6 +9,9 @@ schema_app = typer.Typer(help="The events there are, what they carry, and what a
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
+    from cli import registry_commands
+
+    registry_commands.register(schema_app)
     app.add_typer(schema_app, name="schema")
 
 
@@ -84,11 +87,19 @@ def check_changes(
     against: Annotated[
         str, typer.Option(help="A commit or tag of this repository, or a folder of contracts: what producers send by now.")
     ] = "HEAD",
+    against_registry: Annotated[
+        bool, typer.Option("--against-registry", help="Instead: the Avro schemas with what the schema registry has.")
+    ] = False,
 ) -> None:
     """Compare the contracts with an earlier version: which changes break whoever sends by it, and whether versions were raised for them.
 
-    Exit code 1 when an event's version does not say what was done to it.
+    Exit code 1 when an event's version does not say what was done to it; with --against-registry when the registry would refuse a schema.
     """
+    if against_registry:
+        from cli.registry_commands import check_against_registry
+
+        check_against_registry()
+        return
     from rich.table import Table
 
     from cli.contract_history import earlier

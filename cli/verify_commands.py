@@ -53,6 +53,7 @@ def run(timeout_s: float, tell: Callable[[str], None] = lambda _: None) -> "Repo
 
     from cli.audit.report import Check, Report
     from cli.audit.topics import TopicsAwayError
+    from schemas.registry import RegistryError
     from sinks.clickhouse import ClickHouseError
 
     report = Report()
@@ -60,6 +61,8 @@ def run(timeout_s: float, tell: Callable[[str], None] = lambda _: None) -> "Repo
         _run(report, time.monotonic() + timeout_s, tell)
     except TopicsAwayError as error:
         report.checks.append(Check("Kafka", note=str(error), known=False))
+    except RegistryError as error:
+        report.checks.append(Check("schema registry", note=str(error), known=False))
     except ClickHouseError as error:
         report.checks.append(Check("ClickHouse", note=str(error), known=False))
     except redis.exceptions.RedisError as error:

@@ -10,6 +10,7 @@ import msgspec
 import yaml
 
 from config.sources import Source, problems
+from schemas import registry
 from schemas.plans import Plan
 
 DAY_S = 86_400
@@ -64,6 +65,12 @@ class Collector(msgspec.Struct, frozen=True):
     url: str
 
 
+class SchemaRegistry(msgspec.Struct, frozen=True):
+    """Where ids of Avro schemas come from: a registry's URL, empty for the files in `schemas/avro`."""
+
+    url: str = ""
+
+
 class Limits(msgspec.Struct, frozen=True):
     """Public limits; none acts in silence."""
 
@@ -89,6 +96,7 @@ class Platform(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     flink: Flink
     collector: Collector
     limits: Limits
+    schema_registry: SchemaRegistry = SchemaRegistry()
 
 
 class Topic(msgspec.Struct, frozen=True):
@@ -293,7 +301,14 @@ def platform() -> Platform:
             int(env.get("CDP_CLICKHOUSE_HTTP", house.http_port)),
             env.get("CDP_CLICKHOUSE_DATABASE", house.database),
         ),
+        schema_registry=SchemaRegistry(env.get(registry.VARIABLE, loaded.schema_registry.url)),
     )
+
+
+def schema_registry_url() -> str:
+    """URL of the schema registry, empty for none. Unlike `platform`, remembers nothing: the environment may still be in the making."""
+    given = os.environ.get(registry.VARIABLE)
+    return read("platform.yaml", Platform).schema_registry.url if given is None else given
 
 
 def topics() -> Topics:

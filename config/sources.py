@@ -27,6 +27,30 @@ class Rate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     burst: float
 
 
+class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How a sender of webhooks signs.
+
+    Attributes:
+        header: holds the signature.
+        secrets: where the secrets are, `env:NAME` or `file:/path`; several while one is being replaced by another.
+        encoding: of the signature.
+        prefix: in front of it, e.g. `sha256=`.
+        field: where the header is a list such as `t=1700000000,v1=5257a8...`, the field with the signature (`v1`); it may be there twice.
+        signs: what is signed: `{body}` with other headers or fields, e.g. `{t}.{body}` or `{x-zendesk-webhook-signature-timestamp}{body}`.
+        time: the header or field with the sender's time, which must be among what is signed; empty: none, then only ids tell a replay.
+        tolerance_s: how far that time may be from ours.
+    """
+
+    header: str
+    secrets: list[str]
+    encoding: Literal["hex", "base64"] = "hex"
+    prefix: str = ""
+    field: str = ""
+    signs: str = "{body}"
+    time: str = ""
+    tolerance_s: float = 300.0
+
+
 class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where events come from.
 
@@ -38,8 +62,12 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         origins: web origins that may send, `*` for any; none by default.
         enrich: what is filled in from the connection.
         rate: limit by events; None for no limit.
-        freshness_s: bar for the time from the source to the profile, seconds; 0 for none.
+        freshness_s: bar for the time from the source to the log, seconds; 0 for none.
         plan: name of a tracking plan; empty for none.
+        mapping: of a webhook or file: mapping file below `config/mappings`.
+        signature: of a webhook: how deliveries are signed.
+        tables: of a cdc source: topic of Debezium -> mapping file below `config/mappings`; empty: the bridge leaves it alone.
+        schema_changes: of a cdc source: Debezium's schema-change topic; empty: not watched.
         owner: who answers for it.
         says: what it is, in a few words.
     """
@@ -53,6 +81,10 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     rate: Rate | None = None
     freshness_s: float = 0.0
     plan: str = ""
+    mapping: str = ""
+    signature: Signature | None = None
+    tables: dict[str, str] = {}
+    schema_changes: str = ""
     owner: str = ""
     says: str = ""
 
@@ -79,6 +111,12 @@ def problems(sources: Mapping[str, Source], tenants: Collection[str], raw_topics
                 yield at + f"`{origin}` is no origin: write https://shop.example (no path), or *"
         if source.rate and not (source.rate.events_per_s > 0 and source.rate.burst >= 1):
             yield at + "rate: events_per_s must be above 0 and burst at least 1"
+        if source.kind == "webhook" and not (source.mapping and source.signature):
+            yield at + "a webhook needs a `mapping` and a `signature`: what is not signed could come from anybody (docs/importing.md)"
+        if source.kind != "webhook" and source.signature:
+            yield at + f"a signature belongs to a webhook, this one is {source.kind}"
+        if source.kind != "cdc" and (source.tables or source.schema_changes):
+            yield at + f"tables and schema_changes belong to cdc sources, this one is {source.kind}"
         if source.freshness_s < 0:
             yield at + "freshness_s must not be negative"
 

@@ -7,6 +7,7 @@ Several instances with different names share the partitions. Exit codes: 0 asked
 
 import argparse
 import logging
+import os
 import signal
 import sys
 from threading import Event
@@ -19,16 +20,28 @@ from pipelines.history.progress import Progress
 from pipelines.history.schema import ensure_schema, unmade
 from pipelines.history.tables import TABLES
 from schemas.clean import UnknownSchemaError
+from schemas.registry import VARIABLE, RegistryError
 from sinks.clickhouse import ClickHouse, ClickHouseError, PatientInserts, wait_until_up
 
 READ_TIMEOUT_S = 0.1
 REJOINS = 10
+_FATAL = (
+    BrokenPlanError,
+    ClickHouseError,
+    FencedError,
+    LogAwayError,
+    LogError,
+    RegistryError,
+    UnknownSchemaError,
+    config.ConfigError,
+)
 _log = logging.getLogger("jobs.history")
 
 
 def run(instance: str, stop: Event, retry_for_s: float = 300) -> None:
     """Load until told to stop; after losing the partitions, join the group again with empty hands."""
     platform = config.platform()
+    os.environ.setdefault(VARIABLE, platform.schema_registry.url)  # started by hand, without the stack's environment
     server, root = ClickHouse(platform.clickhouse), ClickHouse(platform.clickhouse, database="")
     wait_until_up(root, retry_for_s, stop.wait)
     # First the offsets, then the tables: if we end in between, the next start finds the tables missing still.
@@ -72,7 +85,7 @@ def main() -> int:
         signal.signal(signum, lambda *_: stop.set())
     try:
         run(arguments.instance, stop, arguments.retry_for)
-    except (BrokenPlanError, ClickHouseError, FencedError, LogAwayError, LogError, UnknownSchemaError, config.ConfigError) as error:
+    except _FATAL as error:
         if stop.is_set():
             return 0
         _log.error("%s", error)

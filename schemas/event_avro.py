@@ -11,10 +11,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+from schemas import registry
 from schemas.contracts import Contract, Field
 
-FOLDER: Final = Path(__file__).parent / "avro" / "raw"
-FIRST_ID: Final = 1001
+FOLDER: Final = registry.FOLDER / "raw"
 NAMESPACE: Final = "cdp.raw"
 _TIME: Final = {"type": "long", "logicalType": "timestamp-millis"}
 _TYPES: Final[dict[str, Any]] = {
@@ -90,7 +90,41 @@ def _field(name: str, kind: Any, doc: str) -> dict[str, Any]:
 
 
 def _title(name: str) -> str:
+    """Two events must not share a title: readers tell events by it (a test sees to it)."""
     return "".join(word[:1].upper() + word[1:] for word in re.split(r"\W+|_", name))
+
+
+def registered_as(schema: dict[str, Any]) -> str:
+    """A raw schema's name in a schema registry: that of its record (RecordNameStrategy), as an event is the same in whatever topic."""
+    return registry.full_name(schema)
+
+
+@cache
+def newest() -> dict[str, tuple[int, dict[str, Any]]]:
+    """The newest version of each event's schema: event name -> id in the files, schema."""
+    return {schema["cdp.event"]: (file_id, schema) for file_id, schema in sorted(known().items(), key=_version)}
+
+
+def _version(entry: tuple[int, dict[str, Any]]) -> tuple[int, ...]:
+    return tuple(map(int, entry[1]["cdp.version"].split("-")))
+
+
+def event_of(schema: dict[str, Any]) -> str | None:
+    """Name of the event that records of a schema are about, None when they are about none of ours.
+
+    Args:
+        schema: ours, or another producer's: it counts as ours by the name of its record, else by the attribute `cdp.event`.
+    """
+    if schema.get("type") != "record":
+        return None
+    by_name = _events_by_record().get(registry.full_name(schema))
+    stated = schema.get("cdp.event")
+    return by_name or (stated if isinstance(stated, str) and stated in newest() else None)
+
+
+@cache
+def _events_by_record() -> dict[str, str]:
+    return {registry.full_name(schema): event for event, (_, schema) in newest().items()}
 
 
 @cache
@@ -109,7 +143,7 @@ def missing(contracts: Mapping[str, Contract], folder: Path = FOLDER) -> dict[st
         ValueError: a contract has changed under the version that a file stands for.
     """
     there = {(schema["cdp.event"], schema["cdp.version"]): schema for schema in known(folder).values()}
-    next_id = max(known(folder), default=FIRST_ID - 1) + 1
+    next_id = max(known(folder), default=registry.FIRST_RAW_ID - 1) + 1
     found: dict[str, str] = {}
     for contract in contracts.values():
         wanted = schema_of(contract)

@@ -46,7 +46,12 @@ def ensure(settings: Settings, wanted: Iterable[str], progress: Progress) -> Non
         StackError: a prerequisite is missing or a download failed.
     """
     names = set(wanted)
-    missing = [part for part in _catalogue(settings) if part.name in names and not _is_complete(settings, part)]
+    ensure_parts(settings, [part for part in _catalogue(settings) if part.name in names], progress)
+
+
+def ensure_parts(settings: Settings, parts: Iterable[Part], progress: Progress) -> None:
+    """As `ensure`, of parts that need not be in the catalogue of the stack."""
+    missing = [part for part in parts if not _is_complete(settings, part)]
     if not missing:
         return
     with ThreadPoolExecutor(len(missing)) as pool:
@@ -137,10 +142,8 @@ def _java_version(java_path: Path) -> int:
 def _catalogue(settings: Settings) -> list[Part]:
     parts = settings.stack.parts
     return [
-        Part("kafka", f"{parts.kafka} {parts.kafka_logging}", lambda folder: _maven([parts.kafka, parts.kafka_logging], folder)),
-        Part(
-            "flink-connector", parts.flink_kafka_connector, lambda folder: _maven([parts.flink_kafka_connector], folder, transitive=False)
-        ),
+        Part("kafka", f"{parts.kafka} {parts.kafka_logging}", lambda folder: maven([parts.kafka, parts.kafka_logging], folder)),
+        Part("flink-connector", parts.flink_kafka_connector, lambda folder: maven([parts.flink_kafka_connector], folder, transitive=False)),
         Part("clickhouse", parts.clickhouse, lambda folder: _clickhouse(parts.clickhouse, folder)),
         Part("browser-sdk", parts.browser_sdk, lambda folder: _browser_sdk(parts.browser_sdk, folder)),
     ]
@@ -168,15 +171,26 @@ def _install(settings: Settings, part: Part, progress: Progress) -> None:
     progress(part.name, "ready", time.monotonic() - began)
 
 
-def _maven(coordinates: list[str], folder: Path, transitive: bool = True) -> None:
+def maven(coordinates: list[str], folder: Path, transitive: bool = True) -> None:
+    """Copy artifacts into a folder.
+
+    Args:
+        coordinates: `group:artifact:version`, or `group:artifact:version:type:classifier` for what is no plain jar.
+        folder: for them.
+        transitive: and for what they depend on.
+
+    Raises:
+        StackError: Maven is missing or cannot fetch them.
+    """
     mvn = shutil.which("mvn")
     if not mvn:
         raise StackError("Maven (mvn) is needed to fetch Kafka and its Flink connector", "Debian: apt-get install maven")
     java()
     exclude = "" if transitive else "<exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion></exclusions>"
+    tags = ("groupId", "artifactId", "version", "type", "classifier")
+    pairs = (zip(tags, coordinate.split(":"), strict=False) for coordinate in coordinates)
     dependencies = "".join(
-        f"<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId><version>{version}</version>{exclude}</dependency>"
-        for group, artifact, version in (coordinate.split(":") for coordinate in coordinates)
+        "<dependency>" + "".join(f"<{tag}>{value}</{tag}>" for tag, value in pair) + f"{exclude}</dependency>" for pair in pairs
     )
     pom = folder / "pom.xml"
     pom.write_text(

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from config import loader
+from schemas import registry
 from stack.errors import StackError
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -221,6 +222,7 @@ def environment(settings: Settings | None = None) -> dict[str, str]:
         "CDP_CLICKHOUSE_HTTP": str(ports.clickhouse_http),
         "CDP_FLINK": settings.flink,
         "CDP_COLLECTOR": settings.collector,
+        registry.VARIABLE: loader.schema_registry_url(),
         "CDP_HMAC_KEY_FILE": str(settings.data / "secrets" / "hmac.key"),
     } | {f"CDP_PORT_{name.upper()}": str(getattr(ports, name)) for name in Ports.__struct_fields__}
 

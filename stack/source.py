@@ -7,7 +7,7 @@ from pathlib import Path
 from config import loader
 from stack.settings import PROJECT, Settings, environment
 
-ROOMS = ("config", "jobs", "pipelines", "profile_store", "schemas", "sinks")
+ROOMS = ("config", "importers", "jobs", "pipelines", "profile_store", "schemas", "sinks")
 KINDS = (".py", ".lua", ".avsc", ".yaml")
 
 

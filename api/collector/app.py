@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from api.collector import access, browser
+from api.collector.hooks import Hooks
 from api.collector.intake import BATCH, Arrival, Intake, Refusal
 from api.collector.metrics import Metrics
 from api.collector.notices import Notices
@@ -24,6 +25,7 @@ LOG = logging.getLogger("collector")
 CALLS = {call: call for call in ("track", "identify", "page", "screen", "group", "alias", BATCH)}
 CALLS |= {"t": "track", "i": "identify", "p": "page", "s": "screen", "g": "group", "a": "alias", "b": BATCH}
 CLIENT_METRICS = "m"
+WEBHOOK = "webhook"
 BODY_WITHIN_S = 15.0
 HELD_BYTES = 67_108_864
 BUSY_RETRY_S = 1
@@ -42,6 +44,7 @@ class Collector:
         notices: tells what limits refused.
         metrics: counters.
         body_bytes: largest body, as it comes.
+        hooks: takes webhooks.
     """
 
     def __init__(
@@ -53,8 +56,9 @@ class Collector:
         notices: Notices,
         metrics: Metrics,
         body_bytes: int,
+        hooks: Hooks,
     ) -> None:
-        self._sources, self._door, self._intake = sources, door, intake
+        self._sources, self._door, self._intake, self._hooks = sources, door, intake, hooks
         self._publisher, self._notices, self._metrics = publisher, notices, metrics
         self._body_bytes = body_bytes
         self._held_bytes = 0
@@ -65,6 +69,7 @@ class Collector:
         return Starlette(
             lifespan=self._lifespan,
             routes=[
+                Route("/v1/webhooks/{source}", self.webhook, methods=["POST"]),
                 Route("/v1/{call}", self.take, methods=["POST"]),
                 Route("/v1/{call}", self.preflight, methods=["OPTIONS"]),
                 Route("/v1/projects/{write_key}/settings", self.settings, methods=["GET"]),
@@ -109,6 +114,20 @@ class Collector:
         self._metrics.body_bytes.labels(arrival.source).inc(len(arrival.body))
         self._metrics.seconds.observe(time.perf_counter() - began)
         return Response(b'{"success":true}', 200, self._cors(arrival), "application/json")
+
+    async def webhook(self, request: Request) -> Response:
+        """POST /v1/webhooks/{source}: 200 once Kafka has what became of the delivery."""
+        name = request.path_params["source"]
+        arrival = Arrival(call=WEBHOOK, body=b"", source=name if name in self._sources else "")
+        try:
+            async with self._body(request, arrival):
+                became = await self._hooks.take(name, request.headers, arrival.body)
+        except Refusal as refusal:
+            return self._refused(arrival, refusal)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody reads it
+        self._metrics.requests.labels(arrival.source, WEBHOOK, "200").inc()
+        return Response(msgspec.json.encode({"success": True, "became": became}), 200, media_type="application/json")
 
     async def settings(self, request: Request) -> Response:
         """What the browser SDK fetches from its CDN."""

@@ -133,6 +133,7 @@ def create(sources: dict[str, Source], folder: str) -> Starlette:
     # Here, not above: prometheus_client decides how to count when it is imported, and the parent needs none of this.
     from api.collector.access import Door
     from api.collector.app import Collector
+    from api.collector.hooks import Hooks
     from api.collector.intake import Intake
     from api.collector.limits import Board
     from api.collector.metrics import Metrics
@@ -147,7 +148,8 @@ def create(sources: dict[str, Source], folder: str) -> Starlette:
     board = Board(Path(folder) / "limits", ["", *sources])
     intake = Intake(sources, door, board, publisher, platform.limits)
     notices = Notices(board, intake, publisher, metrics)
-    return Collector(sources, door, intake, publisher, notices, metrics, platform.limits.request_bytes).app()
+    hooks = Hooks(sources, loader.folder() / "mappings", publisher)
+    return Collector(sources, door, intake, publisher, notices, metrics, platform.limits.request_bytes, hooks).app()
 
 
 def log_to_stderr() -> None:
@@ -165,8 +167,12 @@ def failed() -> bool:
 
 def _end_with_the_parent() -> None:
     """A worker whose parent was killed would hold the port for ever: have the kernel tell it."""
-    if multiprocessing.parent_process() is not None:
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent.pid:  # it died before the kernel was asked: nobody will tell
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _give_up() -> None:

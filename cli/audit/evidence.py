@@ -138,13 +138,12 @@ _LAST_OF_HEAD: Final = {"event": "offset", "duplicate": "offset", "rejected": "o
 
 
 @cache
-def _head_schema(subject: clean.Subject) -> Any:
+def _head_schema(written: clean.Format) -> Any:
     """The fields up to the last one a check needs: an Avro body can be read from its start and left in the middle."""
-    plain = clean.schema(subject)
-    names = [field["name"] for field in plain["fields"]]
-    fields = plain["fields"][: names.index(_LAST_OF_HEAD[subject]) + 1]
+    names = [field["name"] for field in written.avro["fields"]]
+    fields = written.avro["fields"][: names.index(_LAST_OF_HEAD[written.subject]) + 1]
     bare = [{"name": field["name"], "type": _bare(field["type"])} for field in fields]
-    return fastavro.parse_schema({"type": "record", "name": f"{subject}_head", "fields": bare})
+    return fastavro.parse_schema({"type": "record", "name": f"{written.subject}_head", "fields": bare})
 
 
 def _bare(kind: Any) -> Any:
@@ -152,6 +151,6 @@ def _bare(kind: Any) -> Any:
 
 
 def _head(message: bytes) -> dict[str, Any]:
-    record = fastavro.schemaless_reader(io.BytesIO(message[clean.PREFIX_BYTES :]), _head_schema(clean.format_of(message).subject), None)
+    record = fastavro.schemaless_reader(io.BytesIO(message[clean.PREFIX_BYTES :]), _head_schema(clean.format_of(message)), None)
     assert isinstance(record, dict)
     return record

@@ -1,10 +1,13 @@
 """Fix files: the one place that knows which kinds there are."""
 
+import hashlib
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from pipelines.rejected.fixes import FixFileError, LoadedFix, is_patch, patch
+from importers.mapping import Mapped, MappingError, Skipped, load
+from pipelines.rejected.fixes import FixError, FixFileError, LoadedFix, is_patch, patch
 
 
 def load_fix(path: Path) -> LoadedFix:
@@ -20,10 +23,35 @@ def load_fix(path: Path) -> LoadedFix:
         raise FixFileError(f"{path}: cannot be read ({error.strerror})") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise FixFileError(f"{path}: not YAML: {error}") from error
+    if isinstance(loaded, dict) and "events" in loaded:
+        return _mapping(path, content)
     if not is_patch(loaded):
-        # Whole mappings, which build another envelope from the record, are dispatched from here: `importers.mapping` compiles them.
-        raise FixFileError(f"{path}: not a patch: it says none of rename, set, text, unset (docs/rejected.md)")
+        raise FixFileError(f"{path}: neither a patch (rename, set, text, unset) nor a mapping (events); see docs/rejected.md")
     try:
         return patch(loaded, content)
     except FixFileError as error:
         raise FixFileError(f"{path}: {error}") from error
+
+
+def _mapping(path: Path, content: bytes) -> LoadedFix:
+    """A mapping that makes another event of the record, as importers use it. The record's own message id and times are kept."""
+    try:
+        rules = load(path)
+    except MappingError as error:
+        raise FixFileError(str(error)) from error
+
+    def apply(record: dict[str, Any]) -> dict[str, Any]:
+        outcome = rules.apply(record)
+        if isinstance(outcome, Skipped):
+            raise FixError(f"the mapping skips it: {outcome.reason}")
+        if not isinstance(outcome, Mapped):
+            raise FixError(f"{outcome.field or 'the record'}: {outcome.rule}")
+        if len(outcome.events) != 1:
+            raise FixError(f"the mapping makes {len(outcome.events)} events of it; a replayed record stays one")
+        kept = {name: record[name] for name in _KEPT if name in record}
+        return {**kept, **outcome.events[0].envelope}
+
+    return LoadedFix(f"{path.stem}@{hashlib.sha256(content).hexdigest()[:8]}", apply)
+
+
+_KEPT = ("messageId", "tenant", "timestamp", "originalTimestamp", "sentAt", "receivedAt", "context")

@@ -33,7 +33,7 @@ class Document(msgspec.Struct, array_like=True):
 
     Attributes:
         time: smallest event time of all versions, ms.
-        version: event time and message id of the version that counts.
+        newest: event time of the version that counts, ms; of several of that time, the one with the greatest content.
         total: minor units.
         lines: `(product_id, units)`.
         order_id: the order that a refund names.
@@ -41,7 +41,7 @@ class Document(msgspec.Struct, array_like=True):
     """
 
     time: int
-    version: tuple[int, str]
+    newest: int
     total: int
     lines: list[tuple[str, int]]
     order_id: str = ""
@@ -100,33 +100,32 @@ class Ledger:
         self._orders = orders
         self._refunds = refunds
 
-    def apply(self, facts: Facts, time: int, message_id: str) -> bool:
+    def apply(self, facts: Facts, time: int) -> bool:
         """Apply one fact.
 
         Args:
             facts: what the event says.
             time: event time, ms.
-            message_id: decides between versions of the same time.
 
         Returns:
             Whether anything changed.
         """
         if isinstance(facts, CancelFacts):
-            return self._cancel(facts.order_id, time, message_id)
+            return self._cancel(facts.order_id, time)
         if isinstance(facts, OrderFacts):
-            return self._order(facts, time, message_id)
-        return self._refund(facts, time, message_id)
+            return self._order(facts, time)
+        return self._refund(facts, time)
 
     def _read(self, key: str) -> Document | None:
         blob = self._store.get(key)
         return None if blob is None else _document(blob)
 
-    def _order(self, facts: OrderFacts, time: int, message_id: str) -> bool:
+    def _order(self, facts: OrderFacts, time: int) -> bool:
         key = "o:" + facts.order_id
         old = self._read(key)
         if old is not None and old.cancelled:
             return False
-        new = _merge(old, Document(time, (time, message_id), facts.total, facts.lines))
+        new = _merge(old, Document(time, time, facts.total, facts.lines))
         if new == old:
             return False
         self._store.put(key, _encode(new))
@@ -135,12 +134,12 @@ class Ledger:
         self._replace_order(facts.order_id, old, new)
         return True
 
-    def _cancel(self, order_id: str, time: int, message_id: str) -> bool:
+    def _cancel(self, order_id: str, time: int) -> bool:
         key = "o:" + order_id
         old = self._read(key)
         if old is not None and old.cancelled:
             return False
-        self._store.put(key, _encode(Document(time, (time, message_id), 0, [], cancelled=True)))
+        self._store.put(key, _encode(Document(time, time, 0, [], cancelled=True)))
         if old is None:
             return False
         self._replace_order(order_id, old, None)
@@ -172,10 +171,10 @@ class Ledger:
             self._store.put("p:" + name, _encode(record))
             self._rank(name, before, sum(line[3] for line in record.bought))
 
-    def _refund(self, facts: RefundFacts, time: int, message_id: str) -> bool:
+    def _refund(self, facts: RefundFacts, time: int) -> bool:
         key = "r:" + facts.refund_id
         old = self._read(key)
-        new = _merge(old, Document(time, (time, message_id), facts.total, facts.lines, facts.order_id))
+        new = _merge(old, Document(time, time, facts.total, facts.lines, facts.order_id))
         if new == old:
             return False
         self._store.put(key, _encode(new))
@@ -228,7 +227,12 @@ def _merge(old: Document | None, new: Document) -> Document:
     if old is None:
         return new
     time = min(old.time, new.time)
-    return msgspec.structs.replace(new if new.version > old.version else old, time=time)
+    return msgspec.structs.replace(new if _rank(new) > _rank(old) else old, time=time)
+
+
+def _rank(document: Document) -> tuple[int, int, list[tuple[str, int]], str]:
+    """Decides between versions by nothing but what they say: what is told twice has the same rank, whichever came first."""
+    return document.newest, document.total, document.lines, document.order_id
 
 
 def unmatched_lines(product: Product) -> int:

@@ -281,7 +281,7 @@ class NodeLogic:
             _series(live, name, counting=True).add(time, 1, 0)
         if event.facts is not None:
             ledger = Ledger(stores.ledger, live.summary, _series(live, "orders"), _series(live, "refunds"))
-            if ledger.apply(event.facts, time, event.message_id):
+            if ledger.apply(event.facts, time):
                 touched += ["orders", "refunds"]
         live.dirty.update(touched)
         for name in touched:

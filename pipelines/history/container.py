@@ -53,16 +53,19 @@ def file_of(written: clean.Format, bodies: Sequence[bytes]) -> bytes:
 def files_of(messages: Iterable[bytes]) -> dict[clean.Format, bytes]:
     """Sort messages of the wire format by schema and make one file of each.
 
-    The result depends on the messages alone, so the same range of the log always makes the same files.
+    The result depends on the messages alone, so the same range of the log always makes the same files. One schema may come under several
+    ids (of the files, of a registry): its records make one file all the same.
 
     Raises:
         clean.UnknownSchemaError: a message was written with a schema that this version of the platform does not have.
+        registry.RegistryError: nobody could say what an id stands for.
     """
-    bodies: dict[bytes, list[bytes]] = {}
+    by_id: dict[bytes, list[bytes]] = {}
+    bodies: dict[clean.Format, list[bytes]] = {}
     for message in messages:
         prefix = message[: clean.PREFIX_BYTES]
-        of_schema = bodies.get(prefix)
+        of_schema = by_id.get(prefix)
         if of_schema is None:
-            of_schema = bodies[prefix] = []
+            of_schema = by_id[prefix] = bodies.setdefault(clean.format_of(prefix), [])
         of_schema.append(message[clean.PREFIX_BYTES :])
-    return {clean.format_of(prefix): file_of(clean.format_of(prefix), found) for prefix, found in sorted(bodies.items())}
+    return {written: file_of(written, found) for written, found in sorted(bodies.items(), key=lambda entry: entry[0].name)}

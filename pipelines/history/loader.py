@@ -175,7 +175,7 @@ class Loader:
         self._doubtful.add(partition)  # until the insert has ended well, whatever ends it
         table, fence = self._tables[partition.topic], partial(self._prove, {partition: planned(plan)})
         for written, data in container.files_of(rows).items():
-            name = token(partition, self._log.topic_id(partition.topic), plan, f"{written.subject}-{written.version}")
+            name = token(partition, self._log.topic_id(partition.topic), plan, written.name)
             answered = self._inserts.insert(table, data, name, fence)
             if doubtful or not answered:
                 self._inserts.mend(table, [row for row in rows if clean.format_of(row) is written], fence)

@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from config.loader import Definitions, Identity, Tenant
+from pipelines.history.event_views import event_views
 from pipelines.history.tables import ROLLUPS, TABLES, add_columns, create_rollup, create_rollup_view, create_table, fill_rollup
 from pipelines.history.views import views
+from schemas import contracts
 
 _log = logging.getLogger(__name__)
 
@@ -67,3 +69,8 @@ def ensure_schema(server: Server, root: Server, definitions: Definitions, identi
         server.command(create_rollup_view(rollup))
     for name, query in views(definitions, identity, tenants):
         server.command(f"CREATE OR REPLACE VIEW {name} AS {query}")
+    comments = "SELECT name, comment FROM system.tables WHERE database = {db:String}"
+    made = {row["name"]: row["comment"] for row in server.rows(comments, {"db": server.database})}
+    for view in event_views(contracts.load()):
+        if made.get(view.name) != view.comment:
+            server.command(view.statement)

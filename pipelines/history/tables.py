@@ -128,9 +128,13 @@ def columns(subject: clean.Subject) -> dict[str, str]:
     found: dict[str, str] = {}
     for field in clean.schema(subject)["fields"]:
         codec = " CODEC(ZSTD(1))" if field["name"] in _JSON else ""
-        comment = field["doc"].replace("\\", "\\\\").replace("'", "\\'")
-        found[field["name"]] = f"{column_type(field['name'], field['type'])} COMMENT '{comment}'{codec}"
+        found[field["name"]] = f"{column_type(field['name'], field['type'])} COMMENT '{quoted(field['doc'])}'{codec}"
     return found
+
+
+def quoted(text: str) -> str:
+    """What stands between quotation marks in a statement for a text."""
+    return text.replace("\\", "\\\\").replace("'", "\\'")
 
 
 def create_table(table: Table) -> str:

@@ -73,20 +73,26 @@ def _major(tenants: dict[str, Tenant]) -> str:
 
 
 def _orders(tenants: dict[str, Tenant]) -> str:
-    """The ledger's rules (docs/features.md): newest version by (event time, message id), smallest time, cancelled orders gone."""
+    """The ledger's rules (docs/features.md): newest version by event time and content, smallest time, cancelled orders gone."""
     scale = _major(tenants)
     return f"""
-SELECT tenant, node, JSONExtractString(properties, 'order_id') AS order_id,
-  min(if(name = 'Order Cancelled', toDateTime64('2299-12-31', 3, 'UTC'), event_time)) AS ordered_at,
-  argMaxIf(channel, (event_time, message_id), name != 'Order Cancelled') AS channel,
-  argMaxIf(properties, (event_time, message_id), name != 'Order Cancelled') AS last_properties,
-  JSONExtract(last_properties, 'products', '{_LINE}') AS products,
-  ifNull(floor(JSONExtract(last_properties, 'total', 'Nullable(Float64)') * {scale} + 0.5),
-    arraySum(line -> floor(line.2 * line.3 * {scale} + 0.5), products)) / {scale} AS total,
-  length(products) AS lines, arraySum(products.quantity) AS units, countIf(name != 'Order Cancelled') AS versions, max(late) AS late
-FROM events WHERE name IN ('Order Completed', 'Order Updated', 'Order Cancelled') AND JSONHas(properties, 'order_id')
-GROUP BY tenant, node, order_id
-HAVING countIf(name = 'Order Cancelled') = 0"""
+SELECT tenant, node, order_id, ordered_at, tupleElement(newest, 1) AS channel, tupleElement(newest, 2) AS products,
+  tupleElement(newest, 3) / {scale} AS total, length(products) AS lines, arraySum(products.quantity) AS units, versions, late
+FROM (
+  SELECT tenant, node, order_id, min(event_time) AS ordered_at, argMax((channel, products_told, minor_told), rank) AS newest,
+    count() AS versions, max(late) AS late
+  FROM (
+    SELECT tenant, node, name, event_time, channel, late, JSONExtractString(properties, 'order_id') AS order_id,
+      JSONExtract(properties, 'products', '{_LINE}') AS products_told,
+      ifNull(floor(JSONExtract(properties, 'total', 'Nullable(Float64)') * {scale} + 0.5),
+        arraySum(line -> floor(line.2 * line.3 * {scale} + 0.5), products_told)) AS minor_told,
+      (event_time, minor_told, arrayMap(line -> (line.1, line.2), products_told)) AS rank
+    FROM events WHERE name IN ('Order Completed', 'Order Updated') AND JSONHas(properties, 'order_id')
+  )
+  GROUP BY tenant, node, order_id
+)
+WHERE (tenant, node, order_id) NOT IN (
+  SELECT tenant, node, JSONExtractString(properties, 'order_id') FROM events WHERE name = 'Order Cancelled')"""
 
 
 def views(definitions: Definitions, identity: Identity, tenants: dict[str, Tenant]) -> Iterator[tuple[str, str]]:

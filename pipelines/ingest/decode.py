@@ -1,4 +1,7 @@
-"""Decode, validate, normalise: one raw record in, exactly one of event, rejection or tick out. Nothing here raises on bad input."""
+"""Decode, validate, normalise: one raw record in, exactly one of event, rejection or tick out.
+
+Nothing here raises on bad input.
+"""
 
 from typing import Any, Final
 
@@ -14,6 +17,7 @@ from pipelines.ingest.personal import Masker
 from pipelines.wire import Event, Rejected
 from schemas import codes
 from schemas.contracts import MAX_NAME
+from schemas.registry import RegistryError
 from schemas.validators import Violation, shape_violation
 
 TICK: Final = b'{"type":"tick"}'
@@ -63,12 +67,17 @@ class Decoder:
 
         Returns:
             The event, the reason why there is none, or None for a tick.
+
+        Raises:
+            RegistryError: what schema the record was written by cannot be told now; that is no fault of the record's.
         """
         if value == TICK:
             return None
         known = _Known()
         try:
             return self._decode(value or b"", source, partition, offset, log_time, known)
+        except RegistryError:
+            raise
         except Violation as found:
             code, field, rule = found.code, "$" + found.path, found.rule
         except msgspec.ValidationError as error:

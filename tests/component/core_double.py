@@ -67,7 +67,7 @@ class CoreDouble:
             key, record = event_record(found, profile_of(found.node), len(self.outcomes))
             self._producer.produce("cdp.events", record, key)
         elif isinstance(found, Event) and outcome == "duplicate":
-            key, record = duplicate_record(found)
+            key, record = duplicate_record(found, "message_id")
             self._producer.produce("cdp.duplicates", record, key)
         else:
             why = found if isinstance(found, Rejected) else Rejected(outcome, "$.messageId", "one body", found.tenant, found.message_id)

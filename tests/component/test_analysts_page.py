@@ -41,6 +41,14 @@ def test_the_page_names_every_table_and_view(server: ClickHouse) -> None:
     assert {name for name in names if f"`{name}`" not in PAGE} == set()
 
 
+def test_every_event_view_that_the_page_names_is_there(server: ClickHouse) -> None:
+    """`event_...` stands for all of them: docs/events.md has the list."""
+    made = {row["name"] for row in server.rows("SELECT name FROM system.tables WHERE database = currentDatabase()")}
+    named = set(re.findall(r"\bevent_[a-z_]+[a-z]\b", PAGE)) - {"event_time"}
+    assert len(named) >= 2
+    assert named <= made
+
+
 def test_every_published_feature_is_a_column(server: ClickHouse) -> None:
     columns = {row["name"] for row in server.rows("DESCRIBE profiles")}
     assert set(profile_columns(loader.definitions())) <= columns

@@ -94,7 +94,7 @@ def test_a_killed_kafka_costs_no_acknowledged_event_and_goes_on_by_itself(own: S
     with running(tmp_path / "one") as collector, Senders(collector, "broker") as senders:
         before = own.state("kafka").pid
         kill_nine(before)
-        eventually(lambda: own.state("kafka").state == "ready" and own.state("kafka").pid != before, "Kafka is back")
+        eventually(lambda: own.state("kafka").state == "ready" and own.state("kafka").pid != before, "Kafka is back", 180.0)
         so_far = len(senders.acknowledged)
         eventually(lambda: len(senders.acknowledged) > so_far + 20 * BATCH, "the load flows again")
     assert set(senders.statuses) <= {200, 503}
@@ -110,7 +110,7 @@ def kafka_stopped(own: Stack) -> Iterator[None]:
         yield
     finally:
         board.write_wanted(own.settings, wanted)
-        eventually(lambda: own.state("kafka").state == "ready", "Kafka is back")
+        eventually(lambda: own.state("kafka").state == "ready", "Kafka is back", 180.0)
 
 
 def timed(call: Callable[[], object]) -> float:

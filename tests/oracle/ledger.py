@@ -67,24 +67,24 @@ class Ledger(NamedTuple):
 
 def ledger(events: Sequence[Event]) -> Ledger:
     """Build the ledger of a node from its events, in any order; late ones must not be among them."""
-    order_versions: dict[str, list[tuple[int, str, OrderFact]]] = {}
-    refund_versions: dict[str, list[tuple[int, str, RefundFact]]] = {}
+    order_versions: dict[str, list[tuple[int, OrderFact]]] = {}
+    refund_versions: dict[str, list[tuple[int, RefundFact]]] = {}
     cancelled = set()
     for event in events:
         match event.fact:
             case OrderFact() as fact:
-                order_versions.setdefault(fact.order_id, []).append((event.event_ms, event.message_id, fact))
+                order_versions.setdefault(fact.order_id, []).append((event.event_ms, fact))
             case RefundFact() as fact:
-                refund_versions.setdefault(fact.refund_id, []).append((event.event_ms, event.message_id, fact))
+                refund_versions.setdefault(fact.refund_id, []).append((event.event_ms, fact))
             case CancelFact() as fact:
                 cancelled.add(fact.order_id)
     orders = []
     for order_id, sales in order_versions.items():
         if order_id not in cancelled:
-            sale = max(sales)[2]
-            orders.append(Order(min(sales)[0], order_id, sale.total, sale.lines))
+            sale = max(sales, key=lambda version: (version[0], version[1].total, version[1].lines))[1]
+            orders.append(Order(min(at for at, _ in sales), order_id, sale.total, sale.lines))
     refunds = []
     for refund_id, returns in refund_versions.items():
-        back = max(returns)[2]
-        refunds.append(Refund(min(returns)[0], refund_id, back.order_id, back.total, back.lines))
+        back = max(returns, key=lambda version: (version[0], version[1].total, version[1].lines, version[1].order_id))[1]
+        refunds.append(Refund(min(at for at, _ in returns), refund_id, back.order_id, back.total, back.lines))
     return Ledger(orders, refunds)

@@ -17,6 +17,7 @@ from tests.system.running import Running, say
 
 # `test_http_edge` sets the log's clock to the present; `test_savepoints` changes the configuration, so it comes last.
 ORDER = (
+    "test_schema_registry",
     "test_survives_kill_nine",
     "test_hostile_records",
     "test_outages",

@@ -17,11 +17,11 @@ def test_versions_of_an_order_first_time_last_content() -> None:
     assert fields["top_products"] == [["b", 2], ["a", 1]]
 
 
-def test_at_the_same_time_the_greater_message_id_counts() -> None:
+def test_at_the_same_time_the_greater_content_counts_whoever_tells_it() -> None:
     writer = Writer()
     writer.order(2, "o", ("a", 1, 10.0), messageId="b")
     writer.order(2, "o", ("a", 1, 20.0), messageId="a")
-    assert writer.profile(3)["gross_lifetime"] == 10.0
+    assert writer.profile(3)["gross_lifetime"] == 20.0
 
 
 def test_a_cancelled_order_is_gone_whenever_it_is_said() -> None:

@@ -17,7 +17,7 @@ from pipelines.ingest.checks import Rules
 from pipelines.ingest.decode import Decoder
 from pipelines.ingest.personal import Masker
 from pipelines.wire import Event, Rejected
-from schemas import clean, contracts, event_avro
+from schemas import clean, contracts, event_avro, registry
 from tests.examples import examples
 
 NOW = 1_700_000_000_000
@@ -77,7 +77,7 @@ def test_properties_beyond_the_contract_come_along(decoder: Decoder) -> None:
     [
         b"\0",
         b"\0\0\0\0",
-        b"\0\0\0\0\1",  # a schema of the clean topics
+        struct.pack(">bI", 0, registry.OF_FILES | 1),  # a schema of the clean topics
         struct.pack(">bI", 0, 999_999) + b"x",
         record("Product Viewed", {"product_id": "p"})[:-1],
         record("Product Viewed", {"product_id": "p"}) + b"x",
@@ -119,7 +119,7 @@ def test_records_of_an_older_schema_read_as_the_newest() -> None:
     record_ |= {"properties": "{}", "traits": "{}", "context": "{}"}
     body = io.BytesIO()
     fastavro.schemaless_writer(body, fastavro.parse_schema(older.avro), record_)
-    assert clean.decode(struct.pack(">bI", 0, older.id) + body.getvalue()) == record_ | {"origin": "", "flags": []}
+    assert clean.decode(struct.pack(">bI", 0, registry.OF_FILES | older.id) + body.getvalue()) == record_ | {"origin": "", "flags": []}
 
 
 def test_the_json_of_an_avro_record_is_an_envelope() -> None:

@@ -1,5 +1,6 @@
 """What profiles promise: order does not matter, merges equal the union and can be undone, time alone turns tags at the very millisecond."""
 
+import itertools
 import json
 import random
 from typing import Any
@@ -13,6 +14,8 @@ from pipelines.wire import Alias, Roster
 from tests.in_process import InProcess
 
 DAY = 86_400_000
+# Rules that read how long ago the last order was: at the very edge they may differ by the moment they were last looked at.
+RECENT = {"r_score", "rfm_segment", "tag:loyal", "tag:high_value_dormant", "tag:churn_warning"}
 BASE = 1_700_000_000_000
 SOURCE = "cdp.raw.clickstream"
 
@@ -108,7 +111,7 @@ def test_any_permutation_with_repetitions_gives_the_same_profile(chosen: list[tu
     other = InProcess(forget_every=3)
     feed(other, [(value, BASE + 6 * DAY + index) for index, (value, _) in enumerate(shuffled)], end)
     one, two = fields(straight, "demo|user_id|u1"), fields(other, "demo|user_id|u1")
-    moving = {"recency_days", "current_interval_days", "recency_ratio"}  # true for `_at`, which differs
+    moving = {"recency_days", "current_interval_days", "recency_ratio", *RECENT}  # true for `_at`, which differs
     assert {k: v for k, v in one.items() if k not in moving | decaying(one)} == {
         k: v for k, v in two.items() if k not in moving | decaying(two)
     }
@@ -271,3 +274,13 @@ def test_what_happens_once_counts_once_under_whatever_message_id_and_however_lat
     assert tell("m4", 4, BASE + 400 * DAY, properties=order | {"total": 6.0}) == "applied"
     assert tell("m5", 5, BASE + 400 * DAY, timestamp=iso(BASE + 1)) == "applied"
     assert fields(core, "demo|user_id|u1")["orders_lifetime"] == 1
+
+
+def test_versions_of_one_moment_are_ranked_by_what_they_say_not_by_who_came_first() -> None:
+    said = [order("o", "u1", BASE, total, "p", 1, f"m{index}") for index, total in enumerate([90.0, 10.0, 90.0, 90.0])]
+    found = set()
+    for told in itertools.permutations(said):
+        core = InProcess()
+        feed(core, [(value, BASE + number) for number, value in enumerate(told)], BASE + 100)
+        found.add(fields(core, "demo|user_id|u1")["gross_lifetime"])
+    assert found == {90.0}

@@ -130,8 +130,8 @@ def test_a_patch_that_does_not_fit_a_record_says_so(tmp_path: Path, patch: str, 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("{name: n}", "not a patch: it says none of rename, set, text, unset"),
-        ("- a", "not a patch"),
+        ("{name: n}", "neither a patch (rename, set, text, unset) nor a mapping"),
+        ("- a", "neither a patch"),
         ("{name: [", "not YAML"),
         ("{set: {a: 1}}", "missing required field `name`"),
         ("{name: n, set: {a: 1}, unsett: [b]}", "unknown field `unsett`"),

@@ -1,0 +1,1 @@
+"""Change data capture: Debezium's records as events, corrections included, with ids that Kafka's repetitions share."""

@@ -1,0 +1,1 @@
+"""Files as sources: rows out of CSV, Parquet and JSON Lines, grouped, mapped, sent once; resumable."""

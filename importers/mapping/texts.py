@@ -1,0 +1,107 @@
+"""Text: cleaning, splitting, truth words, JSON inside text, and digests."""
+
+import hashlib
+from typing import Any, Final
+
+import msgspec
+import orjson
+
+from importers.mapping.unfit import Unfit
+
+TRUE: Final = "true,t,yes,y,on,1"
+FALSE: Final = "false,f,no,n,off,0"
+_canonical = msgspec.json.Encoder(order="sorted").encode
+
+
+def text(value: Any) -> str:
+    """A number or truth value as text; an integer in another's clothes (`17850.0`) loses its fraction. Text stays as it is.
+
+    Raises:
+        Unfit: it is a list or an object.
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    if isinstance(value, int | float):
+        return str(value)
+    raise Unfit("text or a number", value)
+
+
+def trim(value: Any) -> str:
+    """Without white space at both ends."""
+    return _text(value).strip()
+
+
+def lower(value: Any) -> str:
+    """In lower case."""
+    return _text(value).lower()
+
+
+def upper(value: Any) -> str:
+    """In upper case."""
+    return _text(value).upper()
+
+
+def replace(value: Any, old: Any, new: Any) -> str:
+    """With each `old` replaced by `new`."""
+    if not isinstance(old, str) or not old or not isinstance(new, str):
+        raise Unfit("text to look for and text to put there", old)
+    return _text(value).replace(old, new)
+
+
+def split(value: Any, separator: Any) -> list[str]:
+    """The parts between separators, trimmed; parts that are empty are kept, so that the second part stays the second."""
+    if not isinstance(separator, str) or not separator:
+        raise Unfit("a separator of at least one character", separator)
+    return [part.strip() for part in _text(value).split(separator)]
+
+
+def parse_boolean(value: Any, true: Any = TRUE, false: Any = FALSE) -> bool:
+    """Truth out of words.
+
+    Args:
+        value: text, compared in lower case; `true` and `false`, 1 and 0 mean themselves.
+        true: words that mean true, separated by commas.
+        false: words that mean false.
+
+    Raises:
+        Unfit: it is none of the words.
+    """
+    if isinstance(value, bool):
+        return value
+    word = text(value).strip().lower()
+    for words, meaning in ((true, True), (false, False)):
+        if isinstance(words, str) and word in (one.strip().lower() for one in words.split(",")):
+            return meaning
+    raise Unfit(f"one of {true},{false}", value)
+
+
+def parse_json(value: Any) -> Any:
+    """What JSON inside text says; what is an object or a list already stays as it is.
+
+    Raises:
+        Unfit: it is not JSON.
+    """
+    if isinstance(value, dict | list):
+        return value
+    try:
+        return orjson.loads(_text(value))
+    except orjson.JSONDecodeError as error:
+        raise Unfit("JSON", value) from error
+
+
+def digest(value: Any) -> str:
+    """16 hex digits that are equal for equal values (blake2b over their JSON): a stable key where the source has none."""
+    try:
+        return hashlib.blake2b(_canonical(value), digest_size=8).hexdigest()
+    except (TypeError, ValueError) as error:
+        raise Unfit("something that JSON can hold", None) from error
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise Unfit("text; see text()", value)
+    return value
