@@ -106,8 +106,7 @@ def lines(server: Server, quality: Quality, end: int, minutes: int, wanted: Mapp
         "GROUP BY tenant, origin, topic, event, measure, field HAVING t > 0",
         wanted,
     )
-    found = [_line(row, quality) for row in rows]
-    return sorted(found, key=_badness, reverse=True)
+    return sorted((_line(row, quality) for row in rows), key=_badness, reverse=True)
 
 
 def _line(row: dict[str, Any], quality: Quality) -> Line:
@@ -127,33 +126,43 @@ def _sure(measure: str, passed: int, total: int, goal: float) -> bool:
     return float(evidence_below(as_floats([passed]), as_floats([total]), goal)[0]) > SURE
 
 
-def _badness(line: Line) -> tuple[int, float, float, str]:
+def _badness(line: Line) -> tuple[bool, int, float, float, str]:
     order = {"missed": 3, "below": 2, "ok": 1, "none": 0}
     missing = max(0.0, ((line.goal or 0) - line.share) * line.total)
-    return order[line.verdict], missing, (line.goal or 0) - line.share, f"{line.origin}{line.event}{line.measure}{line.field}"
+    names = f"{line.origin}{line.event}{line.measure}{line.field}"
+    return bool(line.alert), order[line.verdict], missing, (line.goal or 0) - line.share, names
 
 
 def explained(server: Server, quality: Quality, found: list[Line], alerts: list[Alert], end: int, minutes: int) -> None:
-    """Add alert, cause and commands to the worst lines.
+    """Add alert, cause and commands to what is wrong, and bring what has dropped to the top even if it still reaches its goal.
 
     Args:
         server: ClickHouse.
         quality: the configuration.
-        found: lines, the worst first; changed in place.
+        found: lines; changed in place.
         alerts: open ones.
         end: minutes since the epoch, excluded.
         minutes: length of the stretch.
     """
     books = Books(server, quality)
-    for line in [one for one in found if one.verdict == "missed"][:MOST_CAUSES]:
-        group = group_of(line)
-        alert = next((one for one in alerts if one.group == group and one.origin in ("", line.origin)), None)
-        cause = alert.causes[0] if alert and alert.kind == "drop" else _cause(books, line, end, minutes)
-        line.alert = alert.id if alert else ""
-        if cause is not None and cause.slice:
+    for line in found:
+        alert = next((one for one in alerts if one.group == group_of(line) and line.origin in _origins(one, line)), None)
+        if alert is not None:
+            line.alert = alert.id
+            if alert.kind == "drop" and alert.causes[0].slice:
+                line.cause, line.cause_share = dict(alert.causes[0].slice), alert.causes[0].share
+    found.sort(key=_badness, reverse=True)
+    for line in [one for one in found if one.alert or one.verdict == "missed"][:MOST_CAUSES]:
+        if not line.cause and (cause := _cause(books, line, end, minutes)) is not None and cause.slice:
             line.cause, line.cause_share = dict(cause.slice), cause.share
         where = {name: value for name, value in line.cause.items() if name not in ("origin", "event")}
         line.look = commands(Question(line.measure, line.event, line.field, line.origin, where), quality, end - minutes, end)
+
+
+def _origins(alert: Alert, line: Line) -> tuple[str, ...]:
+    """The sources an alert is about: that of its goal, those of its causes, else any."""
+    named = {dict(cause.slice).get("origin", line.origin) for cause in alert.causes}
+    return (alert.origin,) if alert.kind == "goal" else tuple(named)
 
 
 def group_of(line: Line) -> Group:

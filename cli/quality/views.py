@@ -21,26 +21,28 @@ _BARS: Final = "▁▂▃▄▅▆▇█"
 
 def show_lines(console: Console, found: Sequence[Line], end: int, minutes: int, everything: bool) -> None:
     """The questions, the worst first, and where to look."""
-    missed = [line for line in found if line.verdict == "missed"]
+    wrong = [line for line in found if line.verdict == "missed" or line.alert]
+    missed = sum(line.verdict == "missed" for line in found)
     below = sum(line.verdict == "below" for line in found)
+    alerted = len({line.alert for line in found if line.alert})
     sources = len({(line.tenant, line.origin or line.topic) for line in found})
     console.print(
         f"{len(found)} questions to {sources} sources over {minutes} min up to {moment_of(end)}: "
-        f"{len(missed)} below their goal for certain, {below} perhaps"
+        f"{missed} below their goal for certain, {below} perhaps; {alerted or 'no'} open alert{'s' if alerted != 1 else ''} about them"
     )
     if not found:
         return
     table = _table("source", "event", "measure", "field", right=("share", "goal", "n", "trend"))
     table.add_column("most of it from")
-    rows = found if everything else found[: max(len(missed) + below, WORST)]
+    rows = found if everything else found[: max(len(wrong) + below, WORST)]
     for line in rows:
         names = (line.origin or line.topic, line.event or "(all)", line.measure, line.field or "-")
-        share = Text(_percent(line.share), _COLOURS[line.verdict])
+        share = Text(_percent(line.share), _COLOURS["missed" if line.alert else line.verdict])
         table.add_row(*map(_plain, names), share, _percent(line.goal), f"{line.total:,}", _trend(line), _plain(_cause(line)))
     console.print(table)
     if len(rows) < len(found):
         console.print(f"... and {len(found) - len(rows)} more: --all", style="dim")
-    for line in missed:
+    for line in wrong:
         if line.look:
             _show_look(console, line)
 
