@@ -88,9 +88,9 @@ class InProcess:
         after._timers, after.watermark, after.newest = self._timers, self.watermark, self.newest
         return after
 
-    def record(self, value: bytes | None, source: str, partition: int, offset: int, log_ms: int) -> None:
-        """Feed one raw record; time passes up to just before it."""
-        self.pass_time(log_ms - 1)
+    def record(self, value: bytes | None, source: str, partition: int, offset: int, log_ms: int, read_up_to_ms: int | None = None) -> None:
+        """Feed one raw record; time passes up to just before it, or before what the slowest partition has been read up to."""
+        self.pass_time((log_ms if read_up_to_ms is None else read_up_to_ms) - 1)
         self._records += 1
         if self._forget_every and self._records % self._forget_every == 0:
             self._live_nodes.clear()

@@ -190,7 +190,7 @@ class NodeLogic:
         if event.business_key and tell_again(stores.ledger, event.business_key, event.business_content):
             return _BY_BUSINESS_KEY
         state.clock = max(state.clock, event.log_time)
-        live.ids.remember(event.id_hash, event.fingerprint, state.clock, self._dedupe_ms, stores.ids)
+        live.ids.remember(event.id_hash, event.fingerprint, event.log_time, watermark - self._dedupe_ms, stores.ids)
         state.seq += 1
         touched: list[str] = []
         if event.late:

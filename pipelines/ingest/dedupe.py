@@ -1,8 +1,8 @@
 """Exact dedupe of one node: message ids of at least seven days, with a fingerprint of the body.
 
 The newest ids stand in the node's head, in chunks that are packed once and copied as they are on each write. When there are many, the
-oldest chunk moves to a mapping with one entry an id, so that a busy node costs a point read an event and no growing blob. Days of the
-log's clock decide when an id is forgotten.
+oldest chunk moves to a mapping with one entry an id, so that a busy node costs a point read an event and no growing blob. The watermark
+decides when an id is forgotten: a node hears of several partitions, and one that is being caught up may lie days behind the others.
 """
 
 import struct
@@ -109,25 +109,25 @@ class Ids:
                 at = chunk.find(wanted, at + 1)
         return store.get(id_hash) if seen.batches else None
 
-    def remember(self, id_hash: int, fingerprint: int, clock: int, keep_ms: int, store: IdStore) -> None:
+    def remember(self, id_hash: int, fingerprint: int, log_time: int, needed_from: int, store: IdStore) -> None:
         """Remember a new id and forget those that are too old.
 
         Args:
             id_hash: hash of the message id.
             fingerprint: hash of the body.
-            clock: the node's clock, ms.
-            keep_ms: how long ids are kept at least.
+            log_time: of the record, ms.
+            needed_from: no record that is still to come has to be told from one with a log time before this, ms.
             store: where ids go when they are many.
         """
         seen = self._seen
         seen.open += _PACKED.pack(id_hash, fingerprint)
-        seen.day = max(seen.day, clock // DAY_MS)
+        seen.day = max(seen.day, log_time // DAY_MS)
         if len(seen.open) < _PACKED.size * CHUNK:
             return
         seen.chunks.append(seen.open)
         seen.days.append(seen.day)
         seen.open = b""
-        self._forget((clock - keep_ms) // DAY_MS, store)
+        self._forget(needed_from // DAY_MS, store)
         if len(seen.chunks) > CHUNKS_INLINE:
             self._spill(store)
 

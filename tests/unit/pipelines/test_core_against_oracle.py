@@ -4,16 +4,20 @@ import hashlib
 import hmac
 import json
 import math
-from collections import Counter
+import random
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 
 import pytest
 
 from config import loader
+from demo.dataset import DAY_MS
 from demo.faults import Faults
 from demo.records import Record
 from demo.replay import Options, plan
 from demo.replayer import partition_of
 from demo.stream import Slice
+from pipelines.ingest import dedupe
 from tests.in_process import KEY, InProcess
 from tests.oracle import Log, Profiles, RawRecord, Rulebook
 
@@ -65,6 +69,41 @@ def test_every_published_profile_equals_the_oracle(forget_every: int) -> None:
         core.record(record.value, record.topic, record.partition, record.offset, record.timestamp_ms)
     core.pass_time(records[-1].timestamp_ms)
 
+    check(core, records)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_partitions_may_be_read_days_apart(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After an outage one partition is caught up before another; what a node hears of it first must not make it forget too early."""
+    monkeypatch.setattr(dedupe, "CHUNK", 2)  # nodes look often for ids to forget, as busy ones do
+    records = raw_records(Options(part=Slice(days=75, customers=60), faults=Faults(0.6, 0.02, 0.02, 0.05, 100), seed=seed))
+    core = InProcess()
+    for record, slowest_ms in read_unevenly(records, 8 * DAY_MS, random.Random(seed)):
+        core.record(record.value, record.topic, record.partition, record.offset, record.timestamp_ms, slowest_ms)
+    core.pass_time(records[-1].timestamp_ms)
+    check(core, records)
+
+
+def read_unevenly(records: Sequence[RawRecord], drift_ms: int, dice: random.Random) -> Iterator[tuple[RawRecord, int]]:
+    """Records in the order of each partition, the partitions up to `drift_ms` apart; with each the slowest partition's next log time."""
+    waiting: dict[tuple[str, int], list[RawRecord]] = defaultdict(list)
+    for record in reversed(records):
+        waiting[record.topic, record.partition].append(record)
+    while waiting:
+        slowest_ms = min(queue[-1].timestamp_ms for queue in waiting.values())
+        place = dice.choice([place for place, queue in waiting.items() if queue[-1].timestamp_ms <= slowest_ms + drift_ms])
+        for _ in range(min(len(waiting[place]), dice.randint(1, 500))):
+            slowest_ms = min(queue[-1].timestamp_ms for queue in waiting.values())
+            if waiting[place][-1].timestamp_ms > slowest_ms + drift_ms:
+                break
+            yield waiting[place].pop(), slowest_ms
+            if not waiting[place]:
+                del waiting[place]
+                break
+
+
+def check(core: InProcess, records: Sequence[RawRecord]) -> None:
+    """Outcomes and profiles are the oracle's."""
     rules = Rulebook.read(loader.folder(), pseudonym)
     log = Log(records, rules)
     judged = {tuple(j.position): j.code or j.outcome for j in log.judged}

@@ -13,11 +13,11 @@ def test_every_id_is_found_for_seven_days_and_its_body_told_apart() -> None:
     ids = Ids(seen)
     for number in range(5 * INLINE):
         assert ids.find(number, store) is None
-        ids.remember(number, number * 7, NOW + number, WEEK, store)
+        ids.remember(number, number * 7, NOW + number, NOW + number - WEEK, store)
     assert len(seen.chunks) <= CHUNKS_INLINE
     assert store.batches
     for number in range(-CHUNK, 0):
-        ids.remember(number, 0, NOW + WEEK - 1, WEEK, store)
+        ids.remember(number, 0, NOW + WEEK - 1, NOW - 1, store)
     for index in (ids, Ids(seen)):  # as it is, and as read back from state
         assert all(index.find(number, store) == number * 7 for number in range(5 * INLINE))
 
@@ -26,9 +26,9 @@ def test_old_ids_leave_head_and_store() -> None:
     seen, store = Seen(), MapStore()
     ids = Ids(seen)
     for number in range(5 * INLINE):
-        ids.remember(number, number, NOW, WEEK, store)
+        ids.remember(number, number, NOW, NOW - WEEK, store)
     for number in range(5 * INLINE, 7 * INLINE):
-        ids.remember(number, number, NOW + 9 * DAY_MS, WEEK, store)
+        ids.remember(number, number, NOW + 9 * DAY_MS, NOW + 2 * DAY_MS, store)
     assert all(ids.find(number, store) is None for number in range(5 * INLINE))
     assert all(ids.find(number, store) == number for number in range(5 * INLINE, 7 * INLINE))
     assert len(store.records) <= 2 * INLINE
@@ -39,7 +39,7 @@ def test_what_a_busy_node_carries_does_not_grow_with_its_past() -> None:
     seen, store = Seen(), MapStore()
     ids = Ids(seen)
     for number in range(20_000):
-        ids.remember(number, number, NOW + number * 60_000, WEEK, store)
+        ids.remember(number, number, NOW + number * 60_000, NOW + number * 60_000 - WEEK, store)
         assert len(seen.batches) <= WEEK // DAY_MS + 2
     assert ids.find(20_000 - 7 * 1440, store) is not None
     assert ids.find(0, store) is None
