@@ -1,7 +1,7 @@
 """The platform that all system tests share: every server and every job, on a home, ports and a configuration of its own.
 
-It runs on the replay's clock (`CDP_RAW_CLOCK=replay`): log time passes only where a test writes records or ticks. Each scenario begins
-after the log's clock as it finds it, with people of its own, so that any of them also runs alone.
+It runs on the replay's clock (`CDP_RAW_CLOCK=replay`): log time passes only where a test writes records or ticks, except in tests that ask
+for `live`. Each scenario begins after the log's clock as it finds it, with people of its own, so that any of them also runs alone.
 """
 
 import os
@@ -15,7 +15,7 @@ from stack import process
 from tests.stacks import Stack, config_copy
 from tests.system.running import Running, say
 
-# `test_http_edge` sets the log's clock to the present; `test_savepoints` changes the configuration, so it comes last.
+# `test_http_edge` and `test_sdks` move the log's clock to the present; `test_savepoints` changes the configuration, so it comes last.
 ORDER = (
     "test_schema_registry",
     "test_survives_kill_nine",
@@ -58,6 +58,16 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         left = process.belonging_to(made.settings.home)
         say("nothing is left running" if not left else f"left running: {left}")
         assert not left
+
+
+@pytest.fixture
+def live(platform: Running) -> Iterator[Running]:
+    """The platform while its log's clock is the present, as it is when clients send: sources that lag by years would hold the others up."""
+    platform.cdp("topics", "clock", "live")
+    try:
+        yield platform
+    finally:
+        platform.cdp("topics", "clock", "replay")
 
 
 def second_tenant(config: Path) -> None:

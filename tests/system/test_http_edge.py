@@ -116,24 +116,24 @@ def scripted() -> list[Record]:
 
 
 @pytest.mark.timeout(1800)
-def test_what_is_injected_at_the_edge_is_found_in_clickhouse(platform: Running) -> None:
+def test_what_is_injected_at_the_edge_is_found_in_clickhouse(live: Running) -> None:
     records = scripted()
     expected = Counter(record.outcome for record in records)
     texts = [record.value for record in records if record.value is not None]
     assert len(texts) == len(records)
     batches = [texts[at : at + BATCH] for at in range(0, len(texts), BATCH)]
     say(f"{len(records):,} events in {len(batches):,} batches: {dict(expected)}")
-    client = Client(f"http://127.0.0.1:{platform.settings.ports.collector}", batches)
+    client = Client(f"http://127.0.0.1:{live.settings.ports.collector}", batches)
     portion = len(batches) // (len(VICTIMS) + 1)
     for number, victim in enumerate(VICTIMS, 1):
         client.allow(portion)
         client.await_acknowledged((number - 1) * portion + portion // 4)
-        platform.kill(platform.task_manager_of(victim) if victim in ("decode", "node") else victim)
+        live.kill(live.task_manager_of(victim) if victim in ("decode", "node") else victim)
     client.allow(len(batches))
     client.await_acknowledged(len(batches))
     say(f"all acknowledged; {client.sent_again:,} events were sent again")
-    platform.await_processed()
-    platform.verify()
+    live.await_processed()
+    live.verify()
 
     applied = [found for found in records_of("cdp.events") if found["message_id"].startswith(PREFIX)]
     assert Counter(found["message_id"] for found in applied).most_common(1)[0][1] == 1
@@ -149,4 +149,4 @@ def test_what_is_injected_at_the_edge_is_found_in_clickhouse(platform: Running) 
     duplicates = sum(found["message_id"].startswith(PREFIX) for found in records_of("cdp.duplicates"))
     say(f"{len(applied):,} applied, {len(rejected):,} distinct rejected, {duplicates:,} duplicates ({expected[DUPLICATE]:,} injected)")
     assert expected[DUPLICATE] <= duplicates <= expected[DUPLICATE] + client.sent_again
-    assert check_profiles(platform, f"demo|user_id|{PREFIX}") > 50
+    assert check_profiles(live, f"demo|user_id|{PREFIX}") > 50

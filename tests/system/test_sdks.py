@@ -59,8 +59,8 @@ def check(user: str, names: Counter[str], happened_ms: float) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_python_and_node(platform: Running) -> None:
-    url, happened = f"http://127.0.0.1:{platform.settings.ports.collector}", yesterday()
+def test_python_and_node(live: Running) -> None:
+    url, happened = f"http://127.0.0.1:{live.settings.ports.collector}", yesterday()
     names = Counter(["identify", "Product Viewed", "Order Completed", "screen", "group", "alias"])
     client = PythonSdk(WRITE_KEY, host=url, gzip=True, upload_interval=0.1)
     client.identify("py-user", {"name": "Zoë", "plan": "gold"}, anonymous_id="py-anon")
@@ -71,7 +71,7 @@ def test_python_and_node(platform: Running) -> None:
     client.alias("py-anon", "py-user")
     client.shutdown()
     command = ["node", str(SDKS / "session.cjs"), url, WRITE_KEY, happened.isoformat()]
-    modules = package(platform.settings, *NODE_SDK)
+    modules = package(live.settings, *NODE_SDK)
     done = subprocess.run(command, env=os.environ | {"NODE_PATH": str(modules)}, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr
     for user in ("py-user", "node-user"):
@@ -80,7 +80,7 @@ def test_python_and_node(platform: Running) -> None:
 
 
 @pytest.fixture
-def shop(platform: Running) -> Iterator[str]:
+def shop(live: Running) -> Iterator[str]:
     """The demo shop, as `cdp shop` opens it."""
     port = free_ports(1)
     command = [sys.executable, "-m", "cli.main", "shop", "--port", str(port)]
@@ -114,7 +114,7 @@ def buy(page: Page, user: str) -> None:
 
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(not shutil.which("chromium") and not os.environ.get("CI"), reason="there is no Chromium: apt-get install chromium")
-def test_the_shop_shows_the_profile_that_its_visitor_makes(platform: Running, shop: str) -> None:
+def test_the_shop_shows_the_profile_that_its_visitor_makes(shop: str) -> None:
     user, troubles = f"shopper{int(time.time())}", list[str]()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
