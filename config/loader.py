@@ -83,6 +83,7 @@ class Limits(msgspec.Struct, frozen=True):
     max_future_s: int
     lateness_s: int
     dedupe_s: int
+    drift_s: int = 86_400
 
 
 class Platform(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -71,7 +71,7 @@ def _array(jvm: Any, items: list[Any]) -> Any:
     return array
 
 
-def raw_source(tables: StreamTableEnvironment, topic: str, bootstrap: str, group_id: str, slots: str) -> DataStream:
+def raw_source(tables: StreamTableEnvironment, topic: str, bootstrap: str, group_id: str, drift_s: int, slots: str) -> DataStream:
     """A raw topic as rows `RAW`, with watermarks per partition on the record timestamp: the log's own clock.
 
     Args:
@@ -79,6 +79,7 @@ def raw_source(tables: StreamTableEnvironment, topic: str, bootstrap: str, group
         topic: raw topic; it must exist.
         bootstrap: brokers.
         group_id: consumer group under which offsets are committed, for lag to be seen.
+        drift_s: log time by which partitions of raw topics may be read apart, s.
         slots: slot-sharing group.
     """
     table = topic.replace(".", "_")
@@ -91,7 +92,7 @@ def raw_source(tables: StreamTableEnvironment, topic: str, bootstrap: str, group
             `ts` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
             WATERMARK FOR `ts` AS `ts` - INTERVAL '0.001' SECOND
         ) WITH ({_options(topic, bootstrap, group_id)},
-            'scan.watermark.alignment.group' = 'raw', 'scan.watermark.alignment.max-drift' = '1 d',
+            'scan.watermark.alignment.group' = 'raw', 'scan.watermark.alignment.max-drift' = '{drift_s} s',
             'scan.watermark.alignment.update-interval' = '200 ms')
     """)
     at = "CAST(`ts` AS TIMESTAMP(3))"

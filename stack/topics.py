@@ -20,6 +20,7 @@ CLOCK = "message.timestamp.type"
 Mode = Literal["live", "replay"]
 CLOCKS: dict[str, str] = {"live": "LogAppendTime", "replay": "CreateTime"}
 TIMEOUT_S = 15.0
+DAY_MS = 86_400_000
 
 
 class TopicState(msgspec.Struct, frozen=True):
@@ -116,11 +117,12 @@ def describe(bootstrap: str | None = None, folder: Path | None = None) -> list[T
         begins, ends = _offsets(admin, places, OffsetSpec.earliest()), _offsets(admin, places, OffsetSpec.latest())  # type: ignore[no-untyped-call]
     except KafkaException as error:
         raise StackError(f"Kafka does not tell its offsets: {error.args[0].str()}", "it may still be starting: try again") from error
+    held = _held(admin, [place for place in places if wanted.topics[place[0]].raw])
     states = []
     for name in wanted.topics:
         partitions = there.get(name, 0)
         records = sum(ends[name, index] - begins[name, index] for index in range(partitions))
-        difference = "" if partitions == wanted.partitions(name) else _difference(name, wanted.partitions(name), partitions)
+        difference = held.get(name, "") if partitions == wanted.partitions(name) else _difference(name, wanted.partitions(name), partitions)
         states.append(TopicState(name, partitions, records, clock.get(name, ""), _size(folder, name), difference))
     return states
 
@@ -138,6 +140,28 @@ def lag(group: str, bootstrap: str | None = None) -> int | None:
         return sum(max(0, records) for records in behind)
     except KafkaException:
         return None  # the group is not there, or Kafka is starting: a status line is no place to fail
+
+
+def _held(admin: AdminClient, places: list[tuple[str, int]]) -> dict[str, str]:
+    """Raw topics that wait for others to catch up with them in log time: what is said of each.
+
+    No partition is read far ahead of another. On the live clock ticks move all of them; on the producer's clock whoever writes has to tick.
+    """
+    spec = OffsetSpec.max_timestamp()  # type: ignore[no-untyped-call]
+    futures = admin.list_offsets({TopicPartition(*place): spec for place in places}, request_timeout=TIMEOUT_S)
+    newest = {(place.topic, place.partition): int(future.result(TIMEOUT_S).timestamp) for place, future in futures.items()}
+    stands = {place: at_ms for place, at_ms in newest.items() if at_ms >= 0}
+    if not stands:
+        return {}
+    slowest = min(stands, key=lambda place: stands[place])
+    ahead_ms = {topic: max(at_ms for place, at_ms in stands.items() if place[0] == topic) - stands[slowest] for topic, _ in stands}
+    drift_ms = loader.platform().limits.drift_s * 1000
+    return {
+        topic: f"held: {ms / DAY_MS:,.1f} days of log time ahead of {slowest[0]} partition {slowest[1]}; ticks there, or "
+        "`cdp topics clock live`, let it go on"
+        for topic, ms in ahead_ms.items()
+        if ms > drift_ms
+    }
 
 
 def _offsets(admin: AdminClient, places: list[tuple[str, int]], which: OffsetSpec) -> dict[tuple[str, int], int]:

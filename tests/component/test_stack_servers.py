@@ -5,12 +5,14 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME
+from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME, Producer
 
+from config import loader
 from stack import board, control, process, settings, topics
 from stack.errors import StackError
 from stack.settings import PROJECT
@@ -64,6 +66,24 @@ def test_the_ticker_ticks_on_the_live_clock_and_never_moves_the_replay_clock(own
     assert {message.value() for message in ticks} == {b'{"type":"tick"}'}
     stray = [message.timestamp() for message in ticks if message.timestamp()[0] != TIMESTAMP_LOG_APPEND_TIME]
     assert all(stamp == (TIMESTAMP_CREATE_TIME, 1) for stamp in stray)
+
+
+def test_a_topic_that_waits_for_the_others_to_catch_up_in_log_time_is_told(own: Stack) -> None:
+    names = loader.topics().raw()
+    topics.set_clock("replay")
+    producer = Producer({"bootstrap.servers": own.settings.kafka})
+    ahead_ms = int(time.time() * 1000) + 40 * 86_400_000
+    producer.produce("cdp.raw.orders", b'{"type":"tick"}', partition=0, timestamp=ahead_ms)
+    assert producer.flush(30) == 0
+    held = {state.name: state.difference for state in topics.describe() if state.difference}
+    assert list(held) == ["cdp.raw.orders"]
+    assert held["cdp.raw.orders"].startswith("held: 40.0 days of log time ahead of cdp.raw.")
+    for name in names:
+        for partition in range(loader.topics().partitions(name)):
+            producer.produce(name, b'{"type":"tick"}', partition=partition, timestamp=ahead_ms)
+    assert producer.flush(30) == 0
+    assert not [state.difference for state in topics.describe() if state.difference]
+    topics.set_clock("live")
 
 
 @pytest.mark.parametrize("service", ["redis", "clickhouse", "kafka", "ticker"])
