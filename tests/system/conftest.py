@@ -67,7 +67,7 @@ def live(platform: Running) -> Iterator[Running]:
     try:
         yield platform
     finally:
-        platform.cdp("topics", "clock", "replay")
+        platform.hold_clock()
 
 
 def second_tenant(config: Path) -> None:

@@ -109,6 +109,10 @@ class Running:
         wanted = sum(ends.values())
         eventually(lambda: watch.processed(ends) == wanted, f"all {wanted:,} raw records processed", within_s)
 
+    def hold_clock(self) -> None:
+        """Let log time stand still, so that no timer changes a profile while it is being compared."""
+        self.cdp("topics", "clock", "replay")
+
     def await_history(self, rows: int, within_s: float = BACK_WITHIN_S) -> None:
         """Until ClickHouse holds that many events."""
         eventually(lambda: self.history_rows() >= rows, f"{rows:,} events in ClickHouse", within_s)

@@ -132,6 +132,7 @@ def test_what_is_injected_at_the_edge_is_found_in_clickhouse(live: Running) -> N
     client.allow(len(batches))
     client.await_acknowledged(len(batches))
     say(f"all acknowledged; {client.sent_again:,} events were sent again")
+    live.hold_clock()
     live.await_processed()
     live.verify()
 
