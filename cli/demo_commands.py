@@ -18,12 +18,11 @@ def demo_command(
     from_nothing: Annotated[bool, typer.Option("--from-nothing", help="Stop the stack and DELETE its data first.")] = False,
 ) -> None:
     """Start everything, replay a year of a real shop, and show what became of it."""
-    from rich.console import Console
-
+    from cli.terminal import safe_console
     from demo import replay, tour
     from demo.stream import Slice
 
-    console = Console()
+    console = safe_console()
     options = replay.Options(Slice(limit_days, customers), shift=True)
     try:
         tour.Tour(console, tour.Length(options, live_events, live_rate, from_nothing)).run()

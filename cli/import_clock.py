@@ -8,7 +8,7 @@ from rich.progress import Progress as Bar
 
 from cli.import_job import ImportRefusedError, bars, identity, progress_folder
 from cli.import_run import account
-from cli.live import plain_console
+from cli.terminal import plain_console
 from demo import replay
 from demo.messages import iso
 from demo.records import APPLIED, Record, with_ticks

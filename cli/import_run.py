@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.import_job import ALWAYS, ImportRefusedError, bars, identity, judge, late_before, progress_folder
-from cli.live import plain_console
+from cli.terminal import plain_console
 from config import loader
 from importers.files.preview import Preview, Trouble, preview
 from importers.files.progress import Progress, State

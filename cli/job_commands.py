@@ -20,7 +20,8 @@ def jobs() -> None:
 
     from rich.table import Table
 
-    from cli.live import COLOURS, duration, plain_console
+    from cli.live import COLOURS, duration
+    from cli.terminal import plain_console
     from stack import overview
     from stack.settings import load
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from cli.terminal import plain_console
 from stack.board import ServiceState
 from stack.errors import StackError
 from stack.overview import Line
@@ -148,9 +149,3 @@ def _words(state: ServiceState) -> str:
     if state.state == "ready":
         return f"ready after {state.ready_after_s:.1f} s"
     return f"{state.state} {state.detail}".strip()
-
-
-def plain_console() -> Console:
-    """A console that keeps wide tables whole where the output is no terminal."""
-    console = Console()
-    return console if console.is_terminal else Console(width=160)

@@ -47,10 +47,9 @@ def get(
 @profile_app.command()
 def why(identifier: Who, tag: Annotated[str, typer.Argument(help="Name of a tag of config/tags.yaml.")], tenant: TenantName = "") -> None:
     """Say why a customer has a tag, or has it not."""
-    from rich.console import Console
-
     from cli import stores
     from cli.profile_card import moment
+    from cli.terminal import safe_console
     from cli.why import sentence, tree
     from config import loader
     from pipelines.audiences.rules import RuleBook
@@ -63,7 +62,7 @@ def why(identifier: Who, tag: Annotated[str, typer.Argument(help="Name of a tag 
         raise UnknownTagError(f"there is no tag `{tag}`; there are {', '.join(rule.name for rule in definitions.tags)} (config/tags.yaml)")
     profile = _known(stores.profiles(owner).get(identifier), identifier, owner)
     part = expression.explain(profile.fields)
-    console = Console()
+    console = safe_console()
     console.print(sentence(identifier, tag, rule.says, part), soft_wrap=True, highlight=False, markup=False)
     console.print(tree(part))
     console.print(f"values as of {moment(profile.at)} UTC, version {profile.version[0]}-{profile.version[1]}", style="dim")
@@ -83,13 +82,13 @@ def history(
     tenant: TenantName = "",
 ) -> None:
     """Show how a customer came to be as it is: versions over time, from ClickHouse."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     from cli import stores
     from cli.profile_card import number
     from cli.profile_history import versions
+    from cli.terminal import safe_console
 
     owner, names = stores.tenant_or_default(tenant), [name.strip() for name in fields.split(",") if name.strip()]
     node = stores.node_of(owner, identifier)
@@ -102,7 +101,7 @@ def history(
     for version in found[-last:]:
         tags = " ".join([*(f"[green]+{tag}[/]" for tag in version.entered), *(f"[red]-{tag}[/]" for tag in version.exited)])
         table.add_row(version.at, version.version, version.cause, tags, *(Text(number(version.fields.get(name))) for name in names))
-    console = Console()
+    console = safe_console()
     console.print(table)
     if len(found) > last:
         console.print(f"{len(found) - last} earlier ones not shown; --last shows more", style="dim")
@@ -111,11 +110,10 @@ def history(
 @profile_app.command()
 def rebuild() -> None:
     """Write every profile's newest change from Kafka into Redis; what Redis holds newer stays."""
-    from rich.console import Console
-
     from cli.profile_rebuild import rebuild as run
+    from cli.terminal import safe_console
 
-    with Console(stderr=True).status("reading cdp.profile.changes") as status:
+    with safe_console(stderr=True).status("reading cdp.profile.changes") as status:
         result = run(lambda text: status.update(text))
     print(f"{result.written:,} profiles written, {result.stale:,} were newer in Redis already")
 
@@ -131,19 +129,20 @@ def _known(profile: "Profile | None", identifier: str, tenant: str) -> "Profile"
 
 
 def _show(identifier: str, profile: "Profile", as_json: bool) -> None:
-    from rich.console import Console
+    from cli.terminal import safe_console
 
     if as_json:
         print(_json(profile))
     else:
-        Console().print(_card(identifier, profile))
+        safe_console().print(_card(identifier, profile))
 
 
 def _follow(identifier: str, profiles: "Iterator[Profile | None]", as_json: bool) -> None:
-    from rich.console import Console
     from rich.live import Live
 
-    console = Console()
+    from cli.terminal import safe_console
+
+    console = safe_console()
     if as_json or not console.is_terminal:
         for profile in profiles:
             if profile is not None:

@@ -81,7 +81,7 @@ def the_registry() -> "Client":
 def _show(before: "list[Finding]", after: "list[Finding]", dry_run: bool) -> None:
     from rich.table import Table
 
-    from cli.live import plain_console
+    from cli.terminal import plain_console
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("subject", "version", "id", "compatibility", ""):

@@ -32,15 +32,14 @@ def refresh(
     tenant: Annotated[str, typer.Option(help="Only this tenant; default: all.")] = "",
 ) -> None:
     """Compute each tenant's quantiles; when one moved beyond the tolerance, publish new cut points and have profiles judged again."""
-    from rich.console import Console
-
     from cli import stores
+    from cli.terminal import safe_console
     from config import loader
 
     if once and every:
         raise typer.BadParameter("choose one of --once and --every")
     tenants = [stores.tenant_or_default(tenant)] if tenant else list(loader.platform().tenants)
-    console = Console()
+    console = safe_console()
     try:
         while True:
             behind = sum(_refresh(console, name, dry_run, wait) for name in tenants)
@@ -53,14 +52,13 @@ def refresh(
 
 def _refresh(console: "Console", tenant: str, dry_run: bool, wait_s: float) -> int:
     """Refresh one tenant; returns how many profiles did not follow in time."""
-    from rich.console import Console
-
     from cli.rfm_refresh import Publisher, carry_out, look
+    from cli.terminal import safe_console
     from config import loader
     from sinks.clickhouse import ClickHouse
 
     platform, definitions = loader.platform(), loader.definitions()
-    with Console(stderr=True).status(tenant) as status:
+    with safe_console(stderr=True).status(tenant) as status:
         outcome = look(ClickHouse(platform.clickhouse), platform, definitions, tenant, lambda text: status.update(text))
     if outcome is None:
         console.print(f"{tenant}: no customer with an order yet")
@@ -72,7 +70,7 @@ def _refresh(console: "Console", tenant: str, dry_run: bool, wait_s: float) -> i
     if dry_run:
         console.print(f"{tenant}: would publish version {outcome.new.version} and poke {len(outcome.effect.moved):,} profiles")
         return 0
-    with Console(stderr=True).status(tenant) as status:
+    with safe_console(stderr=True).status(tenant) as status:
         behind = carry_out(Publisher(platform.kafka.bootstrap), platform.redis.url, outcome, wait_s, lambda text: status.update(text))
     told = f"{tenant}: version {outcome.new.version} published, {len(outcome.effect.moved):,} profiles poked"
     if wait_s and behind:

@@ -20,7 +20,7 @@ def list_events() -> None:
     """Show every event that has a contract."""
     from rich.table import Table
 
-    from cli.live import plain_console
+    from cli.terminal import plain_console
     from schemas import contracts
 
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -43,7 +43,7 @@ def show(
 
     from rich.markdown import Markdown
 
-    from cli.live import plain_console
+    from cli.terminal import plain_console
     from schemas import contract_pages, contracts
 
     known = contracts.load()
@@ -103,7 +103,7 @@ def check_changes(
     from rich.table import Table
 
     from cli.contract_history import earlier
-    from cli.live import plain_console
+    from cli.terminal import plain_console
     from schemas import contract_changes, contracts
 
     old, new = earlier(against), contracts.load()

@@ -35,7 +35,7 @@ def profile(
     import msgspec
     from rich.console import Console
 
-    from cli.live import plain_console
+    from cli.terminal import plain_console
     from config import loader
     from importers.mapping.options import DEFAULT
     from importers.profiling.draft import draft

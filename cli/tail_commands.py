@@ -31,9 +31,8 @@ def register(app: typer.Typer) -> None:
         tenant: Annotated[str, typer.Option(help="Only this tenant; default: the platform's default tenant.")] = "",
     ) -> None:
         """Show events, rejections or profile changes live, one line each."""
-        from rich.console import Console
-
         from cli import stores
+        from cli.terminal import safe_console
 
         if rejected and changes:
             raise typer.BadParameter("choose one of --rejected and --changes")
@@ -48,7 +47,7 @@ def register(app: typer.Typer) -> None:
         if node is None:
             raise typer.BadParameter(f"`{user}` identifies nobody (config/identity.yaml)")
         topic = REJECTED if rejected else CHANGES if changes else EVENTS
-        console = Console(soft_wrap=True)
+        console = safe_console(soft_wrap=True)
         shown = 0
         try:
             for record in follow(topic, from_start):

@@ -19,7 +19,7 @@ def show(context: typer.Context) -> None:
         return
     from rich.table import Table
 
-    from cli.live import plain_console
+    from cli.terminal import plain_console
     from stack import topics
     from stack.settings import load
 

@@ -29,16 +29,16 @@ def register(app: typer.Typer) -> None:
         Exit code 0: all is as it should be; 1: something differs; 2: something could not be determined (a server is away, the
         pipeline is behind).
         """
-        from rich.console import Console
+        from cli.terminal import safe_console
 
         started = time.monotonic()
         # Progress goes to the terminal's error stream, so that standard output holds the result alone.
-        with Console(stderr=True).status("verifying") as status:
+        with safe_console(stderr=True).status("verifying") as status:
             report = run(timeout, lambda text: status.update(f"{text} ({time.monotonic() - started:.0f} s)"))
         if as_json:
             sys.stdout.write(report.as_json().decode() + "\n")
         else:
-            report.show(Console())
+            report.show(safe_console())
         raise typer.Exit(report.exit_code)
 
 

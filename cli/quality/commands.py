@@ -35,8 +35,8 @@ def quality(
     import msgspec
 
     from cli import stores
-    from cli.live import plain_console
     from cli.quality import report, views
+    from cli.terminal import plain_console
     from config import loader
     from config import quality as settings
     from pipelines.quality.register import Register
@@ -68,9 +68,9 @@ def alerts(
     import json
 
     from cli import stores
-    from cli.live import plain_console
     from cli.quality import views
     from cli.quality.report import newest_minute
+    from cli.terminal import plain_console
     from pipelines.quality.messages import payload
     from pipelines.quality.register import Register
 
@@ -96,8 +96,8 @@ def why(
     import msgspec
 
     from cli import stores
-    from cli.live import plain_console
     from cli.quality import story, views
+    from cli.terminal import plain_console
     from config import quality as settings
 
     server = stores.history()

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from cli.quality.report import Line
 from cli.quality.story import Story, Value
-from cli.rejected.masked import shown
+from cli.terminal import shown
 from pipelines.quality.alerts import Alert
 from pipelines.quality.messages import moment_of, subject
 from pipelines.quality.slices import slice_of, words

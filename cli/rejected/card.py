@@ -12,7 +12,8 @@ from rich.text import Text
 
 from cli.profile_card import moment
 from cli.rejected.fate import Fate
-from cli.rejected.masked import masked, shown
+from cli.rejected.masked import masked
+from cli.terminal import shown
 from config.loader import Identity
 from pipelines.rejected import paths
 from pipelines.rejected.record import Record

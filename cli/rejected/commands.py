@@ -50,10 +50,10 @@ def list_records(
     """Show rejected records, newest first."""
     import msgspec
 
-    from cli.live import plain_console
     from cli.rejected import looking
     from cli.rejected.selection import Selection
     from cli.rejected.views import list_table
+    from cli.terminal import plain_console
 
     found = looking.newest(Selection(where, code, source, origin, field, tenant, since, until), limit, from_topic)
     if as_json:
@@ -74,12 +74,12 @@ def show(
 ) -> None:
     """Show everything about one rejected record: the bytes, what is wrong in them, what to do, and what became of it."""
     import msgspec
-    from rich.console import Console
 
     from cli.rejected import looking
     from cli.rejected.card import as_json as described
     from cli.rejected.card import card
     from cli.rejected.selection import position as parsed
+    from cli.terminal import safe_console
     from config import loader
 
     wanted = parsed(position)
@@ -93,7 +93,7 @@ def show(
     if as_json:
         print(msgspec.json.encode(described(record, story, identity, plain=plain)).decode())
     else:
-        Console().print(card(record, story, identity, plain=plain))
+        safe_console().print(card(record, story, identity, plain=plain))
 
 
 @rejected_app.command()
@@ -115,11 +115,11 @@ def stats(
     """Count rejected records: how many, since when, how it goes on, and one to look at."""
     import msgspec
 
-    from cli.live import plain_console
     from cli.rejected import looking
     from cli.rejected.selection import Selection, condition
     from cli.rejected.stats import columns, groups
     from cli.rejected.views import stats_table
+    from cli.terminal import plain_console
 
     names = columns(by)
     chosen = condition(Selection(where, code, source, origin, field, tenant, since, until))

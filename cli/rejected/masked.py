@@ -45,10 +45,5 @@ def masked(envelope: dict[str, Any], identity: Identity) -> dict[str, Any]:
     }
 
 
-def shown(text: str) -> str:
-    """A text of a stranger for a terminal: whatever would steer it, or turn the writing around, is written as an escape."""
-    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
-
-
 def _hidden(value: Any) -> Any:
     return value if value is None else MASK

@@ -33,12 +33,12 @@ def replay(
     """Send rejected records back to their raw topic, corrected; a record is never applied twice."""
     import msgspec
 
-    from cli.live import plain_console
     from cli.rejected import looking
     from cli.rejected.fix_files import load_fix
     from cli.rejected.replay import Options
     from cli.rejected.selection import Selection, condition, raw_topic
     from cli.rejected.views import show_tally
+    from cli.terminal import plain_console
 
     chosen = Selection(where, code, source, origin, field, tenant, since, until)
     if not any(chosen):

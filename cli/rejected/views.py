@@ -7,10 +7,10 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.profile_card import moment
-from cli.rejected.masked import shown
 from cli.rejected.replay import Tally
 from cli.rejected.selection import RAW
 from cli.rejected.stats import Group, sparkline
+from cli.terminal import shown
 from pipelines.rejected.record import Record
 
 _SHOWN_RULE = 60

@@ -14,8 +14,9 @@ from cli.rejected import card, selection, stats
 from cli.rejected.export import ExportError, line, write
 from cli.rejected.fate import Fate
 from cli.rejected.ledger import Ledger
-from cli.rejected.masked import MASK, masked, shown
+from cli.rejected.masked import MASK, masked
 from cli.rejected.views import list_table
+from cli.terminal import shown
 from config import loader
 from pipelines.rejected.matching import predicate
 from pipelines.rejected.record import Position, PositionError, Record

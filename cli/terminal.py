@@ -1,0 +1,45 @@
+"""What is printed on a terminal, where much of it is strangers' text: names, products, reasons of rejections."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook
+from rich.segment import Segment
+
+
+def shown(text: str) -> str:
+    """A text of a stranger for a terminal: whatever would steer it, or turn the writing around, is written as an escape."""
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
+
+
+def safe_console(**options: Any) -> Console:
+    """A console on which no text can steer the terminal; styles of our own still do.
+
+    Args:
+        options: of rich's `Console`.
+    """
+    made = Console(**options)
+    made.push_render_hook(_Harmless())
+    return made
+
+
+def plain_console() -> Console:
+    """A console that keeps wide tables whole where the output is no terminal."""
+    made = safe_console()
+    return made if made.is_terminal else safe_console(width=160)
+
+
+class _Harmless(RenderHook):
+    """Puts itself between what is to be printed and the terminal's own codes."""
+
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        return [_Shown(renderable) for renderable in renderables]
+
+
+class _Shown:
+    def __init__(self, inner: ConsoleRenderable) -> None:
+        self._inner = inner
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterable[Segment]:
+        for segment in console.render(self._inner, options):
+            yield segment if segment.control else Segment("\n".join(map(shown, segment.text.split("\n"))), segment.style)
