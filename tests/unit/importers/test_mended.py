@@ -36,7 +36,7 @@ events:
     identifiers: {user_id: text(body.customer)}
     message_id: "join(':', ['order', text(body.id)])"
     timestamp: parse_time(body.at, 'iso')
-    properties: {order_id: text(body.id), total: %s, currency: "'GBP'"}
+    properties: {order_id: text(body.id), total: "%s", currency: "'GBP'"}
 """
 SOURCES = {"erp": ERP, "shop": SHOP}
 BODY = b'{"id": 7, "customer": 1, "at": "2026-11-01T00:00:00Z", "total": "\\u00a35.00", "kind": "new"}'
