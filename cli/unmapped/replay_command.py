@@ -27,25 +27,24 @@ def replay(
 
     Example: cdp unmapped replay --source erp --code missing --dry-run
     """
+    import msgspec
+
     from cli.live import plain_console
     from cli.unmapped.choosing import Options, chosen
     from cli.unmapped.views import show_tally
 
-    wanted, console = chosen(Options(source, code, field, since, until)), plain_console()
-    if not yes and not dry_run:
-        found = _run(wanted, dry_run=True)
+    wanted = chosen(Options(source, code, field, since, until))
+    tally = _run(wanted, dry_run=not yes or dry_run)
+    if not yes and not dry_run and tally.to_do:
         if not as_json:
-            show_tally(console, found, dry_run=True)
-        if found.to_do:
-            noting = f", and note {found.noted:,} that need none" if found.noted else ""
-            typer.confirm(f"Send {found.becoming.total():,} events of {found.records:,} records{noting}?", abort=True, err=True)
-    tally = _run(wanted, dry_run=dry_run)
+            show_tally(plain_console(), tally, dry_run=True)
+        noting = f", and note {tally.noted:,} that need none" if tally.noted else ""
+        typer.confirm(f"Send {tally.becoming.total():,} events of {tally.records:,} records{noting}?", abort=True, err=True)
+        tally = _run(wanted, dry_run=False)
     if as_json:
-        import msgspec
-
         print(json.dumps(msgspec.to_builtins(tally)))
     else:
-        show_tally(console, tally, dry_run=dry_run)
+        show_tally(plain_console(), tally, dry_run=dry_run)
 
 
 def _run(chosen: "Chosen", *, dry_run: bool) -> "Tally":

@@ -1,6 +1,7 @@
 """Kept records through a mended mapping: the same events, under the same ids, as if it had been right when they came."""
 
 import datetime as dt
+import itertools
 import json
 import shutil
 from pathlib import Path
@@ -18,6 +19,7 @@ from importers.mended import CODES, NO_SOURCE, Mended, Ready
 from importers.unmapped import TOPIC, Kept, read, unmapped
 from importers.webhooks import Refused, open_source, receive
 from stack.settings import PROJECT
+from tests.in_process import InProcess
 from tests.unit.importers import debezium as db
 from tests.unit.importers.debezium import order
 
@@ -187,3 +189,31 @@ def test_every_code_that_is_kept_can_be_asked_for() -> None:
     codes = {value for name, value in vars(outcome).items() if name.isupper() and isinstance(value, str)}
     assert INTERNAL in codes
     assert set(CODES) == {*codes, "unavailable", SCHEMA_DRIFT}
+
+
+def test_a_state_of_a_row_that_is_brought_back_after_a_newer_one_does_not_undo_it() -> None:
+    bridge = load_bridge(configured("erp", ERP), PROJECT / "config" / "mappings")
+    times = [db.TS_MS + 4 * 3_600_000 + number * 1000 for number in range(4)]  # after the order was placed
+    states = [("c", None, order(7)), ("u", order(7), order(7, qty=3)), ("u", order(7, qty=3), order(7, qty=5))]
+    cancelled = ("u", order(7, qty=5), order(7, qty=5, status="cancelled"))
+
+    def profile(changes: list[Any], arrival: tuple[int, ...]) -> dict[str, Any]:
+        core = InProcess()
+        for log_number, number in enumerate(arrival):
+            op, before, after = changes[number]
+            value = db.value(op, before, after, db.postgres_source("orders", 100 + number, ts_ms=times[number]))
+            [message] = bridge.handle(TABLE, 0, number, b'{"order_id": 7}', value).messages
+            core.record(message.value, "cdp.raw.orders", 0, log_number, times[-1] + 1000 + log_number)
+            assert core.outcomes["cdp.raw.orders", 0, log_number] == "applied"
+        [(_, found)] = core.fields()
+        return {
+            name: found[name]
+            for name in ("orders_lifetime", "gross_lifetime", "gross_30d", "first_order_at", "last_order_at", "top_products")
+        }
+
+    wanted = profile(states, (0, 1, 2))
+    assert (wanted["orders_lifetime"], wanted["gross_lifetime"]) == (1, 12.5)
+    for arrival in itertools.permutations(range(3)):
+        assert profile(states, arrival) == wanted
+    for arrival in itertools.permutations(range(4)):
+        assert profile([*states, cancelled], arrival)["orders_lifetime"] == 0
