@@ -61,7 +61,7 @@ test-component: setup ## tests against real servers, one part at a time
 	@$(PY) -m pytest tests/component -q
 
 test-system: setup ## tests of the whole stack
-	@$(PY) -m pytest tests/system -q
+	@$(PY) -m pytest tests/system -q --tb=short
 
 lint: setup ## ruff, mypy and the rules about who imports whom
 	@.venv/bin/ruff check $(ROOMS)

@@ -114,6 +114,13 @@ def late_before() -> dt.datetime:
     return dt.datetime.now(dt.UTC) - dt.timedelta(seconds=loader.platform().limits.lateness_s)
 
 
+def decoder() -> Decoder:
+    """The checks of job `profiles` themselves; what it makes of people's identifiers is not theirs, and not for keeping."""
+    rules = loader.identity()
+    nodes = Nodes(rules, b"a dry run keeps no identifiers")
+    return Decoder(loader.platform(), nodes, Masker(rules, nodes), Rules.configured())
+
+
 def judge(topic: str, *, by_event_time: bool) -> Callable[[Message], Failed | None]:
     """The checks of job `profiles` themselves, so that a dry run says what they will say.
 
@@ -121,15 +128,13 @@ def judge(topic: str, *, by_event_time: bool) -> Callable[[Message], Failed | No
         topic: raw topic.
         by_event_time: whether the records' clock is that of the events, else now.
     """
-    platform, rules = loader.platform(), loader.identity()
-    nodes = Nodes(rules, b"a dry run keeps no identifiers")
-    decoder = Decoder(platform, nodes, Masker(rules, nodes), Rules.configured())
+    checks = decoder()
     now_ms = int(time.time() * 1000)
 
     def judged(message: Message) -> Failed | None:
         at = moment(message.envelope) if by_event_time else None
         log_ms = now_ms if at is None else int((at - EPOCH) / dt.timedelta(milliseconds=1))
-        verdict = decoder.decode(message.value, topic, 0, 0, log_ms)
+        verdict = checks.decode(message.value, topic, 0, 0, log_ms)
         if not isinstance(verdict, Rejected):
             return None
         return Failed(verdict.code, verdict.field, verdict.rule, value_at(message.envelope, verdict.field))

@@ -23,6 +23,7 @@ MODULES = [
     "cli.shop_commands",
     "cli.collector_commands",
     "cli.rejected.commands",
+    "cli.unmapped.commands",
     "cli.quality.commands",
 ]
 

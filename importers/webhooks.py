@@ -16,29 +16,64 @@ from config.sources import Source
 from importers.envelope import Message, Origin, complete, too_large
 from importers.mapping import Failed, Mapped, MappingError, MappingRules, Skipped, load
 from importers.mapping.document import hint
+from importers.mapping.outcome import UNREADABLE
 from importers.signatures import Verifier
 from importers.unmapped import unmapped
 
 RECORD_FIELDS: Final = ("headers", "body")
 BAD_SIGNATURE: Final = "bad_signature"
-UNREADABLE: Final = "unreadable"
 UNMAPPED: Final = "unmapped"
 _ID_DIGITS: Final = 32
+
+
+class WebhookMapping:
+    """What makes events of a source's deliveries.
+
+    Attributes:
+        topic: raw topic its events go to.
+        origin: source and tenant of its events.
+        rules: the mapping.
+        headers_read: names of the headers that the mapping looks at.
+    """
+
+    def __init__(self, name: str, config: Source, rules: MappingRules) -> None:
+        self.topic, self.origin, self.rules = config.topic, Origin(name, config.tenant), rules
+        self.headers_read = frozenset(path[1] for path in rules.reads() if len(path) > 1 and path[0] == "headers")
+
+    def become(self, headers: Mapping[str, str], body: bytes) -> "Received | Failed":
+        """Map a delivery that was found genuine. Pure: the same delivery gives the same messages, so a replayed one is a duplicate.
+
+        Args:
+            headers: by name, in lower case.
+            body: as received, byte for byte.
+
+        Returns:
+            What it became, or why nothing: of the code `unreadable` when it is not JSON.
+        """
+        try:
+            parsed = orjson.loads(body)
+        except orjson.JSONDecodeError as error:
+            return Failed(UNREADABLE, "", f"the body is not JSON: {error}")
+        outcome = self.rules.apply({"headers": headers, "body": parsed})
+        if isinstance(outcome, Skipped):
+            return Received([], outcome.reason)
+        if not isinstance(outcome, Mapped):
+            return outcome
+        digest = hashlib.sha256(body).hexdigest()
+        messages = [complete(event, self.origin, digest[:_ID_DIGITS], {"body_sha256": digest}) for event in outcome.events]
+        return too_large(messages) or Received(messages)
 
 
 class WebhookSource:
     """An opened source.
 
     Attributes:
-        name: of the source.
-        topic: raw topic its events go to.
+        mapping: makes events of its deliveries.
+        verifier: tells which are genuine.
     """
 
-    def __init__(self, name: str, config: Source, rules: MappingRules, verifier: Verifier) -> None:
-        self.name, self.topic = name, config.topic
-        self.origin = Origin(name, config.tenant)
-        self.rules, self.verifier = rules, verifier
-        self.headers_read = frozenset(path[1] for path in rules.reads() if len(path) > 1 and path[0] == "headers")
+    def __init__(self, mapping: WebhookMapping, verifier: Verifier) -> None:
+        self.mapping, self.verifier = mapping, verifier
 
 
 class Received(msgspec.Struct, frozen=True):
@@ -72,6 +107,29 @@ class Refused(msgspec.Struct, frozen=True):
     key: bytes = b""
 
 
+def open_mapping(name: str, config: Source, folder: Path) -> WebhookMapping:
+    """Read the mapping of a source.
+
+    Args:
+        name: of the source.
+        config: the source, of kind `webhook`.
+        folder: of the mapping files.
+
+    Raises:
+        MappingError: the mapping cannot be used for webhooks.
+    """
+    rules = load(folder / config.mapping)
+    if rules.group_by is not None:
+        raise MappingError(f"{config.mapping}: `group_by` is for files; a delivery is one record")
+    outside = sorted({path[0] for path in rules.reads()} - set(RECORD_FIELDS))
+    if outside:
+        raise MappingError(f"{config.mapping}: reads `{outside[0]}`; a delivery has headers and body{hint(outside[0], RECORD_FIELDS)}")
+    upper = sorted(path[1] for path in rules.reads() if path[0] == "headers" and len(path) > 1 and path[1] != path[1].lower())
+    if upper:
+        raise MappingError(f"{config.mapping}: reads the header `{upper[0]}`; names of headers are in lower case: `{upper[0].lower()}`")
+    return WebhookMapping(name, config, rules)
+
+
 def open_source(name: str, config: Source, folder: Path, environ: Mapping[str, str] | None = None) -> WebhookSource:
     """Read mapping and secrets of a source.
 
@@ -86,20 +144,11 @@ def open_source(name: str, config: Source, folder: Path, environ: Mapping[str, s
         importers.signatures.SecretError: a secret is not there, or the scheme leaves something unsigned.
     """
     assert config.signature is not None, "checked when the sources are read"
-    rules = load(folder / config.mapping)
-    if rules.group_by is not None:
-        raise MappingError(f"{config.mapping}: `group_by` is for files; a delivery is one record")
-    outside = sorted({path[0] for path in rules.reads()} - set(RECORD_FIELDS))
-    if outside:
-        raise MappingError(f"{config.mapping}: reads `{outside[0]}`; a delivery has headers and body{hint(outside[0], RECORD_FIELDS)}")
-    upper = sorted(path[1] for path in rules.reads() if path[0] == "headers" and len(path) > 1 and path[1] != path[1].lower())
-    if upper:
-        raise MappingError(f"{config.mapping}: reads the header `{upper[0]}`; names of headers are in lower case: `{upper[0].lower()}`")
-    return WebhookSource(name, config, rules, Verifier(name, config.signature, environ))
+    return WebhookSource(open_mapping(name, config, folder), Verifier(name, config.signature, environ))
 
 
 def receive(source: WebhookSource, headers: Mapping[str, str], body: bytes, now: dt.datetime) -> Received | Refused:
-    """Take a delivery. Pure: the same delivery gives the same messages, so a replayed one is a duplicate.
+    """Take a delivery.
 
     Args:
         source: whose delivery it is.
@@ -111,29 +160,17 @@ def receive(source: WebhookSource, headers: Mapping[str, str], body: bytes, now:
     refusal = source.verifier.refusal(named, body, now)
     if refusal:
         return Refused(401, BAD_SIGNATURE, refusal)
-    try:
-        parsed = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        return Refused(400, UNREADABLE, f"the body is not JSON: {error}")
-    outcome = source.rules.apply({"headers": named, "body": parsed})
-    if isinstance(outcome, Skipped):
-        return Received([], outcome.reason)
-    if not isinstance(outcome, Mapped):
-        return _kept(source, named, body, outcome)
-    digest = hashlib.sha256(body).hexdigest()
-    lineage = {"body_sha256": digest}
-    messages = [complete(event, source.origin, digest[:_ID_DIGITS], lineage) for event in outcome.events]
-    large = too_large(messages)
-    return Received(messages) if large is None else _kept(source, named, body, large)
+    found = source.mapping.become(named, body)
+    if isinstance(found, Received):
+        return found
+    return Refused(400, UNREADABLE, found.rule) if found.code == UNREADABLE else _kept(source.mapping, named, body, found)
 
 
-def _kept(source: WebhookSource, headers: Mapping[str, str], body: bytes, failed: Failed) -> Refused:
-    """Only the headers that the mapping reads are kept: others may hold credentials."""
+def _kept(mapping: WebhookMapping, headers: Mapping[str, str], body: bytes, failed: Failed) -> Refused:
+    """Only the headers that the mapping reads are kept: others may hold credentials. Null says that one was not there."""
     digest = hashlib.sha256(body).hexdigest()
-    position: dict[str, Any] = {
-        "body_sha256": digest,
-        "headers": {name: headers[name] for name in sorted(source.headers_read & headers.keys())},
-    }
-    record = unmapped(source.name, source.origin.tenant, position, failed, None, body)
-    key = f"{source.name}:{digest[:_ID_DIGITS]}".encode()
+    position: dict[str, Any] = {"body_sha256": digest, "headers": {name: headers.get(name) for name in sorted(mapping.headers_read)}}
+    origin = mapping.origin
+    record = unmapped(origin.source, origin.tenant, position, failed, None, body)
+    key = f"{origin.source}:{digest[:_ID_DIGITS]}".encode()
     return Refused(200, UNMAPPED, f"{failed.code} at {failed.field or 'the record'}: {failed.rule}", record, key)

@@ -99,7 +99,7 @@ def _configured() -> dict[str, Source]:
 def _run_until_stopped(arguments: argparse.Namespace, stop: Event) -> int:
     from confluent_kafka import KafkaException
 
-    from importers.cdc.bridge import CdcSource
+    from importers.cdc.bridge import CdcSource, configured
     from importers.mapping import MappingError
     from importers.sender import SendError
 
@@ -108,13 +108,9 @@ def _run_until_stopped(arguments: argparse.Namespace, stop: Event) -> int:
     given = CdcSource(
         name=arguments.source or "cdc", tenant=tenant, topic=arguments.topic, tables=tables, schema_changes=arguments.schema_changes
     )
-    configured = [
-        CdcSource(name=name, tenant=source.tenant, topic=source.topic, tables=source.tables, schema_changes=source.schema_changes)
-        for name, source in _configured().items()
-    ]
     try:
         run(
-            [given] if tables else configured,
+            [given] if tables else [configured(name, source) for name, source in _configured().items()],
             arguments.mappings or loader.folder() / "mappings",
             stop,
             arguments.retry_for,

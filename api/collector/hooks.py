@@ -48,7 +48,7 @@ class Hooks:
             raise Refusal(503, "no_secret", "this webhook has no secret yet", NO_SECRET_RETRY_S)
         found = webhooks.receive(source, headers, body, dt.datetime.now(dt.UTC))
         if isinstance(found, webhooks.Received):
-            await self._publish(source.topic, [(message.key, message.value) for message in found.messages])
+            await self._publish(source.mapping.topic, [(message.key, message.value) for message in found.messages])
             return "skipped" if found.skipped else "applied"
         if not found.kept:
             raise Refusal(found.status, found.code, found.says)

@@ -121,6 +121,30 @@ class Reader:
         return TopicsAwayError(f"Kafka at {self._bootstrap} does not answer ({error.args[0].name()}); is it running?")
 
 
+def each(
+    bootstrap: str, topic: str, take: Callable[[Message], None], *, wait: bool = False, tell: Callable[[int, int], None] = lambda *_: None
+) -> None:
+    """Hand over every committed record that a topic holds now, from the oldest to the newest of each partition.
+
+    Args:
+        bootstrap: Kafka's address.
+        topic: what to read.
+        take: called with each record.
+        wait: for transactions that are open, so that what lies behind them is not missed.
+        tell: called now and then with the number of records read and about how many there are.
+
+    Raises:
+        TopicsAwayError: Kafka does not answer, or the topic is not there.
+    """
+    reader = Reader(bootstrap, [topic], lambda _, message: take(message))
+    try:
+        ends = reader.ends(committed=not wait)
+        total = sum(ends.values())
+        reader.read_to(ends, lambda done: tell(done, total))
+    finally:
+        reader.close()
+
+
 def processed(bootstrap: str, group: str, parts: list[tuple[str, int]]) -> dict[tuple[str, int], int]:
     """The offset a group has committed for each partition: what lies below is done. Partitions without one are left out."""
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group})

@@ -1,7 +1,6 @@
 """Everything about one rejected record, for a terminal."""
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -11,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.profile_card import moment
+from cli.rejected.bytes_shown import DEPTH, json_lines, raw_lines
 from cli.rejected.fate import Fate
 from cli.rejected.masked import masked
 from cli.terminal import shown
@@ -23,9 +23,6 @@ from schemas import codes
 
 AROUND: Final = 40
 """Lines shown before and behind the field that is wrong."""
-HEX_BYTES: Final = 256
-HEX_ROW: Final = 12
-DEPTH: Final = 200
 
 ADVICE: Final[dict[str, str]] = {
     codes.PAYLOAD_FORMAT: "Not a record of JSON in UTF-8. Mend the producer; a fix with `text` (encoding, replace) can read what was sent.",
@@ -102,9 +99,9 @@ def _original(record: Record, identity: Identity, plain: bool) -> RenderableType
     if envelope is None:
         if not plain:
             return Text(f"{size} that are no JSON object: they may hold personal values, --plain shows them", style="dim")
-        return Group(Text(f"{size} that are no JSON object", style="dim"), *_raw(record.original))
+        return Group(Text(f"{size} that are no JSON object", style="dim"), *raw_lines(record.original))
     place, there = paths.nearest(envelope, record.field)
-    lines = list(_lines(envelope))
+    lines = list(json_lines(envelope))
     at = next((number for number, (path, _) in enumerate(lines) if path == place), 0)
     first = max(0, at - AROUND)
     drawn = [Text(shown(text)) for _, text in lines[first : at + AROUND]]
@@ -123,35 +120,6 @@ def _envelope(record: Record, identity: Identity, plain: bool) -> dict[str, Any]
     if envelope is None or paths.depth(envelope) > DEPTH:
         return None
     return envelope if plain else masked(envelope, identity)
-
-
-def _lines(
-    value: Any, place: paths.Concrete = (), before: str = "", after: str = "", depth: int = 0
-) -> Iterator[tuple[paths.Concrete, str]]:
-    """JSON a line at a time, each with the place of the value that begins in it."""
-    indent = "  " * depth
-    if isinstance(value, dict | list) and value:
-        opening, closing = "{}" if isinstance(value, dict) else "[]"
-        yield place, f"{indent}{before}{opening}"
-        entries = list(value.items()) if isinstance(value, dict) else list(enumerate(value))
-        for number, (key, inner) in enumerate(entries):
-            name = f"{json.dumps(key, ensure_ascii=False)}: " if isinstance(value, dict) else ""
-            yield from _lines(inner, (*place, key), name, "," if number < len(entries) - 1 else "", depth + 1)
-        yield (), f"{indent}{closing}{after}"
-    else:
-        yield place, f"{indent}{before}{json.dumps(value, ensure_ascii=False)}{after}"
-
-
-def _raw(original: bytes) -> Iterator[Text]:
-    try:
-        yield from (Text(shown(line)) for line in original.decode()[: 8 * HEX_BYTES].splitlines())
-    except UnicodeDecodeError as error:
-        start = max(0, error.start - HEX_BYTES // 2)
-        yield Text(f"not UTF-8 at byte {error.start:,}", style="red")
-        for at in range(start, min(len(original), start + HEX_BYTES), HEX_ROW):
-            row = original[at : at + HEX_ROW]
-            printable = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
-            yield Text(f"{at:08x}  {row.hex(' '):<{3 * HEX_ROW}}  {printable}")
 
 
 def _fates(record: Record, story: Story) -> RenderableType:

@@ -1,4 +1,4 @@
-"""The ledger of replays, `cdp.replays`: which rejected records were sent, as what, and where to. Compacted, keyed by position."""
+"""The ledger of replays, `cdp.replays`: which rejected or kept records were sent, as what, and where to. Compacted, keyed by position."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 from confluent_kafka import Message
 
-from cli.audit.topics import Reader
+from cli.audit.topics import each
 from pipelines.rejected.verdicts import Sent
 
 TOPIC: Final = "cdp.replays"
@@ -65,7 +65,7 @@ def read(bootstrap: str, *, wait: bool = True) -> Ledger:
     """
     ledger = Ledger()
 
-    def take(_topic: str, message: Message) -> None:
+    def take(message: Message) -> None:
         position, value = (message.key() or b"").decode(), message.value()
         if value is None:
             return
@@ -74,9 +74,5 @@ def read(bootstrap: str, *, wait: bool = True) -> Ledger:
         except msgspec.DecodeError as error:
             raise LedgerError(f"{TOPIC}: the entry of {position} cannot be read: {error}") from error
 
-    reader = Reader(bootstrap, [TOPIC], take)
-    try:
-        reader.read_to(reader.ends(committed=not wait))
-    finally:
-        reader.close()
+    each(bootstrap, TOPIC, take, wait=wait)
     return ledger

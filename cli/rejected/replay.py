@@ -11,7 +11,7 @@ import msgspec
 
 from cli.rejected import clock, fate, ledger
 from cli.rejected.history import History
-from cli.rejected.sender import BATCH, Outgoing, Sender
+from cli.rejected.sender import BATCH, Outgoing, Raw, Sender
 from config import loader
 from demo.replayer import partitions_of
 from pipelines.identity.nodes import Nodes
@@ -141,7 +141,7 @@ class Replay:
         try:
             if not options.dry_run:  # all of them before the ledger is read: from here on nobody else adds to it
                 owners = self._history.tenants(options.condition, until)
-                senders = {owner: Sender(self._platform.kafka.bootstrap, owner) for owner in owners}
+                senders = {owner: _sender(self._platform.kafka.bootstrap, owner) for owner in owners}
             self._ledger = ledger.read(self._platform.kafka.bootstrap, wait=not options.dry_run)
             for page in self._pages(until):
                 going = list(self._going(page))
@@ -193,7 +193,7 @@ class Replay:
             entry = Sent(ready.lineage.fix, ready.message_id, now, verdict.tenant, topic, node, before)
             self._ledger.add(position, entry)
             partition = record.partition % self._partitions[topic]
-            yield record.tenant, Outgoing(record.position, topic, partition, now, ready.value, entry)
+            yield record.tenant, Outgoing(record.position, entry, [Raw(topic, partition, now, ready.value)])
 
     def _judged(self, record: Record) -> _Judged | None:
         self.tally.looked_at += 1
@@ -233,6 +233,12 @@ class Replay:
         self.tally.failing[verdict.code, verdict.field] += 1
         if len(self.tally.examples) < EXAMPLES:
             self.tally.examples.append(Example(str(record.position), verdict.code, verdict.field, verdict.rule))
+
+
+def _sender(bootstrap: str, tenant: str) -> Sender:
+    """One a tenant, so that two tenants' replays leave each other alone."""
+    whose = f"of tenant {tenant}" if tenant else "of records without a tenant"
+    return Sender(bootstrap, f"cdp-rejected-replay-{tenant}", f"`cdp rejected replay` {whose}")
 
 
 def _hmac_key() -> bytes:

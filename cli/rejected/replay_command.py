@@ -55,15 +55,12 @@ def replay(
 
 
 def _run(history: "History", options: "Options") -> "Tally":
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
+    from cli.counting import counting
     from cli.rejected.replay import Replay
     from cli.rejected.sender import SendError
 
     job = Replay(history, options)
-    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with counting() as bar:
         task = bar.add_task("looking" if options.dry_run else "replaying", total=None)
 
         def tell(tally: "Tally") -> None:

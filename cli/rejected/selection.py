@@ -48,12 +48,12 @@ def condition(chosen: Selection, now: Callable[[], int] | None = None) -> where.
     clock = now or _now
     parts = [where.parse(chosen.where, clock)] if chosen.where.strip() else []
     parts += [_one_of("code", _codes(chosen.code))] if chosen.code else []
-    parts += [_one_of("source", [raw_topic(name) for name in _listed(chosen.source)])] if chosen.source else []
-    parts += [_one_of("origin", _listed(chosen.origin))] if chosen.origin else []
-    parts += [_one_of("tenant", _listed(chosen.tenant))] if chosen.tenant else []
+    parts += [_one_of("source", [raw_topic(name) for name in listed(chosen.source)])] if chosen.source else []
+    parts += [_one_of("origin", listed(chosen.origin))] if chosen.origin else []
+    parts += [_one_of("tenant", listed(chosen.tenant))] if chosen.tenant else []
     parts += [_field(chosen.field)] if chosen.field else []
-    parts += [where.Compare("log_time", ">=", _moment("--since", chosen.since, clock))] if chosen.since else []
-    parts += [where.Compare("log_time", "<", _moment("--until", chosen.until, clock))] if chosen.until else []
+    parts += [where.Compare("log_time", ">=", moment("--since", chosen.since, clock))] if chosen.since else []
+    parts += [where.Compare("log_time", "<", moment("--until", chosen.until, clock))] if chosen.until else []
     return parts[0] if len(parts) == 1 else where.Every(tuple(parts))
 
 
@@ -77,6 +77,29 @@ def position(text: str) -> Position:
     return found._replace(topic=raw_topic(found.topic))
 
 
+def listed(text: str) -> list[str]:
+    """The values of an option that takes several, separated by commas."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def moment(option: str, text: str, now: Callable[[], int]) -> int:
+    """A time as typed, ms: how long ago, or when.
+
+    Args:
+        option: for messages.
+        text: `15m`, or a date or time.
+        now: the clock that a duration counts back from, ms.
+
+    Raises:
+        SelectionError: it is neither.
+    """
+    span = where.duration_ms(text)
+    found = where.moment_ms(text) if span is None else now() - span
+    if found is None:
+        raise SelectionError(f"{option}: `{text}` is neither a duration (90s 15m 6h 2d 1w) nor a time (2026-01-31, 2026-01-31T10:00:00Z)")
+    return where.bounded(found)
+
+
 def _now() -> int:
     try:
         return log_now()
@@ -84,15 +107,11 @@ def _now() -> int:
         return int(time.time() * 1000)
 
 
-def _listed(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
 def _codes(text: str) -> list[str]:
-    unknown = [code for code in _listed(text) if code not in codes.ALL]
+    unknown = [code for code in listed(text) if code not in codes.ALL]
     if unknown:
         raise SelectionError(f"--code: no code `{unknown[0]}`; there are {', '.join(codes.ALL)}")
-    return _listed(text)
+    return listed(text)
 
 
 def _one_of(field: str, values: list[str]) -> where.Condition:
@@ -107,11 +126,3 @@ def _field(path: str) -> where.Condition:
     for number, text in enumerate(path.split("*")):
         parts += [*([where.AnyText()] if number else []), *([text] if text else [])]
     return where.Like("field", tuple(parts))
-
-
-def _moment(option: str, text: str, now: Callable[[], int]) -> int:
-    span = where.duration_ms(text)
-    moment = where.moment_ms(text) if span is None else now() - span
-    if moment is None:
-        raise SelectionError(f"{option}: `{text}` is neither a duration (90s 15m 6h 2d 1w) nor a time (2026-01-31, 2026-01-31T10:00:00Z)")
-    return where.bounded(moment)

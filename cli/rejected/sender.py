@@ -1,7 +1,7 @@
 """Sends replayed records: each batch and its entries in the ledger in one Kafka transaction, so that one is never there without the other.
 
-One transactional id a tenant: whoever begins a replay puts an end to any other of that tenant, its open transaction included, before
-reading the ledger. So between reading the ledger and writing to it nobody else writes, and a killed replay leaves nothing half done.
+Whoever begins a replay puts an end to any other of the same transactional id, its open transaction included, before reading the ledger. So
+between reading the ledger and writing to it nobody else writes, and a killed replay leaves nothing half done.
 """
 
 import time
@@ -28,46 +28,59 @@ class SendError(RuntimeError):
 
 
 class SupersededError(SendError):
-    """Another replay of the tenant has begun."""
+    """Another replay of this transactional id has begun."""
 
 
-class Outgoing(NamedTuple):
-    """A record to be sent.
+class Raw(NamedTuple):
+    """A record for a raw topic.
 
     Attributes:
-        position: of the rejected record.
         topic: raw topic.
         partition: of the raw topic.
         timestamp: log time, ms; the broker replaces it where its own clock rules.
         value: the record's bytes.
-        entry: for the ledger.
+        key: the record's key.
     """
 
-    position: Position
     topic: str
     partition: int
     timestamp: int
     value: bytes
+    key: bytes | None = None
+
+
+class Outgoing(NamedTuple):
+    """What is sent of a rejected or kept record.
+
+    Attributes:
+        position: of the record.
+        entry: for the ledger.
+        records: what goes to raw topics.
+    """
+
+    position: Position
     entry: Sent
+    records: Sequence[Raw]
 
 
 class Sender:
-    """Sends the replays of one tenant; any other process that does is fenced off from here on.
+    """Sends the replays of one transactional id; any other process that does is fenced off from here on.
 
     Args:
         bootstrap: Kafka.
-        tenant: whose records; empty for those whose owner is unknown.
+        transactional_id: see there.
+        name: what replays, for messages: "`cdp rejected replay` of tenant demo".
 
     Raises:
         SendError: Kafka does not answer.
     """
 
-    def __init__(self, bootstrap: str, tenant: str) -> None:
-        self._tenant = tenant
+    def __init__(self, bootstrap: str, transactional_id: str, name: str) -> None:
+        self._name = name
         self._producer = Producer(
             {
                 "bootstrap.servers": bootstrap,
-                "transactional.id": f"cdp-rejected-replay-{tenant}",
+                "transactional.id": transactional_id,
                 "transaction.timeout.ms": TIMEOUT_S * 1000,
                 "acks": "all",
                 "compression.type": "lz4",
@@ -91,8 +104,9 @@ class Sender:
         try:
             self._producer.begin_transaction()
             for item in batch:
-                self._produce(item.topic, item.partition, None, item.value, item.timestamp)
-                self._produce(TOPIC, 0, str(item.position).encode(), msgspec.json.encode(item.entry), 0)
+                for raw in item.records:
+                    self._produce(raw)
+                self._produce(Raw(TOPIC, 0, 0, msgspec.json.encode(item.entry), str(item.position).encode()))
             self._commit()
         except KafkaException as error:
             raise self._failure(error.args[0]) from error
@@ -104,11 +118,11 @@ class Sender:
         except KafkaException:
             return  # there is none, or it is another's by now: the broker ends it
 
-    def _produce(self, topic: str, partition: int, key: bytes | None, value: bytes, timestamp: int) -> None:
+    def _produce(self, raw: Raw) -> None:
         deadline = time.monotonic() + ANSWER_S
         while True:
             try:
-                self._producer.produce(topic, value, key, partition=partition, timestamp=timestamp)
+                self._producer.produce(raw.topic, raw.value, raw.key, partition=raw.partition, timestamp=raw.timestamp)
                 return
             except BufferError:
                 self._producer.poll(0.1)
@@ -125,13 +139,12 @@ class Sender:
                     raise
 
     def _failure(self, error: KafkaError) -> SendError:
-        whose = f"of tenant {self._tenant}" if self._tenant else "of records without a tenant"
         if error.code() in (KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH):
-            return SupersededError(f"another `cdp rejected replay` {whose} has begun; it goes on with what this one has not sent")
+            return SupersededError(f"another {self._name} has begun; it goes on with what this one has not sent")
         if error.txn_requires_abort():
             self.close()
-            return SendError(f"Kafka refused a batch of the replay {whose} ({error.str()}); nothing of this batch was sent")
+            return SendError(f"Kafka refused a batch of {self._name} ({error.str()}); nothing of this batch was sent")
         return SendError(
-            f"the replay {whose} has stopped: {error.str()}. Batches before this one were sent, this one wholly or not at all; "
+            f"{self._name} has stopped: {error.str()}. Batches before this one were sent, this one wholly or not at all; "
             "run the command again: the ledger knows"
         )

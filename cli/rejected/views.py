@@ -18,10 +18,10 @@ _SHOWN_RULE = 60
 
 def list_table(records: Sequence[Record]) -> Table:
     """Rejected records, one a line. Their bytes are not shown: they may hold anything."""
-    table = _table("at (UTC)", "position", "code", "field", "expected", "origin", "tenant", "messageId")
+    table = headed("at (UTC)", "position", "code", "field", "expected", "origin", "tenant", "messageId")
     table.add_column("bytes", justify="right")
     for record in records:
-        values = (record.field or "-", _short(record.rule), record.origin or "-", record.tenant or "-", record.message_id or "-")
+        values = (record.field or "-", short(record.rule), record.origin or "-", record.tenant or "-", record.message_id or "-")
         table.add_row(
             moment(record.log_time),
             Text(_place(str(record.position))),
@@ -34,13 +34,13 @@ def list_table(records: Sequence[Record]) -> Table:
 
 def stats_table(found: Sequence[Group], by: Sequence[str]) -> Table:
     """Groups of records, one a line."""
-    table = _table(*by)
+    table = headed(*by)
     for column in ("records", "share"):
         table.add_column(column, justify="right")
     for column in ("first (UTC)", "last (UTC)", "last 24 hours", "for example"):
         table.add_column(column, no_wrap=True)
     for group in found:
-        keys = (Text(shown(_short(_place(group.key[name]))) or "-") for name in by)
+        keys = (Text(shown(short(_place(group.key[name]))) or "-") for name in by)
         times = moment(group.first)[:-3], moment(group.last)[:-3]
         table.add_row(*keys, f"{group.records:,}", f"{group.share:.1%}", *times, sparkline(group.hours), Text(_place(group.example)))
     return table
@@ -70,10 +70,11 @@ def show_tally(console: Console, tally: Tally, *, dry_run: bool) -> None:
         console.print(Text(shown(f"  {example.position}  {example.rule}")), soft_wrap=True)
 
 
-def _table(*columns: str) -> Table:
+def headed(*columns: str) -> Table:
+    """A table without lines, whose times, places and codes stay whole."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=column in ("at (UTC)", "position", "code"))
+        table.add_column(column, overflow="fold", no_wrap=column in ("at (UTC)", "position", "place", "code"))
     return table
 
 
@@ -82,5 +83,6 @@ def _place(text: str) -> str:
     return text.removeprefix(RAW)
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
+    """A rule as it fits a line."""
     return text if len(text) <= _SHOWN_RULE else text[: _SHOWN_RULE - 1] + "…"

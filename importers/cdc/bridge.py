@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from config.sources import Source
 from importers.cdc.changes import Change, TableChanges, Tombstone, parse, unavailable
 from importers.cdc.drift import ROWS, SchemaDrift, TableWatch
 from importers.envelope import Message, Origin, complete, too_large
@@ -40,6 +41,11 @@ class CdcSource(msgspec.Struct, frozen=True, kw_only=True):
     schema_changes: str = ""
 
 
+def configured(name: str, source: Source) -> CdcSource:
+    """A source of kind `cdc` as `config/sources.yaml` has it."""
+    return CdcSource(name=name, tenant=source.tenant, topic=source.topic, tables=source.tables, schema_changes=source.schema_changes)
+
+
 class Handled(msgspec.Struct, frozen=True):
     """What a record became.
 
@@ -66,12 +72,15 @@ class Bridge:
     Args:
         source: which.
         mappings: by Debezium's topic.
+
+    Attributes:
+        source: as given.
+        mappings: as given.
     """
 
     def __init__(self, source: CdcSource, mappings: dict[str, MappingRules]) -> None:
-        self.source = source
+        self.source, self.mappings = source, mappings
         self._origin = Origin(source.name, source.tenant)
-        self._mappings = mappings
         self._reads = {topic: _columns(rules) for topic, rules in mappings.items()}
         tables = {topic: topic.split(".")[-1] for topic in mappings}
         self._watches = {topic: TableWatch(tables[topic], self._reads[topic], rules.columns) for topic, rules in mappings.items()}
@@ -79,7 +88,7 @@ class Bridge:
 
     def topics(self) -> list[str]:
         """Topics to read."""
-        return [*self._mappings, *([self.source.schema_changes] if self.source.schema_changes else [])]
+        return [*self.mappings, *([self.source.schema_changes] if self.source.schema_changes else [])]
 
     def handle(self, topic: str, partition: int, offset: int, key: bytes | None, value: bytes | None) -> Handled:
         """Map one record.
@@ -104,7 +113,7 @@ class Bridge:
                 for drift in self._by_table[change.table].of_table(change)
             ]
             return Handled(skipped="schema change", drifts=drifts)
-        rules = self._mappings.get(topic)
+        rules = self.mappings.get(topic)
         if rules is None:
             return Handled(failed=Failed(UNREADABLE, "", "a record of the schema-change topic"))
         lineage = {"topic": topic, "partition": partition, "offset": offset, "source_ts": read.source_ms}

@@ -120,7 +120,7 @@ def _replayed(record: Record, fix: LoadedFix | None, id_chars: int, known_id: st
     kept = _lineage(original or {})
     fixed["messageId"] = message_id
     fixed["context"] = {**context, "lineage": {**kept, **lineage._asdict()}}
-    _keep_time(fixed, record.log_time)
+    keep_time(fixed, record.log_time)
     return Replayed(_encoded(fixed), message_id, lineage, before, identifiers(original or {}))
 
 
@@ -153,6 +153,21 @@ def identifiers(envelope: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(namespace, value) for namespace, value in found if isinstance(value, str)]
 
 
+def keep_time(envelope: dict[str, Any], log_time: int) -> None:
+    """An event whose time is reckoned from that of its raw record keeps it: its new record is younger.
+
+    Args:
+        envelope: is changed.
+        log_time: of the record that it came in, ms.
+    """
+    if envelope.get("timestamp") is not None:
+        return
+    if envelope.get("originalTimestamp") is None:
+        envelope["timestamp"] = iso(log_time)
+    elif envelope.get("sentAt") is not None and envelope.get("receivedAt") is None:
+        envelope["receivedAt"] = iso(log_time)
+
+
 def _fixed(record: Record, original: dict[str, Any] | None, fix: Fix) -> dict[str, Any]:
     given = original
     if given is None:
@@ -178,16 +193,6 @@ def _message_id(record: Record, original: dict[str, Any] | None, fixed: dict[str
         return found
     derived = f"replay:{record.position}"
     return derived if len(derived) <= id_chars else "replay:" + hashlib.blake2b(derived.encode(), digest_size=16).hexdigest()
-
-
-def _keep_time(fixed: dict[str, Any], log_time: int) -> None:
-    """An event whose time is reckoned from that of its raw record keeps it: its new record is younger."""
-    if fixed.get("timestamp") is not None:
-        return
-    if fixed.get("originalTimestamp") is None:
-        fixed["timestamp"] = iso(log_time)
-    elif fixed.get("sentAt") is not None and fixed.get("receivedAt") is None:
-        fixed["receivedAt"] = iso(log_time)
 
 
 def _lineage(envelope: Mapping[str, Any]) -> dict[str, Any]:
