@@ -93,6 +93,7 @@ def test_no_personal_value_is_shown_wherever_a_bad_record_has_it() -> None:
     assert shown["properties"]["products"][0] == {"name": "Mug", "street": MASK}
     assert shown["context"]["externalIds"][1] == {"type": "device_id", "id": "d1"}
     assert shown["traits"] == {"name": MASK, "nested": {"phone": MASK}, "plan": "gold", "firstName": None}
+    assert masked({"traits": {"type": ["odd"], "id": "d1"}}, loader.identity())["traits"] == {"type": ["odd"], "id": "d1"}
     ticket = masked({"event": "Ticket Opened", "properties": {"subject": words, "ticket_id": "t"}}, loader.identity())
     assert ticket["properties"]["ticket_id"] == "t"
 
