@@ -110,14 +110,20 @@ def running(
                 process.kill()
 
 
-def records(topic: str = TOPIC) -> dict[str, Message]:
-    """Records of a topic by their message id; those without one are left out. A repeated id fails."""
+def records(topic: str = TOPIC, beginning: str = "") -> dict[str, Message]:
+    """Records of a topic by their message id; those without one are left out. A repeated id fails.
+
+    Args:
+        topic: which.
+        beginning: of the ids that are of interest; others may be there twice (a bridge that was killed writes again).
+    """
     found: dict[str, Message] = {}
     for message in read_all(topic):
         with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
             name = msgspec.json.decode(message.value() or b"")["messageId"]
-            assert name not in found, f"{name} is in {topic} twice"
-            found[name] = message
+            if name.startswith(beginning):
+                assert name not in found, f"{name} is in {topic} twice"
+                found[name] = message
     return found
 
 

@@ -36,6 +36,8 @@ RAW = "cdp.raw.orders"
 TABLE = "kept.public.orders"
 SECRET = "of the shop"
 MANY = 500
+MINE = ("--source", "kept-erp,kept-shop")
+"""Other tests have records in the topic, too."""
 COLUMN = ("cdc/orders.yaml", "$each: parse_json(after.lines)", "$each: after.rows")
 """Mends the mapping of the table."""
 
@@ -51,7 +53,7 @@ class World:
         self.folder = folder
         sources = yaml.safe_load((loader.folder() / "sources.yaml").read_text())
         table = sources["erp"] | {"tables": {TABLE: "cdc/orders.yaml"}}
-        self.sources = {"server": sources["server"], "shop-orders": sources["shop-orders"], "kept-erp": table}
+        self.sources = {"server": sources["server"], "kept-shop": sources["shop-orders"], "kept-erp": table}
         self.bootstrap = loader.platform().kafka.bootstrap
         admin = AdminClient({"bootstrap.servers": self.bootstrap})  # has to outlive its futures
         for future in admin.create_topics([NewTopic(TABLE, 1)]).values():
@@ -64,7 +66,7 @@ class World:
                     body = json.dumps(delivery(number)).encode()
                     signed = base64.b64encode(hmac.new(SECRET.encode(), body, hashlib.sha256).digest()).decode()
                     named = {"X_Shopify_Hmac_Sha256": signed, "X_Shopify_Topic": "orders/create" if number == 1 else "orders/odd"}
-                    said = collector.post("/v1/webhooks/shop-orders", body, key="", **named).json()
+                    said = collector.post("/v1/webhooks/kept-shop", body, key="", **named).json()
                     assert said["became"] == "unmapped"
         finally:
             del os.environ["CDP_SHOP_WEBHOOK_SECRET"]
@@ -165,52 +167,52 @@ def test_what_could_not_be_mapped_is_looked_at_mended_and_brought_back_once(worl
     assert (stats["records"], stats["states"]["open"], stats["field"]) == (3, 3, "events[*].properties.products")
     assert stats["first"] <= stats["last"]
 
-    place = world.listed("--source", "shop-orders", "--code", "value")[0]["place"]
+    place = world.listed("--source", "kept-shop", "--code", "value")[0]["place"]
     card = world.cdp("show", place.removeprefix("cdp.unmapped:"))
     assert "5.10 points" in card
     assert "ada@example.org" not in card
     assert "ada@example.org" in world.cdp("show", place, "--plain")
     assert "nothing was kept at cdp.unmapped:0:999999" in world.cdp("show", "0:999999", code=1)
 
-    assert world.replay("--dry-run")["records"] == 0, "nothing was mended yet"
+    assert world.replay(*MINE, "--dry-run")["records"] == 0, "nothing was mended yet"
     world.mend(*COLUMN)
     world.mend("webhooks/shop_orders.yaml", "parse_money(body.total_price)", "parse_money(replace(body.total_price, ' points', ''))")
-    told = world.replay("--dry-run")
+    told = world.replay(*MINE, "--dry-run")
     assert (told["records"], told["becoming"], told["sent"]) == (3, {"Order Completed": 3}, 0)
     assert set(told["failing"]) == {"missing at events[0].properties.products", "no_event at events"}
     assert told["drifts"] >= 1
-    assert {one["source"] for one in told["examples"]} == {"kept-erp", "shop-orders"}
+    assert {one["source"] for one in told["examples"]} == {"kept-erp", "kept-shop"}
     assert sent() == []
-    refused = world.cdp("replay", code=1)
+    refused = world.cdp("replay", *MINE, code=1)
     assert "Send 3 events of 3 records?" in refused
     assert sent() == [], "nothing is sent without a yes"
 
     told = world.replay("--source", "kept-erp")
     assert (told["sent"], told["records"], told["failing"]) == (2, 2, {"missing at events[0].properties.products": 1})
-    assert world.replay()["sent"] == 1
-    told = world.replay()
+    assert world.replay(*MINE)["sent"] == 1
+    told = world.replay(*MINE)
     assert (told["sent"], told["records"], told["before"]) == (0, 0, 3)
 
     messages = sent()
     found = by_id(messages)
-    assert found.keys() == {"kept-erp:orders:1:100", "kept-erp:orders:2:101", "shop-orders:order:9001:created"}
+    assert found.keys() == {"kept-erp:orders:1:100", "kept-erp:orders:2:101", "kept-shop:order:9001:created"}
     lineage = found["kept-erp:orders:2:101"]["context"]["lineage"]
     assert lineage | {"replay_of": ""} == {"topic": TABLE, "partition": 0, "offset": 1, "source_ts": db.TS_MS, "replay_of": ""}
-    assert found["shop-orders:order:9001:created"]["context"]["lineage"]["replay_of"] == place
+    assert found["kept-shop:order:9001:created"]["context"]["lineage"]["replay_of"] == place
     assert {getattr(decoded(message), "node", "") for message in messages} == {f"demo|user_id|{who}" for who in ("kept-1", "kept-2", "91")}
     assert len(world.still_open("kept-erp")) == 1, "what still fails stays open"
-    assert len(world.still_open("shop-orders")) == 1
-    states = {one["place"]: one["state"] for one in world.listed()}
+    assert len(world.still_open("kept-shop")) == 1
+    states = {one["place"]: one["state"] for one in world.listed(*MINE)}
     assert states[place] == "brought back"
-    assert "brought back to cdp.raw.orders as `shop-orders:order:9001:created` by mapping shop_orders@" in world.cdp("show", place)
+    assert "brought back to cdp.raw.orders as `kept-shop:order:9001:created` by mapping shop_orders@" in world.cdp("show", place)
 
     world.mend(
         "webhooks/shop_orders.yaml", "skip:\n", 'skip:\n  - {when: "headers.\\"x-shopify-topic\\" == \'orders/odd\'", reason: odd}\n'
     )
-    told = world.replay("--source", "shop-orders")
+    told = world.replay("--source", "kept-shop")
     assert (told["sent"], told["skipped"], told["noted"]) == (0, {"odd": 1}, 1)
-    assert world.still_open("shop-orders") == []
-    told = world.replay("--source", "shop-orders")
+    assert world.still_open("kept-shop") == []
+    told = world.replay("--source", "kept-shop")
     assert (told["skipped"], told["noted"]) == ({"odd": 1}, 0), "a skip is not for ever: another mapping may map it"
 
 
@@ -233,7 +235,7 @@ def test_a_replay_that_is_killed_goes_on_where_it_was(world: World) -> None:
     world.mend(*COLUMN)
     here, there = world.folder / "here", world.folder / "there"
     code = PAUSING.format(commits=1, after=True, here=str(here), there=str(there))
-    process = subprocess.Popen([sys.executable, "-c", code, "unmapped", "replay", "--yes"], cwd=PROJECT, env=world.env())
+    process = subprocess.Popen([sys.executable, "-c", code, "unmapped", "replay", "--yes", *MINE], cwd=PROJECT, env=world.env())
     try:
         eventually(here.exists, "the replay is in the middle")
     finally:
