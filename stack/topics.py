@@ -11,7 +11,16 @@ from typing import Literal
 
 import msgspec
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, OffsetSpec, ResourceType
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ListOffsetsResultInfo,
+    NewTopic,
+    OffsetSpec,
+    ResourceType,
+)
 
 from config import loader
 from stack.errors import StackError
@@ -115,9 +124,9 @@ def describe(bootstrap: str | None = None, folder: Path | None = None) -> list[T
     places = [(name, index) for name in present for index in range(there[name])]
     try:
         begins, ends = _offsets(admin, places, OffsetSpec.earliest()), _offsets(admin, places, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+        held = _held(admin, [place for place in places if wanted.topics[place[0]].raw])
     except KafkaException as error:
         raise StackError(f"Kafka does not tell its offsets: {error.args[0].str()}", "it may still be starting: try again") from error
-    held = _held(admin, [place for place in places if wanted.topics[place[0]].raw])
     states = []
     for name in wanted.topics:
         partitions = there.get(name, 0)
@@ -147,10 +156,8 @@ def _held(admin: AdminClient, places: list[tuple[str, int]]) -> dict[str, str]:
 
     No partition is read far ahead of another. On the live clock ticks move all of them; on the producer's clock whoever writes has to tick.
     """
-    spec = OffsetSpec.max_timestamp()  # type: ignore[no-untyped-call]
-    futures = admin.list_offsets({TopicPartition(*place): spec for place in places}, request_timeout=TIMEOUT_S)
-    newest = {(place.topic, place.partition): int(future.result(TIMEOUT_S).timestamp) for place, future in futures.items()}
-    stands = {place: at_ms for place, at_ms in newest.items() if at_ms >= 0}
+    newest = _found(admin, places, OffsetSpec.max_timestamp())  # type: ignore[no-untyped-call]
+    stands = {place: int(found.timestamp) for place, found in newest.items() if found.timestamp >= 0}
     if not stands:
         return {}
     slowest = min(stands, key=lambda place: stands[place])
@@ -165,8 +172,12 @@ def _held(admin: AdminClient, places: list[tuple[str, int]]) -> dict[str, str]:
 
 
 def _offsets(admin: AdminClient, places: list[tuple[str, int]], which: OffsetSpec) -> dict[tuple[str, int], int]:
+    return {place: found.offset for place, found in _found(admin, places, which).items()}
+
+
+def _found(admin: AdminClient, places: list[tuple[str, int]], which: OffsetSpec) -> dict[tuple[str, int], ListOffsetsResultInfo]:
     futures = admin.list_offsets({TopicPartition(*place): which for place in places}, request_timeout=TIMEOUT_S)
-    return {(place.topic, place.partition): future.result(TIMEOUT_S).offset for place, future in futures.items()}
+    return {(place.topic, place.partition): future.result(TIMEOUT_S) for place, future in futures.items()}
 
 
 def _await_leaders(admin: AdminClient, places: list[tuple[str, int]]) -> None:

@@ -55,22 +55,14 @@ def replay(
 
 
 def _run(history: "History", options: "Options") -> "Tally":
-    from cli.counting import counting
+    from cli.counting import counting, resumable
     from cli.rejected.replay import Replay
-    from cli.rejected.sender import SendError
 
     job = Replay(history, options)
-    with counting() as bar:
+    with counting() as bar, resumable(bar, lambda: f"{job.tally.sent:,} records"):
         task = bar.add_task("looking" if options.dry_run else "replaying", total=None)
 
         def tell(tally: "Tally") -> None:
             bar.update(task, completed=tally.looked_at, total=min(tally.matched, options.limit or tally.matched))
 
-        try:
-            return job.run(tell)
-        except (KeyboardInterrupt, SendError) as stopped:
-            bar.stop()
-            print(f"{job.tally.sent:,} records were sent before this; the same command goes on where it ended", file=sys.stderr)
-            if isinstance(stopped, SendError):
-                raise
-            raise typer.Exit(130) from None
+        return job.run(tell)

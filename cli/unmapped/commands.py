@@ -5,17 +5,13 @@ from typing import Annotated
 
 import typer
 
+from cli.unmapped.options import Code, Field, Since, Source, Until
 from cli.unmapped.replay_command import replay
 
 unmapped_app = typer.Typer(
     help="Records that no event could be made of: why, and back again once the mapping is mended.", no_args_is_help=True
 )
 
-Source = Annotated[str, typer.Option(help="Only these sources of config/sources.yaml, separated by commas.")]
-Code = Annotated[str, typer.Option(help="Only these codes, separated by commas.")]
-Field = Annotated[str, typer.Option(help="Only this field; [*] stands for any index.")]
-Since = Annotated[str, typer.Option(help="Not kept before: 15m, 6h, 2d, or a time such as 2026-01-31T10:00:00Z.")]
-Until = Annotated[str, typer.Option(help="Kept before; as --since.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 

@@ -1,10 +1,11 @@
 """`cdp unmapped replay`: the command around `cli.unmapped.replay`."""
 
 import json
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from cli.unmapped.options import Code, Field, Since, Source, Until
 
 if TYPE_CHECKING:
     from cli.unmapped.choosing import Chosen
@@ -12,11 +13,11 @@ if TYPE_CHECKING:
 
 
 def replay(
-    source: Annotated[str, typer.Option(help="Only these sources of config/sources.yaml, separated by commas.")] = "",
-    code: Annotated[str, typer.Option(help="Only these codes, separated by commas.")] = "",
-    field: Annotated[str, typer.Option(help="Only this field; [*] stands for any index.")] = "",
-    since: Annotated[str, typer.Option(help="Not kept before: 15m, 6h, 2d, or a time such as 2026-01-31T10:00:00Z.")] = "",
-    until: Annotated[str, typer.Option(help="Kept before; as --since.")] = "",
+    source: Source = "",
+    code: Code = "",
+    field: Field = "",
+    since: Since = "",
+    until: Until = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Send nothing; say what would become of each.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Send without asking.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
@@ -48,18 +49,10 @@ def replay(
 
 
 def _run(chosen: "Chosen", *, dry_run: bool) -> "Tally":
-    from cli.counting import counting
-    from cli.rejected.sender import SendError
+    from cli.counting import counting, resumable
     from cli.unmapped.replay import Replay
 
     job = Replay(chosen, dry_run=dry_run)
-    with counting() as bar:
+    with counting() as bar, resumable(bar, lambda: f"{job.tally.sent:,} events"):
         task = bar.add_task("looking" if dry_run else "replaying", total=None)
-        try:
-            return job.run(lambda done, total: bar.update(task, completed=done, total=total))
-        except (KeyboardInterrupt, SendError) as stopped:
-            bar.stop()
-            print(f"{job.tally.sent:,} events were sent before this; the same command goes on where it ended", file=sys.stderr)
-            if isinstance(stopped, SendError):
-                raise
-            raise typer.Exit(130) from None
+        return job.run(lambda done, total: bar.update(task, completed=done, total=total))
