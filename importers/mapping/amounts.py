@@ -1,21 +1,26 @@
-"""Numbers and money out of text, and arithmetic that does not make 0.30000000000000004 of 0.1 + 0.2."""
+"""Numbers and money out of text: what is written comes out exactly, or is refused; no sign and no digit is ever made up."""
 
-import base64
-import binascii
 import math
 import re
-import sys
 import unicodedata
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Final
 
 from importers.mapping.unfit import Unfit
 
 MAX_TEXT: Final = 64
 _INT64: Final = 2**63
-_SPACES: Final = " \u00a0\u202f\u2009'\u2019_"  # space, no-break, narrow no-break and thin space, two apostrophes, underscore
-_MINUS: Final = "\u2212"
-_SYMBOLS: Final = "".join(chr(code) for code in range(sys.maxunicode) if unicodedata.category(chr(code)) == "Sc")
+_EXACT: Final = 1e12
+"""Up to here a float holds any amount to a thousandth; beyond it, it is asked whether it holds this one."""
+_KINDS: Final = {chr(code): unicodedata.category(chr(code)) for code in (*range(0x20000), *range(0xE0000, 0xE0080))}
+_SPACES: Final = "".join(one for one, kind in _KINDS.items() if kind == "Zs")
+_APOSTROPHES: Final = "'\u2019\u2018\u02bc\u00b4\uff07_"  # Swiss thousands, and the underscore of programmers
+_INVISIBLE: Final = {ord(one): None for one, kind in _KINDS.items() if kind == "Cf" and one != "\u00ad"}
+"""Marks of direction, zero-width spaces and the like; a soft hyphen may be seen as a sign, so it stays and is refused."""
+_MINUS: Final = {ord(one): "-" for one in "\u2212\ufe63\uff0d"}
+"""Characters that are nothing but a minus. Other dashes are no sign: they stand for ranges, bullets and empty cents."""
+_DASHES: Final = "\\-\u2010\u2011\u2012\u2013\u2014\u2015"
+_SYMBOLS: Final = "".join(one for one, kind in _KINDS.items() if kind == "Sc")
 _CODES: Final = (
     "AED", "AFN", "ALL", "AMD", "ANG", "AOA", "ARS", "AUD", "AWG", "AZN", "BAM", "BBD", "BDT", "BGN", "BHD", "BIF", "BMD", "BND", "BOB",
     "BRL", "BSD", "BTN", "BWP", "BYN", "BZD", "CAD", "CDF", "CHF", "CLP", "CNY", "COP", "CRC", "CUP", "CVE", "CZK", "DJF", "DKK", "DOP",
@@ -37,10 +42,10 @@ _ONE_MEANING: Final = {
 
 
 def _number_pattern(decimal: str) -> str:
-    """Digits, grouped by one and the same separator or not at all, with or without a fraction."""
-    groups = re.escape(("," if decimal == "." else ".") + _SPACES)
+    """Digits, grouped by one and the same separator or not at all, with or without a fraction; a dash may stand for empty cents."""
+    groups = re.escape(("," if decimal == "." else ".") + _SPACES + _APOSTROPHES)
     whole = rf"(?:[0-9]{{1,3}}(?:(?P<sep>[{groups}])[0-9]{{2,3}}(?:(?P=sep)[0-9]{{2,3}})*(?<=[0-9]{{3}})|)|[0-9]+)"
-    return rf"(?P<whole>{whole})?(?:{re.escape(decimal)}(?P<fraction>[0-9]*))?"
+    return rf"(?P<whole>{whole})?(?:{re.escape(decimal)}(?:(?P<cents>[{_DASHES}]{{1,2}})|(?P<fraction>[0-9]*)))?"
 
 
 _NUMBER: Final = {
@@ -49,8 +54,8 @@ _NUMBER: Final = {
 }
 _MONEY: Final = {
     decimal: re.compile(
-        rf"(?P<open>\(?)\s*(?P<sign>[+\-]?)\s*(?P<before>{_UNIT})?\s*(?P<inner>[+\-]?)\s*(?P<number>{_number_pattern(decimal)})(?P<after>-?)"
-        rf"\s*(?P<behind>{_UNIT})?\s*(?P<close>\)?)"
+        rf"(?P<open>\(?)\s*(?P<sign>[+\-]?)\s*(?P<before>{_UNIT})?\s*(?P<inner>[+\-]?)\s*(?P<opened>\(?)\s*{_number_pattern(decimal)}"
+        rf"(?P<after>-?)\s*(?P<closed>\)?)\s*(?P<behind>{_UNIT})?\s*(?P<close>\)?)"
     )
     for decimal in ".,"
 }
@@ -67,10 +72,10 @@ def check_decimal(decimal: Any) -> None:
 
 
 def parse_number(value: Any, decimal: str = ".") -> int | float:
-    """A number out of text: `1,234.50`, with decimal comma `1.234,50`, `12.50-`, `1e5`; a number stays as it is.
+    """A number out of text: `1,234.50`, with decimal comma `1.234,50`, `12.50-`, `1e5`, `49.-`; a number stays as it is.
 
     Thousands may be separated by the other mark, a space or an apostrophe, in groups of three (or two, as in India). Without a fraction the
-    result is an integer.
+    result is an integer. A dash directly behind the decimal mark stands for empty cents and is no sign: `49.-` is 49, `49.00-` is -49.
 
     Raises:
         Unfit: it is no number, or one that 64 bits cannot hold.
@@ -79,9 +84,9 @@ def parse_number(value: Any, decimal: str = ".") -> int | float:
         raise Unfit("a number", value)
     if not isinstance(value, str):
         return fitting(value, value)
-    text = value.strip().replace(_MINUS, "-")
+    text = _cleaned(value)
     found = _NUMBER[decimal].fullmatch(text) if len(text) <= MAX_TEXT else None
-    if found is None or not (found["whole"] or found["fraction"]) or (found["sign"] and found["after"]):
+    if found is None or not (found["whole"] or found["fraction"]) or _is_contradictory(found, [found["sign"], found["after"]]):
         raise Unfit(f"a number with the decimal mark `{decimal}`", value)
     return _made(found, value, negative=found["sign"] == "-" or bool(found["after"]), exponent=found["exponent"])
 
@@ -99,7 +104,7 @@ def parse_integer(value: Any, decimal: str = ".") -> int:
 
 
 def parse_money(value: Any, decimal: str = ".") -> int | float:
-    """The amount of a money text: `£1,234.50`, `-5 EUR`, `(12.00)`, `1.200,00 kr`; a number stays as it is.
+    """The amount of a money text: `£1,234.50`, `-5 EUR`, `(12.00)`, `$ (12.00)`, `CHF 49.-`, `1.200,00 kr`; a number stays as it is.
 
     Raises:
         Unfit: it is no amount.
@@ -107,7 +112,7 @@ def parse_money(value: Any, decimal: str = ".") -> int | float:
     if not isinstance(value, str):
         return parse_number(value, decimal)
     found = _money(value, decimal)
-    negatives = [found["sign"] == "-", found["inner"] == "-", bool(found["after"]), bool(found["open"])]
+    negatives = [found["sign"] == "-", found["inner"] == "-", bool(found["after"]), bool(found["open"]), bool(found["opened"])]
     return _made(found, value, negative=any(negatives))
 
 
@@ -130,68 +135,6 @@ def currency_of(value: Any, decimal: str = ".") -> str | None:
     return codes.pop()
 
 
-def parse_unscaled(value: Any, scale: int) -> int | float:
-    """A decimal as Debezium writes it by default: base64 of a big-endian two's complement integer, to be divided by 10 ** scale.
-
-    A map `{scale, value}` (a column without a scale of its own) brings its scale along.
-
-    Raises:
-        Unfit: it is not of that form.
-    """
-    if isinstance(value, dict):
-        scale, value = value.get("scale", scale), value.get("value")
-    if isinstance(value, bool) or not isinstance(value, int | float | str) or isinstance(scale, bool) or not isinstance(scale, int):
-        raise Unfit("a decimal in base64", value)
-    if not isinstance(value, str):
-        return fitting(value, value)  # decimal.handling.mode=double
-    try:
-        unscaled = int.from_bytes(base64.b64decode(value, validate=True), "big", signed=True)
-    except (binascii.Error, ValueError) as error:
-        raise Unfit("a decimal in base64", value) from error
-    return _plain(Decimal(unscaled).scaleb(-scale), value, whole=scale <= 0)
-
-
-def add(*terms: Any) -> int | float:
-    """The sum of numbers."""
-    total = sum((_decimal(term) for term in terms), Decimal(0))
-    return _plain(total, terms, whole=_whole(terms))
-
-
-def subtract(left: Any, right: Any) -> int | float:
-    """The difference of two numbers."""
-    return _plain(_decimal(left) - _decimal(right), [left, right], whole=_whole([left, right]))
-
-
-def multiply(*factors: Any) -> int | float:
-    """The product of numbers."""
-    product = Decimal(1)
-    for factor in factors:
-        product *= _decimal(factor)
-    return _plain(product, factors, whole=_whole(factors))
-
-
-def divide(left: Any, right: Any) -> int | float:
-    """The quotient of two numbers.
-
-    Raises:
-        Unfit: the divisor is zero.
-    """
-    divisor = _decimal(right)
-    if not divisor:
-        raise Unfit("a divisor that is not zero", right)
-    return _plain(_decimal(left) / divisor, [left, right], whole=False)
-
-
-def rounded(value: Any, digits: Any) -> int | float:
-    """To so many digits after the point, half away from zero."""
-    if isinstance(digits, bool) or not isinstance(digits, int) or not 0 <= digits <= 12:
-        raise Unfit("0 to 12 digits", digits)
-    try:
-        return _plain(_decimal(value).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP), value, whole=digits == 0)
-    except InvalidOperation as error:
-        raise Unfit("a number that can be rounded so", value) from error
-
-
 def to_number(value: Any) -> int | float | None:
     """JMESPath's own, but null also for `nan` and `inf`, which are not JSON."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
@@ -200,6 +143,20 @@ def to_number(value: Any) -> int | float | None:
         return parse_number(value)
     except Unfit:
         return None
+
+
+def exactly(number: Decimal, value: Any, *, whole: bool) -> int | float:
+    """A decimal as JSON holds it: an integer if `whole`, else the nearest float, which has to say the same in its 15 digits.
+
+    Raises:
+        Unfit: 64 bits cannot hold it, or only with other digits.
+    """
+    if whole:
+        return fitting(int(number), value)
+    found = float(number)
+    if abs(found) >= _EXACT and Decimal(repr(found)) != number:
+        raise Unfit("a number whose digits 64 bits can hold", value)
+    return fitting(found, value)
 
 
 def fitting(number: int | float, value: Any) -> int | float:
@@ -216,14 +173,23 @@ def fitting(number: int | float, value: Any) -> int | float:
     raise Unfit("a number that 64 bits can hold", value)
 
 
+def _cleaned(text: str) -> str:
+    return text.translate(_INVISIBLE).strip().translate(_MINUS)
+
+
+def _is_contradictory(found: re.Match[str], signs: list[str]) -> bool:
+    """Two signs, or a dash for empty cents with another behind it: what is meant cannot be told."""
+    return sum(map(bool, signs)) > 1 or bool(found["cents"] and found["after"])
+
+
 def _money(value: str, decimal: str) -> re.Match[str]:
-    text = value.strip().replace(_MINUS, "-")
+    text = _cleaned(value)
     found = _MONEY[decimal].fullmatch(text) if len(text) <= MAX_TEXT else None
     if (
         found is None
         or not (found["whole"] or found["fraction"])
-        or bool(found["open"]) != bool(found["close"])
-        or sum(map(bool, (found["sign"], found["inner"], found["after"], found["open"]))) > 1
+        or bool(found["open"]) + bool(found["opened"]) != bool(found["closed"]) + bool(found["close"])
+        or _is_contradictory(found, [found["sign"], found["inner"], found["after"], found["open"], found["opened"]])
     ):
         raise Unfit(f"an amount of money with the decimal mark `{decimal}`", value)
     return found
@@ -236,21 +202,4 @@ def _made(found: re.Match[str], value: Any, *, negative: bool, exponent: str | N
     sign = "-" if negative else ""
     if fraction is None and exponent is None:
         return fitting(int(sign + whole), value)
-    return fitting(float(f"{sign}{whole}.{fraction or '0'}e{exponent or 0}"), value)
-
-
-def _decimal(value: Any) -> Decimal:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Unfit("a number; see parse_number", value)
-    number = Decimal(str(value))
-    if not number.is_finite():
-        raise Unfit("a number", value)
-    return number
-
-
-def _whole(numbers: Any) -> bool:
-    return all(isinstance(number, int) for number in numbers)
-
-
-def _plain(number: Decimal, value: Any, *, whole: bool) -> int | float:
-    return fitting(int(number) if whole else float(number), value)
+    return exactly(Decimal(f"{sign}{whole}.{fraction or '0'}e{exponent or 0}"), value, whole=False)

@@ -110,7 +110,7 @@ class EventRule:
             value = self._message_id(record)
             if value is None or value == "" or isinstance(value, bool):
                 raise Unfit("a value that tells this event from all others of the source", value, outcome.MISSING)
-            return texts.text(value)
+            return texts.key(value)
         except Unfit as unfit:
             raise unfit.at(".message_id") from None
 

@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 
 from jmespath.functions import Functions as Standard
 
-from importers.mapping import amounts, texts, times
+from importers.mapping import amounts, arithmetic, decimals, texts, times
 from importers.mapping.document import hint
 from importers.mapping.unfit import Unfit
 
@@ -48,15 +48,15 @@ OURS: Final[Mapping[str, Function]] = {
     "parse_integer": Function(amounts.parse_integer, 1, 2, _check_decimal),
     "parse_money": Function(amounts.parse_money, 1, 2, _check_decimal),
     "currency_of": Function(amounts.currency_of, 1, 2, _check_decimal),
-    "parse_unscaled": Function(amounts.parse_unscaled, 2, 2),
+    "parse_unscaled": Function(decimals.parse_unscaled, 2, 2),
     "parse_time": Function(times.parse_time, 2, 4, times.check_time),
     "parse_date": Function(times.parse_date, 2, 2, times.check_date),
     "to_number": Function(amounts.to_number, 1, 1),
-    "add": Function(amounts.add, 2, ANY, nulls=True),
-    "subtract": Function(amounts.subtract, 2, 2, nulls=True),
-    "multiply": Function(amounts.multiply, 2, ANY, nulls=True),
-    "divide": Function(amounts.divide, 2, 2, nulls=True),
-    "round": Function(amounts.rounded, 2, 2),
+    "add": Function(arithmetic.add, 2, ANY, nulls=True),
+    "subtract": Function(arithmetic.subtract, 2, 2, nulls=True),
+    "multiply": Function(arithmetic.multiply, 2, ANY, nulls=True),
+    "divide": Function(arithmetic.divide, 2, 2, nulls=True),
+    "round": Function(arithmetic.rounded, 2, 2),
 }
 LOOKUP: Final = Function(lambda: None, 2, 3)
 STANDARD: Final[Mapping[str, Any]] = Standard.FUNCTION_TABLE

@@ -80,4 +80,4 @@ def _identifier(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         raise Unfit("text or a number", value)
-    return texts.text(value).strip()
+    return texts.key(value).strip()

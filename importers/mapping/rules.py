@@ -206,7 +206,7 @@ def group_key(rules: MappingRules, row: Any) -> str | Failed:
         value = rules.group_by(row)
         if value is None or value == "":
             return Failed(outcome.MISSING, "group_by", "a value: the row belongs to no group")
-        return texts.text(value)
+        return texts.key(value)
     except Unfit as unfit:
         return Failed(unfit.code, "group_by", unfit.rule, unfit.value)
 

@@ -1,6 +1,7 @@
 """Text: cleaning, splitting, truth words, JSON inside text, and digests."""
 
 import hashlib
+import re
 from typing import Any, Final
 
 import msgspec
@@ -10,6 +11,10 @@ from importers.mapping.unfit import Unfit
 
 TRUE: Final = "true,t,yes,y,on,1"
 FALSE: Final = "false,f,no,n,off,0"
+EXACT_FLOAT: Final = 2.0**53
+"""From here on neighbouring whole numbers share a float, so its digits identify nothing."""
+_SCIENTIFIC: Final = re.compile(r"\s*[+-]?[0-9]+(?:[.,][0-9]*[eE][+-]?|[eE]\+)[0-9]{1,3}\s*")
+"""`4.47900E+11`: whatever begins alike shares it. A code such as `12e45` has neither point nor plus and is let through."""
 _canonical = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -17,17 +22,33 @@ def text(value: Any) -> str:
     """A number or truth value as text; an integer in another's clothes (`17850.0`) loses its fraction. Text stays as it is.
 
     Raises:
-        Unfit: it is a list or an object.
+        Unfit: it is a list or an object, or a float so large that its last digits are not those that were meant.
     """
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+    if isinstance(value, float) and not abs(value) < EXACT_FLOAT:
+        raise Unfit("a whole number of at most 15 digits, or one that was not made a float on its way: its last digits are lost", value)
+    if isinstance(value, float) and value.is_integer():
         return str(int(value))
     if isinstance(value, int | float):
         return str(value)
     raise Unfit("text or a number", value)
+
+
+def key(value: Any) -> str:
+    """As `text`, of a value that has to tell one thing from all others.
+
+    Raises:
+        Unfit: it is no text, or a number that a spreadsheet has rounded.
+    """
+    found = text(value)
+    if _SCIENTIFIC.fullmatch(found):
+        raise Unfit(
+            "all digits, not a number that a spreadsheet has rounded: give its column the format text there, and save it again", value
+        )
+    return found
 
 
 def trim(value: Any) -> str:

@@ -1,0 +1,77 @@
+"""Public troubles with files, tables and money (tests/cases), through mapping, checks and profiles: each comes out right or is refused."""
+
+import datetime as dt
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from importers.envelope import Origin
+from importers.files.opening import open_rows, sha256_of
+from importers.files.run import Import, made, prepare
+from importers.mapping import Failed, load
+from stack.settings import PROJECT
+from tests.in_process import InProcess
+
+CASES = PROJECT / "tests" / "cases"
+NOW_MS = int(dt.datetime(2026, 11, 28, 12, tzinfo=dt.UTC).timestamp() * 1000)
+Seen = list[dict[str, Any] | Failed]
+
+
+def imported(data: Path, mapping: str) -> Seen:
+    """What each row of a file becomes: the envelope of its event, or the failure."""
+    job = Import(data, sha256_of(data), load(CASES / mapping), Origin("case", "demo"), "cdp.raw.service")
+    prepare(job)
+    reader = open_rows(data, job.rules.options)
+    try:
+        return list(_outcomes(job, reader))
+    finally:
+        reader.close()
+
+
+def _outcomes(job: Import, reader: Any) -> Iterator[dict[str, Any] | Failed]:
+    for one in made(job, reader):
+        if isinstance(one.outcome, Failed):
+            yield one.outcome
+        else:
+            assert isinstance(one.outcome, list)
+            yield from (message.envelope for message in one.outcome)
+
+
+def sent(seen: Seen) -> list[dict[str, Any]]:
+    return [one for one in seen if isinstance(one, dict)]
+
+
+def failed(seen: Seen) -> list[Failed]:
+    return [one for one in seen if isinstance(one, Failed)]
+
+
+@pytest.fixture
+def platform() -> InProcess:
+    return InProcess()
+
+
+def test_01_a_dash_for_empty_cents_is_no_minus() -> None:
+    seen = imported(CASES / "01-dash-prices.csv", "01-dash-prices.yaml")
+    assert [(one["properties"]["offer_id"], one["properties"]["amount"]) for one in sent(seen)] == [("o1", 49), ("o2", 1299), ("o3", -49)]
+
+
+def test_17_a_telephone_that_a_spreadsheet_rounded_is_nobodys() -> None:
+    seen = imported(CASES / "17-phone-in-thousands.csv", "17-phone-in-thousands.yaml")
+    assert [one.field for one in failed(seen)] == ["events[0].identifiers.phone"] * 2
+    assert [one["context"]["externalIds"] for one in sent(seen)] == [[{"type": "phone", "id": "+447700900003"}]]
+
+
+@pytest.mark.parametrize("text", ["4.47701E+11", "4,47701E+11", "4.47701e11", "4E+11", "-4.4E+11", " 4.47701E+11 ", "1.E+5"])
+def test_17_a_rounded_number_is_refused_as_any_identifier(text: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(f'no,name,phone,opened\n1,x,"{text}",2026-11-28 09:00\n')
+    assert [one.field for one in failed(imported(tmp_path / "a.csv", "17-phone-in-thousands.yaml"))] == ["events[0].identifiers.phone"]
+    (tmp_path / "b.csv").write_text(f'no,name,phone,opened\n"{text}",x,+447700900003,2026-11-28 09:00\n')
+    assert [one.field for one in failed(imported(tmp_path / "b.csv", "17-phone-in-thousands.yaml"))] == ["events[0].message_id"]
+
+
+@pytest.mark.parametrize("code", ["12e45", "7e-12", "e+5", "SKU.5E+3", "447701E"])
+def test_17_a_code_that_looks_like_one_is_let_through(code: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(f"no,name,phone,opened\n{code},x,+447700900003,2026-11-28 09:00\n")
+    assert [one["messageId"] for one in sent(imported(tmp_path / "a.csv", "17-phone-in-thousands.yaml"))] == [f"case:{code}"]
