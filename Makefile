@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 PY := .venv/bin/python
 CDP := .venv/bin/cdp
+# Test processes side by side; each has servers of its own (2 GB).
+WORKERS ?= 2
 ROOMS := api bench cli config demo importers jobs pipelines profile_store schemas sinks stack tests
 
 .DEFAULT_GOAL := help
@@ -55,13 +57,13 @@ status: ## show the services
 test: test-unit test-component test-system ## all tests
 
 test-unit: setup ## fast tests, no servers
-	@$(PY) -m pytest tests/unit -q
+	@$(PY) -m pytest tests/unit -q --durations=15 -n $(WORKERS) --dist worksteal
 
 test-component: setup ## tests against real servers, one part at a time
-	@$(PY) -m pytest tests/component -q
+	@$(PY) -m pytest tests/component -q --durations=15 -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-system: setup ## tests of the whole stack
-	@$(PY) -m pytest tests/system -q --tb=short
+	@$(PY) -m pytest tests/system -q --durations=15 --tb=short
 
 lint: setup ## ruff, mypy and the rules about who imports whom
 	@.venv/bin/ruff check $(ROOMS)

@@ -13,12 +13,16 @@ from typing import Any
 
 import yaml
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient
+from redis import Redis
 
 from config import loader
-from stack import board, control, process, settings
+from sinks.clickhouse import ClickHouse
+from stack import board, control, process, settings, topics
 from stack.settings import PROJECT, Settings
 
 POLL_S = 0.1
+MENDED_WITHIN_S = 180.0
 
 
 def kill_nine(pid: int) -> None:
@@ -72,6 +76,48 @@ class Stack:
         """Stop all of it."""
         return control.down(self.settings)
 
+    def mend(self, *only: str) -> None:
+        """See to it that these services run and are ready, and no others, whatever a test did to the stack."""
+
+        def is_whole() -> bool:
+            states = self.up(*only)
+            wanted = board.read_wanted(self.settings).services
+            board.write_wanted(self.settings, board.Wanted({name: generation for name, generation in wanted.items() if name in states}))
+            alive = all(process.identify(state.pid) for state in states.values())
+            return alive and all(self.state(name).state == "stopped" for name in self._others(states))
+
+        eventually(is_whole, f"{', '.join(only)} are ready, everything else is stopped", MENDED_WITHIN_S)
+
+    def _others(self, states: dict[str, board.ServiceState]) -> list[str]:
+        status = board.read_status(self.settings)
+        return [name for name in (status.services if status else {}) if name not in states]
+
+    @contextlib.contextmanager
+    def without(self, service: str) -> Iterator[None]:
+        """While it lasts, a service is stopped, and nobody starts it again."""
+        wanted = board.read_wanted(self.settings)
+        board.write_wanted(self.settings, board.Wanted({name: on for name, on in wanted.services.items() if name != service}))
+        eventually(lambda: self.state(service).state == "stopped", f"{service} is stopped")
+        try:
+            yield
+        finally:
+            board.write_wanted(self.settings, wanted)
+            eventually(lambda: self.state(service).state == "ready", f"{service} is back", MENDED_WITHIN_S)
+
+    def empty(self) -> None:
+        """Make Kafka's topics, ClickHouse's database and Redis as new: no record, offsets from 0, the live clock, nobody's progress."""
+        admin = AdminClient({"bootstrap.servers": self.settings.kafka, "log_level": 0})
+        names = [name for name in admin.list_topics(timeout=15.0).topics if not name.startswith("__")]
+        for future in (admin.delete_topics(names, operation_timeout=15.0) if names else {}).values():
+            future.result(15.0)
+        eventually(lambda: not set(names) & admin.list_topics(timeout=15.0).topics.keys(), "the topics are gone")
+        topics.create(self.settings.kafka)
+        address = loader.platform()
+        root = ClickHouse(address.clickhouse, database="")
+        root.command(f"DROP DATABASE IF EXISTS `{address.clickhouse.database}` SYNC")
+        root.command(f"CREATE DATABASE `{address.clickhouse.database}`")
+        Redis.from_url(address.redis.url).flushall()
+
     def state(self, service: str) -> board.ServiceState:
         """What the supervisor says about a service."""
         status = board.read_status(self.settings)
@@ -79,9 +125,11 @@ class Stack:
 
 
 def free_ports(count: int) -> int:
-    """First of `count` neighbouring ports that nobody listens on."""
+    """First of `count` neighbouring ports that nobody listens on, out of a range that no other worker of this test run looks at."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    first = 20_000 + 2_000 * (worker % 5)
     while True:
-        base = random.randrange(20_000, 30_000 - count)
+        base = random.randrange(first, first + 2_000 - count)
         if all(_is_free(base + index) for index in range(count)):
             return base
 

@@ -1,7 +1,6 @@
 """Unmodified clients, from the call to the profile: Python, Node, and the browser SDK in the demo shop, in a real Chromium."""
 
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -18,7 +17,7 @@ from config import loader
 from profile_store.client import Client
 from sinks.clickhouse import ClickHouse
 from stack.settings import PROJECT
-from tests.component.test_collector_sdks import NODE_SDK, PRODUCTS, SDKS, yesterday
+from tests.component.test_collector_sdks import NODE_SDK, PRODUCTS, SDKS, chromium, yesterday
 from tests.npm import package
 from tests.stacks import eventually, free_ports
 from tests.system.running import Running, say
@@ -113,11 +112,10 @@ def buy(page: Page, user: str) -> None:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.skipif(not shutil.which("chromium") and not os.environ.get("CI"), reason="there is no Chromium: apt-get install chromium")
 def test_the_shop_shows_the_profile_that_its_visitor_makes(shop: str) -> None:
     user, troubles = f"shopper{int(time.time())}", list[str]()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1440, "height": 900})
         page.on("console", lambda message: troubles.append(message.text) if message.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: troubles.append(str(error)))

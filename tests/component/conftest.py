@@ -1,0 +1,25 @@
+"""The order of the files: those that take longest come first, so that two workers end at about the same time."""
+
+from pathlib import Path
+
+import pytest
+
+LONGEST = (
+    "test_stack_jobs",
+    "test_quality_job",
+    "test_collector_outages",
+    "test_history_exactly_once",
+    "test_stack_containers",
+    "test_stack_servers",
+    "test_import",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put those files first, and leave all other tests in their places."""
+    here = Path(__file__).parent
+    places = [index for index, item in enumerate(items) if item.path.parent == here]
+    rank = {name: number for number, name in enumerate(LONGEST)}
+    mine = sorted((items[index] for index in places), key=lambda item: rank.get(item.path.stem, len(LONGEST)))
+    for index, item in zip(places, mine, strict=True):
+        items[index] = item
