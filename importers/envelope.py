@@ -1,13 +1,13 @@
 """From a mapped event to the record that goes to Kafka: message id, tenant, source and lineage."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import msgspec
-import orjson
 
-from importers.mapping.outcome import TOO_LARGE, Event, Failed
+from importers.mapping.outcome import TOO_LARGE, VALUE, Event, Failed
+from schemas import json_text
 
 MAX_BYTES: Final = 2_000_000
 """Of a message: Kafka's limit, with room for the record's own fields. What the platform applies is much less (docs/contracts.md)."""
@@ -61,6 +61,9 @@ def complete(event: Event, origin: Origin, position: str, lineage: dict[str, Any
         origin: becomes `tenant` and `context.source`.
         position: where the record stands in its source, for events without a business key.
         lineage: becomes `context.lineage`.
+
+    Raises:
+        JsonTextError: it holds what JSON cannot, or a whole number beyond 64 bits.
     """
     message_id = message_id_of(event, origin.source, position)
     context = event.envelope.get("context")
@@ -71,13 +74,24 @@ def complete(event: Event, origin: Origin, position: str, lineage: dict[str, Any
         "tenant": origin.tenant,
         "context": {**context, **named} if isinstance(context, dict) else named,
     }
-    return Message(message_id, kafka_key(envelope), orjson.dumps(envelope), envelope)
+    return Message(message_id, kafka_key(envelope), json_text.write(envelope), envelope)
 
 
-def too_large(messages: Sequence[Message]) -> Failed | None:
-    """A failure when Kafka would refuse one of the messages."""
+def completed(events: Iterable[Event], complete_one: Callable[[Event], Message]) -> list[Message] | Failed:
+    """Make the events of one record messages, or say why one of them cannot be sent: then none is.
+
+    Args:
+        events: of the record.
+        complete_one: calls `complete`.
+    """
+    messages = []
+    for event in events:
+        try:
+            messages.append(complete_one(event))
+        except json_text.JsonTextError as error:
+            return Failed(VALUE, f"events[{event.number}]{error.path}", error.rule)
     largest = max(len(message.value) for message in messages)
-    return Failed(TOO_LARGE, "", f"events of at most {MAX_BYTES:,} bytes; one has {largest:,}") if largest > MAX_BYTES else None
+    return Failed(TOO_LARGE, "", f"events of at most {MAX_BYTES:,} bytes; one has {largest:,}") if largest > MAX_BYTES else messages
 
 
 def kafka_key(envelope: dict[str, Any]) -> bytes:

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-import orjson
 
 from config.sources import Source
-from importers.envelope import Message, Origin, complete, too_large
+from importers.envelope import Message, Origin, complete, completed
 from importers.mapping import Failed, Mapped, MappingError, MappingRules, Skipped, load
 from importers.mapping.document import hint
-from importers.mapping.outcome import UNREADABLE
+from importers.mapping.outcome import UNREADABLE, VALUE
 from importers.signatures import Verifier
 from importers.unmapped import unmapped
+from schemas import json_text
 
 RECORD_FIELDS: Final = ("headers", "body")
 BAD_SIGNATURE: Final = "bad_signature"
@@ -51,17 +51,19 @@ class WebhookMapping:
             What it became, or why nothing: of the code `unreadable` when it is not JSON.
         """
         try:
-            parsed = orjson.loads(body)
-        except orjson.JSONDecodeError as error:
-            return Failed(UNREADABLE, "", f"the body is not JSON: {error}")
+            parsed = json_text.read(body, wide=True)
+        except json_text.JsonTextError as error:
+            if not error.is_json:
+                return Failed(UNREADABLE, "", f"the body is not JSON: {error.rule}")
+            return Failed(VALUE, f"body{error.path}", error.rule)  # its sender is not to blame: it is kept
         outcome = self.rules.apply({"headers": headers, "body": parsed})
         if isinstance(outcome, Skipped):
             return Received([], outcome.reason)
         if not isinstance(outcome, Mapped):
             return outcome
         digest = hashlib.sha256(body).hexdigest()
-        messages = [complete(event, self.origin, digest[:_ID_DIGITS], {"body_sha256": digest}) for event in outcome.events]
-        return too_large(messages) or Received(messages)
+        messages = completed(outcome.events, lambda event: complete(event, self.origin, digest[:_ID_DIGITS], {"body_sha256": digest}))
+        return messages if isinstance(messages, Failed) else Received(messages)
 
 
 class WebhookSource:

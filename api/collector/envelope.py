@@ -9,12 +9,13 @@ from collections.abc import Callable
 
 import msgspec
 
-from api.collector.body import Members, text
+from schemas import json_parts
+from schemas.json_parts import Members, text
+from schemas.json_text import JsonTextError
 
 KEY_CHARS = 256  # as long as an identifier may be
 
 _NULL = msgspec.Raw(b"null")
-_members: Callable[[bytes], Members] = msgspec.json.Decoder(Members).decode
 _encode: Callable[[object], bytes] = msgspec.json.Encoder().encode
 
 
@@ -61,9 +62,8 @@ def shape(event: bytes, stamp: Stamp, new_id: Callable[[], str]) -> tuple[bytes 
     Returns:
         The key (None for what has no identifier) and the value: the shaped event, or the very bytes of what is no object.
     """
-    try:
-        found = _members(event)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    found = _object(event)
+    if found is None:
         return None, bytes(event)
     found.pop("writeKey", None)  # a credential has no business in a topic
     if stamp.type is not None and _absent(found, "type"):
@@ -79,6 +79,13 @@ def shape(event: bytes, stamp: Stamp, new_id: Callable[[], str]) -> tuple[bytes 
     found["tenant"] = stamp.tenant
     found["receivedAt"] = stamp.received_at
     return _key(found), _encode(found)
+
+
+def _object(data: bytes) -> Members | None:
+    try:
+        return json_parts.members(data, broken=False)
+    except JsonTextError:
+        return None
 
 
 def _absent(found: Members, name: str) -> bool:
@@ -97,10 +104,10 @@ def _context(found: Members, stamp: Stamp) -> msgspec.Raw | None:
     """The event's context with what the request adds; None when it is something else than an object: that stays, to be rejected."""
     own: Members = {}
     if not _absent(found, "context"):
-        try:
-            own = _members(found["context"])
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        given = _object(found["context"])
+        if given is None:
             return None
+        own = given
     return msgspec.Raw(_encode({**stamp.connection, **stamp.context, **own, "source": stamp.source}))
 
 

@@ -16,6 +16,8 @@ from api.collector.limits import Board
 from api.collector.publisher import AwayError, Publisher
 from config.loader import Limits
 from config.sources import Source
+from schemas import json_parts
+from schemas.json_text import JsonTextError
 
 BATCH = "batch"
 AWAY_RETRY_S = 2
@@ -121,20 +123,21 @@ class Intake:
         arrival.source = self._door.source(shown) or ""
         data = self._unpacked(arrival)
         try:
-            found = body.members(data)
+            found = json_parts.members(data)
             if not shown:
-                arrival.source = self._door.source(body.text((found or {}).get("writeKey"))) or ""
+                arrival.source = self._door.source(json_parts.text((found or {}).get("writeKey"))) or ""
             self._admit(arrival)
             if arrival.call != BATCH:
                 return [data], self._stamp(arrival, {}, envelope.raw(arrival.call))
             if found is None or "batch" not in found:
                 raise Refusal(400, "unreadable", "a batch is an object with an array `batch`")
-            events = body.elements(found["batch"], self._limits.request_events)
-        except body.UnreadableError as error:
-            raise Refusal(400, "unreadable", str(error)) from None
+            events = json_parts.elements(found["batch"], self._limits.request_events)
+            stamp = self._stamp(arrival, found, None)
+        except JsonTextError as error:
+            raise Refusal(400, "unreadable", error.rule) from None
         if len(events) > self._limits.request_events:
             raise self._limited(arrival, "request_events", len(events), 413, f"at most {self._limits.request_events} events in a request")
-        return list(events), self._stamp(arrival, found, None)
+        return list(events), stamp
 
     def _unpacked(self, arrival: Arrival) -> bytes:
         if arrival.encoding.lower() not in ("", "identity", "gzip"):
@@ -156,17 +159,17 @@ class Intake:
         if arrival.origin and not access.allow(arrival.origin, self._sources[arrival.source].origins):
             raise Refusal(403, "origin", "this source takes nothing from web pages of this origin")
 
-    def _stamp(self, arrival: Arrival, batch: body.Members, call: msgspec.Raw | None) -> envelope.Stamp:
+    def _stamp(self, arrival: Arrival, batch: json_parts.Members, call: msgspec.Raw | None) -> envelope.Stamp:
         tenant, name = self._names[arrival.source]
         enrich = self._sources[arrival.source].enrich
-        connection: body.Members = {}
+        connection: json_parts.Members = {}
         if enrich.ip and arrival.ip:
             connection["ip"] = envelope.raw(arrival.ip)
         if enrich.user_agent and arrival.user_agent:
             connection["userAgent"] = envelope.raw(arrival.user_agent)
-        context: body.Members = {}
+        context: json_parts.Members = {}
         if "context" in batch:
-            context = body.members(batch["context"]) or {}
+            context = json_parts.members(batch["context"]) or {}
         return envelope.Stamp(
             tenant=tenant,
             source=name,

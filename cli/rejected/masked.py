@@ -8,6 +8,7 @@ from typing import Any, Final
 from config.loader import Identity
 from importers.personal import is_phone
 from importers.profiling.names import is_personal, normal
+from schemas import json_text
 from schemas.contracts import load
 
 MASK: Final = "(personal)"
@@ -96,8 +97,10 @@ def _no_address(text: str) -> str:
 def _json(text: str) -> Any:
     """The object or list that a text says, None when it says none."""
     try:
-        return json.loads(text) if text.lstrip()[:1] in ("{", "[") else None
-    except ValueError:
+        return json_text.read_generously(text) if text.lstrip()[:1] in ("{", "[") else None
+    except json_text.JsonTextError as error:
+        if error.is_json:  # it nests too deeply for anybody to look for what is personal in it
+            raise RecursionError from error
         return None
 
 

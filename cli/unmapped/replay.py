@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 import msgspec
-import orjson
 
 from cli.import_job import decoder
 from cli.rejected import clock, fate, ledger
@@ -22,6 +21,7 @@ from importers.unmapped import Kept
 from pipelines.rejected.replayed import keep_time
 from pipelines.rejected.verdicts import MARGIN_MS, Sent
 from pipelines.wire import Event, Rejected
+from schemas import json_text
 from sinks.clickhouse import ClickHouse, ClickHouseError
 
 EXAMPLES: Final = 5
@@ -225,4 +225,4 @@ def _brought_back(message: Message, kept: Kept) -> Message:
     context: dict[str, Any] = message.envelope["context"]
     envelope = {**message.envelope, "context": {**context, "lineage": {**context["lineage"], "replay_of": kept.place}}}
     keep_time(envelope, kept.at)
-    return msgspec.structs.replace(message, value=orjson.dumps(envelope), envelope=envelope)
+    return msgspec.structs.replace(message, value=json_text.write(envelope), envelope=envelope)

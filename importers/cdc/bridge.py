@@ -9,7 +9,7 @@ import msgspec
 from config.sources import Source
 from importers.cdc.changes import Change, TableChanges, Tombstone, parse, unavailable
 from importers.cdc.drift import ROWS, SchemaDrift, TableWatch
-from importers.envelope import Message, Origin, complete, too_large
+from importers.envelope import Message, Origin, complete, completed
 from importers.mapping import Event, Failed, Mapped, MappingError, MappingRules, Skipped, load
 from importers.mapping.document import hint
 from importers.mapping.outcome import UNREADABLE
@@ -138,10 +138,9 @@ class Bridge:
             return Handled(skipped=outcome.reason, drifts=drifts, table=change.table)
         if not isinstance(outcome, Mapped):
             return failed(outcome)
-        messages = [self._message(event, change, position, lineage) for event in outcome.events]
-        large = too_large(messages)
-        if large is not None:
-            return failed(large)
+        messages = completed(outcome.events, lambda event: self._message(event, change, position, lineage))
+        if isinstance(messages, Failed):
+            return failed(messages)
         return Handled(messages, drifts=drifts, table=change.table, source_ms=None if change.is_snapshot else change.source_ms)
 
     def _message(self, event: Event, change: Change, position: str, lineage: dict[str, Any]) -> Message:

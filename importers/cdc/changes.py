@@ -4,10 +4,10 @@ import hashlib
 from typing import Any, Final
 
 import msgspec
-import orjson
 
 from importers.mapping import Failed
 from importers.mapping.outcome import UNREADABLE
+from schemas import json_text
 
 OPERATIONS: Final = ("c", "r", "u", "d", "t")
 """Created, read by a snapshot, updated, deleted, truncated."""
@@ -121,10 +121,10 @@ def parse(key: bytes | None, value: bytes | None) -> Change | Tombstone | TableC
     if value is None:
         return Tombstone()
     try:
-        body, schema = _payload(orjson.loads(value))
-        named = _payload(orjson.loads(key))[0] if key else None
-    except orjson.JSONDecodeError as error:
-        return Failed(UNREADABLE, "", f"JSON: {error}")
+        body, schema = _payload(json_text.read(value, wide=True))
+        named = _payload(json_text.read(key, wide=True))[0] if key else None
+    except json_text.JsonTextError as error:
+        return Failed(UNREADABLE, error.path.removeprefix("."), error.rule)
     if body is None:
         return Tombstone()
     if not isinstance(body, dict):
@@ -189,4 +189,4 @@ def _table_changes(body: dict[str, Any]) -> TableChanges:
 
 
 def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+    return value if isinstance(value, str) else _canonical(value).decode()

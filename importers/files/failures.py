@@ -5,10 +5,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-import orjson
-
 from importers.files.units import Unit
 from importers.mapping import Failed
+from schemas import json_text
 
 
 class Failures:
@@ -31,7 +30,7 @@ class Failures:
         error = {"code": failed.code, "field": failed.field, "rule": failed.rule}
         original = unit.original if unit.failed is not None and unit.original is not None else unit.record
         line = {"row": unit.row, "line": unit.line, "rows": unit.rows, "error": error, "original": original}
-        self._file.write(orjson.dumps(line, default=str) + b"\n")
+        self._file.write(json_text.write_wide(line) + b"\n")
 
     def flush(self) -> int:
         """Bring all lines to the disk; the file's length."""

@@ -5,12 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, Final
 
-import orjson
-
 from importers.files.rows import FileError, Row
 from importers.mapping import Failed
 from importers.mapping.options import Options
 from importers.mapping.outcome import UNREADABLE
+from schemas import json_text
 
 MAX_LINE: Final = 16 << 20
 """Bytes of one line."""
@@ -72,9 +71,11 @@ class JsonRows:
         if len(text) > MAX_LINE:
             return _unreadable(number, line, f"at most {MAX_LINE:,} bytes in a line", text)
         try:
-            record = orjson.loads(text if self._is_utf8 else text.decode(self._options.encoding))
-        except (orjson.JSONDecodeError, UnicodeDecodeError) as error:
-            return _unreadable(number, line, f"JSON: {error}", text)
+            record = json_text.read(text if self._is_utf8 else text.decode(self._options.encoding), wide=True)
+        except json_text.JsonTextError as error:
+            return _unreadable(number, line, error.rule, text, error.path)
+        except UnicodeDecodeError:
+            return _unreadable(number, line, f"text in {self._options.encoding}", text)
         if not isinstance(record, dict):
             return _unreadable(number, line, "a JSON object", text)
         if self._nulls:
@@ -82,6 +83,6 @@ class JsonRows:
         return Row(number, line, record)
 
 
-def _unreadable(number: int, line: int, rule: str, text: bytes) -> Row:
+def _unreadable(number: int, line: int, rule: str, text: bytes, field: str = "") -> Row:
     original: Any = text[:_SHOWN].decode(errors="replace")
-    return Row(number, line, failed=Failed(UNREADABLE, "", rule), original=original)
+    return Row(number, line, failed=Failed(UNREADABLE, field.removeprefix("."), rule), original=original)

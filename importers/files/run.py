@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
-from importers.envelope import Message, Origin, complete, too_large
+from importers.envelope import Message, Origin, complete, completed
 from importers.files.failures import Failures
 from importers.files.opening import check_columns, open_rows
 from importers.files.progress import Progress, State
@@ -169,8 +169,7 @@ def _outcome(job: Import, unit: Unit) -> list[Message] | Skipped | Failed:
         return outcome
     lineage = {"file_sha256": job.file_sha256, "row": unit.row}
     position = f"{job.file_sha256[:DIGITS]}:{unit.row}"
-    messages = [complete(event, job.origin, position, lineage) for event in outcome.events]
-    return too_large(messages) or messages
+    return completed(outcome.events, lambda event: complete(event, job.origin, position, lineage))
 
 
 def _account(job: Import, one: Made, target: Target, failures: Failures, state: State, late_before: dt.datetime) -> int:

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 import msgspec
-import orjson
 
 from importers.files.rows import FileError, Row
 from importers.files.seen import SeenKeys
 from importers.mapping import Failed, MappingRules, group_key
 from importers.mapping.outcome import GROUP
+from schemas import json_text
 
 MAX_GROUP: Final = 100_000
 """Rows of one group; more than that means that `group_by` names the wrong column."""
@@ -134,7 +134,7 @@ def _scattered(rows: Iterable[_Keyed]) -> Iterator[Unit]:
             if one.row.failed:
                 yield _alone(one.row)
                 continue
-            waiting.append((one.key, one.row.number, one.row.line, one.beside, orjson.dumps(one.row.record)))
+            waiting.append((one.key, one.row.number, one.row.line, one.beside, json_text.write_wide(one.row.record)))
             if len(waiting) == INSERT_ROWS:
                 store.executemany(_INSERT, waiting)
                 waiting.clear()
@@ -143,7 +143,9 @@ def _scattered(rows: Iterable[_Keyed]) -> Iterator[Unit]:
         for key, _, size in store.execute("SELECT key, MIN(number) AS first, COUNT(*) FROM rows GROUP BY key ORDER BY first"):
             _check_size(key, size)
             found = store.execute("SELECT number, line, beside, record FROM rows WHERE key = ? ORDER BY number", (key,))
-            yield _together([_Keyed(Row(number, line, orjson.loads(record)), key, beside) for number, line, beside, record in found])
+            yield _together(
+                [_Keyed(Row(number, line, json_text.read(record, wide=True)), key, beside) for number, line, beside, record in found]
+            )
     finally:
         store.close()
 

@@ -5,9 +5,9 @@ import re
 from typing import Any, Final
 
 import msgspec
-import orjson
 
 from importers.mapping.unfit import Unfit
+from schemas import json_text
 
 TRUE: Final = "true,t,yes,y,on,1"
 FALSE: Final = "false,f,no,n,off,0"
@@ -109,9 +109,9 @@ def parse_json(value: Any) -> Any:
     if isinstance(value, dict | list):
         return value
     try:
-        return orjson.loads(_text(value))
-    except orjson.JSONDecodeError as error:
-        raise Unfit("JSON", value) from error
+        return json_text.read(_text(value), wide=True)
+    except json_text.JsonTextError as error:
+        raise Unfit(f"JSON with {error.rule}" if error.is_json else "JSON", value) from error
 
 
 def digest(value: Any) -> str:

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import msgspec
-import orjson
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from importers.files.opening import open_rows
 from importers.files.rows import FileError
 from importers.mapping.options import DEFAULT, Options
+from schemas import json_text
 
 SNIFFED: Final = 1 << 16
 DELIMITERS: Final = ",;\t|"
@@ -92,8 +92,8 @@ def of_topic(bootstrap: str, topic: str) -> Iterator[Look]:
 
 def _record(value: bytes) -> dict[str, Any] | None:
     try:
-        loaded = orjson.loads(value)
-    except orjson.JSONDecodeError:
+        loaded = json_text.read(value, wide=True)
+    except json_text.JsonTextError:
         return None
     if isinstance(loaded, dict) and loaded.keys() == {"schema", "payload"}:
         loaded = loaded["payload"]

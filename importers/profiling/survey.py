@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
-import orjson
 
 from importers.files.seen import SeenKeys
 from importers.mapping.reads import ENTRY
@@ -22,6 +21,7 @@ _FEW: Final = 0.02
 _ROWS_TO_CALL_UNIQUE: Final = 50
 _NO_KEYS: Final = ("number", "text:number", "text:number,", "text:money", "text:time", "text:boolean", "boolean", "list", "object")
 _TOGETHER: Final = 0.9
+_canonical: Final = msgspec.json.Encoder(order="sorted", enc_hook=str).encode
 
 
 class KeySummary(msgspec.Struct, frozen=True):
@@ -102,7 +102,7 @@ class Surveyor:
         self._rows += 1
         if len(self.kept) < KEPT:
             self.kept.append(record)
-        whole = orjson.dumps(record, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
+        whole = _canonical(record)
         self._duplicates += not self._seen.add(whole.decode())
         self._object((), record, 0)
         row = hash(whole)

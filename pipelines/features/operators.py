@@ -3,7 +3,6 @@
 Both keep decoded objects in a bounded cache in front of the keyed state and write through on each change, so a restart loses nothing.
 """
 
-import json
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -24,7 +23,7 @@ from pipelines.operators import DUPLICATES, EVENTS, LINKS, RECORD, REJECTED, Out
 from pipelines.wire import Alias, Join, Leave, NodeInput, Poke, ProfileInput, Rejected, Roster, Update
 from profile_store import patch
 from profile_store.writer import next_incarnation
-from schemas import clean, codes
+from schemas import clean, codes, json_text
 
 NODES_CACHED: Final = 50_000
 PROFILES_CACHED: Final = 50_000
@@ -100,7 +99,7 @@ class NodeFunction(KeyedProcessFunction):
     def process_element(self, value: bytes, ctx: KeyedProcessFunction.Context) -> Iterator[Any]:
         """Apply an event or an alias; the engine hands over the row without its key."""
         if value[0] == _JSON:
-            fields = json.loads(value)
+            fields = json_text.read_object(value)
             yield from self._alias(Alias(fields["node"], fields["tenant"], fields["profile_id"], fields["epoch"]), ctx)
             return
         event = self._decode(value)
@@ -241,7 +240,7 @@ class ProfileFunction(KeyedBroadcastProcessFunction):
         self._restored = True
 
     def _define(self, text: str) -> bool:
-        definition = json.loads(text)
+        definition = json_text.read_object(text)
         if definition.get("kind") != "cut_points":
             return False
         return self._logic.set_cut_points(definition["tenant"], msgspec.convert(definition["body"], CutPoints))
@@ -264,7 +263,7 @@ class ProfileFunction(KeyedBroadcastProcessFunction):
 
 
 def _control(payload: bytes) -> Roster | Poke:
-    fields = json.loads(payload)
+    fields = json_text.read_object(payload)
     if "nodes" in fields:
         return Roster(fields["tenant"], fields["profile_id"], fields["epoch"], fields["nodes"])
     return Poke(fields["tenant"], fields["profile_id"], fields.get("reason", ""))

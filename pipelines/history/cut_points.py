@@ -9,6 +9,7 @@ import numpy as np
 
 from config.loader import CutPoints, Rfm
 from pipelines.audiences.rules import RuleBook
+from schemas import json_text
 
 DECIMALS = 2
 
@@ -106,9 +107,10 @@ def parse_definition(value: bytes) -> tuple[str, CutPoints] | None:
     Raises:
         msgspec.ValidationError: a record of this kind that has not its shape.
     """
-    if msgspec.json.decode(value, type=dict[str, Any]).get("kind") != "cut_points":
+    record = json_text.read_object(value)
+    if record.get("kind") != "cut_points":
         return None
-    found = msgspec.json.decode(value, type=_Definition)
+    found = msgspec.convert(record, _Definition)
     return found.tenant, found.body
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 import fastavro
 import msgspec
 
-from schemas import codes, event_avro, registry
+from schemas import codes, event_avro, json_text, registry
 from schemas.validators import Violation
 
 _PREFIX_BYTES: Final = 5
@@ -87,8 +87,8 @@ def _object(value: Any, path: str) -> dict[str, Any]:
     if isinstance(value, dict):
         return value
     try:
-        return msgspec.json.decode(value, type=dict[str, Any])
-    except (msgspec.DecodeError, RecursionError, TypeError) as error:
+        return json_text.read_object(value, wide=True)
+    except (json_text.JsonTextError, AttributeError) as error:
         raise Violation(codes.PAYLOAD_FORMAT, path, "the text of a JSON object") from error
 
 

@@ -15,15 +15,13 @@ from pipelines.ingest.checks import Checked, Checks, Rules
 from pipelines.ingest.hashing import fingerprint, hash64
 from pipelines.ingest.personal import Masker
 from pipelines.wire import Event, Rejected
-from schemas import codes
+from schemas import codes, json_text
 from schemas.contracts import MAX_NAME
 from schemas.registry import RegistryError
 from schemas.validators import Violation, shape_violation
 
+_NO_CONTEXT: Final = shape.Context()
 TICK: Final = b'{"type":"tick"}'
-
-_decode_envelope = msgspec.json.Decoder(shape.Envelope).decode
-_decode_context = msgspec.json.Decoder(shape.Context).decode
 
 
 class _Known(msgspec.Struct):
@@ -83,10 +81,6 @@ class Decoder:
         except msgspec.ValidationError as error:
             wrong = shape_violation(error)
             code, field, rule = wrong.code, "$" + known.part + wrong.path, wrong.rule
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            code, field, rule = codes.PAYLOAD_FORMAT, "$", f"valid JSON in UTF-8: {error}"
-        except RecursionError:
-            code, field, rule = codes.PAYLOAD_FORMAT, "$", f"nesting of at most {self._limits.nesting}"
         except Exception as error:  # a fault of ours must cost one record, never the job: it is kept, typed and replayable
             code, field, rule = codes.INTERNAL, "$", f"{type(error).__name__}: {error}"
         return Rejected(code, field, rule, known.tenant, known.message_id, known.origin)
@@ -98,12 +92,16 @@ class Decoder:
         if len(original) > limits.order_bytes:
             raise Violation(codes.SIZE_VIOLATION, "", f"at most {limits.order_bytes} bytes")
         value = avro_records.as_json(original) if original[0] == 0 else original
-        whole = strict_json.parse(value, limits.nesting)
+        try:
+            whole = strict_json.parse(value, limits.nesting)
+        except Violation:
+            self._note(strict_json.glimpse(value), known)
+            raise
         self._note(whole, known)
-        raw = _decode_envelope(value)
+        raw = msgspec.convert(whole, shape.Envelope)
         properties, traits, context_raw = (strict_json.part(whole, name) for name in ("properties", "traits", "context"))
         known.part = ".context"
-        context = _decode_context(raw.context) if context_raw else shape.Context()
+        context = msgspec.convert(context_raw, shape.Context) if context_raw else _NO_CONTEXT
         known.part = ""
         name = self._name(raw, len(original))
         tenant = raw.tenant or self._platform.default_tenant
@@ -140,9 +138,9 @@ class Decoder:
             offset=offset,
             channel=channel if channel in shape.CHANNELS else "other",
             identifiers=identifiers,
-            properties=_text(raw.properties, masked_properties),
-            traits=_text(raw.traits, masked_traits),
-            context=_text(raw.context, masked_context),
+            properties=_text(properties, masked_properties),
+            traits=_text(traits, masked_traits),
+            context=_text(context_raw, masked_context),
             original=original,
             facts=checked.facts,
             origin=known.origin,
@@ -191,8 +189,7 @@ def _identifiers(raw: shape.Envelope, context: shape.Context) -> list[tuple[str,
     return found
 
 
-def _text(raw: msgspec.Raw, changed: dict[str, Any] | None) -> str:
-    if changed is not None:
-        return msgspec.json.encode(changed).decode()
-    text = bytes(raw).decode()
-    return "{}" if text == "null" else text
+def _text(part: dict[str, Any], changed: dict[str, Any] | None) -> str:
+    """What is stored is what was understood, never the spelling it came in: readers further on may understand that otherwise."""
+    found = part if changed is None else changed
+    return json_text.written(found) if found else "{}"

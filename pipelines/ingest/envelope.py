@@ -1,4 +1,4 @@
-"""The shape of the envelope as msgspec structs: what is declared here is checked while the JSON is parsed, once."""
+"""The shape of the envelope as msgspec structs: what is declared here is checked at once."""
 
 import datetime as dt
 from typing import Literal
@@ -12,7 +12,7 @@ CHANNELS = frozenset({"web", "mobile_app", "mini_program", "store", "call_centre
 
 
 class Envelope(msgspec.Struct, rename="camel"):
-    """The Segment envelope; properties, traits and context stay raw until they are needed."""
+    """The Segment envelope without its objects: properties, traits and context."""
 
     type: CallType
     message_id: str
@@ -24,9 +24,6 @@ class Envelope(msgspec.Struct, rename="camel"):
     original_timestamp: dt.datetime | None = None
     sent_at: dt.datetime | None = None
     received_at: dt.datetime | None = None
-    properties: msgspec.Raw = msgspec.Raw(b"{}")
-    traits: msgspec.Raw = msgspec.Raw(b"{}")
-    context: msgspec.Raw = msgspec.Raw(b"{}")
 
 
 class ExternalId(msgspec.Struct):

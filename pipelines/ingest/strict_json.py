@@ -1,15 +1,9 @@
-"""A raw record as plain data: JSON as its standard has it, of bounded depth, without what breaks things further on."""
+"""A raw record as plain data: JSON as `schemas.json_text` reads it, of bounded depth, without what breaks things further on."""
 
 from typing import Any
 
-import msgspec
-import orjson
-
-from pipelines.ingest import envelope as shape
-from schemas import codes
+from schemas import codes, json_parts, json_text
 from schemas.validators import Violation
-
-_decode_envelope = msgspec.json.Decoder(shape.Envelope).decode
 
 
 def parse(value: bytes, nesting: int) -> Any:
@@ -22,12 +16,26 @@ def parse(value: bytes, nesting: int) -> Any:
     Raises:
         Violation: `payload_format`.
     """
-    whole = _whole(value)
-    if value.count(b"{") + value.count(b"[") > nesting and _depth(whole) > nesting:
-        raise Violation(codes.PAYLOAD_FORMAT, "", f"nesting of at most {nesting}")
-    if b"\\u0000" in value and _has_nul(whole):  # cuts strings short wherever C is spoken: in keys of state, for one
-        raise Violation(codes.PAYLOAD_FORMAT, "", "text without the character U+0000")
+    try:
+        whole = json_text.read(value, nesting)
+    except json_text.JsonTextError as error:
+        raise Violation(codes.PAYLOAD_FORMAT, error.path, error.rule) from error
+    if b"\\u0000" in value:  # cuts strings short wherever C is spoken: in keys of state, for one
+        path = next((path for path, one in json_text.places(whole) if _has_nul(one)), None)
+        if path is not None:
+            raise Violation(codes.PAYLOAD_FORMAT, path, "text without the character U+0000")
     return whole
+
+
+def glimpse(value: bytes) -> dict[str, Any]:
+    """What a record that is not read says of itself, as far as it can be taken apart: `messageId`, `tenant` and `context.source`."""
+    try:
+        found = json_parts.members(value) or {}
+        context = json_parts.members(found["context"]) if "context" in found else None
+    except json_text.JsonTextError:
+        return {}
+    told: dict[str, Any] = {name: json_parts.text(found.get(name)) for name in ("messageId", "tenant")}
+    return told | {"context": {"source": json_parts.text((context or {}).get("source"))}}
 
 
 def part(whole: dict[str, Any], name: str) -> dict[str, Any]:
@@ -44,40 +52,5 @@ def part(whole: dict[str, Any], name: str) -> dict[str, Any]:
     return found
 
 
-def _whole(value: bytes) -> Any:
-    try:
-        return orjson.loads(value)
-    except orjson.JSONDecodeError as error:
-        if "number is infinity" in str(error):
-            raise Violation(codes.PAYLOAD_FORMAT, _part_in_fault(value), "a number that JSON and a 64-bit float can hold") from error
-        raise Violation(codes.PAYLOAD_FORMAT, "", f"valid JSON in UTF-8: {error}") from error
-
-
-def _part_in_fault(value: bytes) -> str:
-    """The path of the part of the envelope that does not parse by itself, empty when none can be told."""
-    try:
-        raw = _decode_envelope(value)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return ""
-    for name in ("properties", "traits", "context"):
-        try:
-            orjson.loads(bytes(getattr(raw, name)))
-        except orjson.JSONDecodeError:
-            return "." + name
-    return ""
-
-
-def _depth(value: Any) -> int:
-    if isinstance(value, dict):
-        return 1 + max((_depth(inner) for inner in value.values()), default=0)
-    if isinstance(value, list):
-        return 1 + max((_depth(inner) for inner in value), default=0)
-    return 0
-
-
 def _has_nul(value: Any) -> bool:
-    if isinstance(value, str):
-        return "\0" in value
-    if isinstance(value, dict):
-        return any(_has_nul(inner) for pair in value.items() for inner in pair)
-    return isinstance(value, list) and any(_has_nul(inner) for inner in value)
+    return "\0" in value if isinstance(value, str) else isinstance(value, dict) and any("\0" in name for name in value)

@@ -20,6 +20,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from pipelines.rejected import paths
+from schemas import json_text
 
 Fix = Callable[[dict[str, Any]], dict[str, Any]]
 """From a record to what it should be. Raises `FixError` when it does not apply, and never changes its argument."""
@@ -145,7 +146,7 @@ def _check_ours(changed: list[paths.Path], made: list[paths.Path]) -> None:
 
 def _copied(value: Any) -> Any:
     """A copy of a JSON value. `copy.deepcopy` takes more of the stack a level, and what nests too deeply may be what a fix has to mend."""
-    return json.loads(json.dumps(value))
+    return json_text.read_generously(json.dumps(value))
 
 
 def _stars(path: paths.Path) -> int:
@@ -163,9 +164,9 @@ def _read(record: dict[str, Any], text: _Text | None) -> dict[str, Any]:
     for before, after in text.replace.items():
         words = words.replace(before, after)
     try:
-        found = json.loads(words)
-    except (ValueError, RecursionError) as error:
-        raise FixError(f"still no JSON after `text`: {error}") from error
+        found = json_text.read_generously(words)
+    except json_text.JsonTextError as error:
+        raise FixError(f"still no JSON after `text`: {error.__cause__}") from error
     if not isinstance(found, dict):
         raise FixError("still no JSON object after `text`")
     return found

@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 
 from pipelines.rejected.fixes import ORIGINAL_BASE64, ORIGINAL_TEXT, Fix, FixError, LoadedFix
 from pipelines.rejected.record import Record, iso
-from schemas import codes
+from schemas import codes, json_text
 
 _CONTENT: Final = (
     "type",
@@ -78,8 +78,8 @@ def readable(original: bytes) -> dict[str, Any] | None:
     Read more generously than `decode` does (NaN, numbers of any size, any nesting Python takes), so that a fix can remove what is wrong.
     """
     try:
-        found = json.loads(original.decode())
-    except (ValueError, RecursionError):
+        found = json_text.read_generously(original)
+    except json_text.JsonTextError:
         return None
     return found if isinstance(found, dict) else None
 
@@ -108,7 +108,7 @@ def _replayed(record: Record, fix: LoadedFix | None, id_chars: int, known_id: st
     original = readable(record.original)
     if original is None and fix is None:
         raise NotReplayableError(UNREADABLE)
-    fixed = _fixed(record, original, fix.apply) if fix is not None else json.loads(record.original)
+    fixed = _fixed(record, original, fix.apply) if fix is not None else json_text.read_generously(record.original)
     context = fixed.get("context")
     context = {} if context is None else context
     if not isinstance(context, dict):

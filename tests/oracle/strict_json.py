@@ -1,4 +1,4 @@
-"""JSON as the contract wants it: UTF-8, no NaN, numbers a double can hold, a bounded depth."""
+"""JSON as the contract wants it: UTF-8, no NaN, whole numbers of 64 bits and others a double can hold, a bounded depth."""
 
 import json
 import math
@@ -23,9 +23,10 @@ def _number(text: str) -> float:
     return number
 
 
-def _integer(text: str) -> float:
-    number = _number(text)
-    return int(text) if -(2**63) <= number <= 2**64 and -(2**63) <= int(text) < 2**64 else number
+def _integer(text: str) -> int:
+    if len(text) > 20 or not -(2**63) <= int(text) < 2**64:
+        raise NotJsonError(text)
+    return int(text)
 
 
 def parse(value: bytes, nesting: int) -> Any:
@@ -39,7 +40,7 @@ def parse(value: bytes, nesting: int) -> Any:
         NotJsonError: empty, not UTF-8, not JSON, too deep, or with a number that is none.
     """
     try:
-        text = value.decode("utf-8")
+        text = value.decode("utf-8").removeprefix("\ufeff")
         if _deeper_than(text, nesting):
             raise NotJsonError("nesting")
         loaded = json.loads(text, parse_constant=_constant, parse_float=_number, parse_int=_integer)

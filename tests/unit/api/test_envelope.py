@@ -17,7 +17,7 @@ from pipelines.ingest.checks import Rules
 from pipelines.ingest.decode import Decoder
 from pipelines.ingest.personal import Masker
 from pipelines.wire import Event, Rejected
-from tests.unit.api.test_body import VALUES
+from tests.unit.schemas.test_json_parts import VALUES
 
 NOON = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
 STAMPED = {"tenant", "receivedAt", "context", "writeKey", "timestamp", "originalTimestamp", "sentAt", "type", "messageId"}

@@ -1,0 +1,44 @@
+"""Strangers' JSON is read in one place: every other decoder in the product is listed here with what it reads."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+ROOMS = ("api", "bench", "cli", "config", "demo", "importers", "jobs", "pipelines", "profile_store", "schemas", "sinks", "stack")
+DECODER = re.compile(r"\b(?:json\.(?:loads?|decode|Decoder|JSONDecoder)|orjson\.loads|scanstring|raw_decode)\b")
+THE_READER = {"schemas/json_text.py", "schemas/json_parts.py"}
+OURS = {
+    "api/collector/app.py": "the quality agent's own metrics, of which only the number is used",
+    "bench/children.py": "what the benchmark's own processes say",
+    "bench/collector.py": "what the benchmark's own processes say",
+    "bench/generator.py": "what the benchmark's own processes say",
+    "bench/templates.py": "the benchmark's own events",
+    "cli/audit/served.py": "fields that `serve` has written to Redis",
+    "cli/profile_history.py": "features that `profiles` has published",
+    "cli/rejected/ledger.py": "what `cdp rejected replay` has noted",
+    "cli/tail_lines.py": "canonical texts of the clean topics",
+    "importers/files/progress.py": "what an import has noted",
+    "importers/unmapped.py": "records that a bridge or the collector has written",
+    "pipelines/quality/register.py": "alerts that the job `quality` has stored",
+    "profile_store/layout.py": "fields that `serve` has written to Redis",
+    "profile_store/writer.py": "fields that `profiles` has published",
+    "schemas/clean.py": "schema files of the project",
+    "schemas/event_avro.py": "schema files of the project",
+    "schemas/registry.py": "schema files of the project",
+    "schemas/registry_client.py": "the schema registry's answers",
+    "sinks/clickhouse.py": "ClickHouse's answers",
+    "stack/board.py": "files of the supervisor",
+    "stack/ledger.py": "files of the supervisor",
+    "stack/process.py": "files of the supervisor",
+    "stack/requests.py": "files of the supervisor",
+}
+
+
+def test_nobody_else_reads_what_strangers_wrote() -> None:
+    files = [path for room in ROOMS for path in (ROOT / room).rglob("*.py")]
+    found = {str(path.relative_to(ROOT)) for path in files if DECODER.search(path.read_text())}
+    assert found - THE_READER - OURS.keys() == set(), "read it by schemas/json_text.py; of what is ours, say here what it is"
+
+
+def test_the_list_names_nobody_in_vain() -> None:
+    assert [name for name in OURS if not DECODER.search((ROOT / name).read_text())] == []
