@@ -1,9 +1,10 @@
 """`<file>.failed.jsonl`: the rows that could not be mapped, each with its number, the error and what stood there."""
 
+import base64
 import os
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Any, Self
 
 from importers.files.units import Unit
 from importers.mapping import Failed
@@ -29,7 +30,7 @@ class Failures:
             self._file = self._open(os.O_CREAT)
         error = {"code": failed.code, "field": failed.field, "rule": failed.rule}
         original = unit.original if unit.failed is not None and unit.original is not None else unit.record
-        line = {"row": unit.row, "line": unit.line, "rows": unit.rows, "error": error, "original": original}
+        line = {"row": unit.row, "line": unit.line, "rows": unit.rows, "error": error, **_as_it_stood(original)}
         self._file.write(json_text.write_wide(line) + b"\n")
 
     def flush(self) -> int:
@@ -59,3 +60,13 @@ class Failures:
         file.truncate(keep)
         file.seek(keep)
         return file
+
+
+def _as_it_stood(original: Any) -> dict[str, Any]:
+    """The row for reading, and its bytes where they are no text."""
+    if not isinstance(original, bytes):
+        return {"original": original}
+    return {
+        "original": original.decode(errors="backslashreplace").rstrip("\r\n"),
+        "original_base64": base64.b64encode(original).decode(),
+    }

@@ -3,7 +3,7 @@
 import gzip
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Final
 
 from importers.files.rows import FileError, Row
 from importers.mapping import Failed
@@ -13,7 +13,6 @@ from schemas import json_text
 
 MAX_LINE: Final = 16 << 20
 """Bytes of one line."""
-_SHOWN: Final = 2000
 
 
 class JsonRows:
@@ -84,5 +83,8 @@ class JsonRows:
 
 
 def _unreadable(number: int, line: int, rule: str, text: bytes, field: str = "") -> Row:
-    original: Any = text[:_SHOWN].decode(errors="replace")
+    try:
+        original: str | bytes = text.decode()
+    except UnicodeDecodeError:
+        original = text
     return Row(number, line, failed=Failed(UNREADABLE, field.removeprefix("."), rule), original=original)

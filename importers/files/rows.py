@@ -20,7 +20,7 @@ class Row(msgspec.Struct, frozen=True):
         line: the line of the file on which it ends; 0 where there are none (Parquet).
         record: its fields by name; empty when it cannot be read.
         failed: why it cannot be read.
-        original: what stands there when it cannot be read.
+        original: what stands there when it cannot be read; bytes where they are no text of the file's encoding.
     """
 
     number: int

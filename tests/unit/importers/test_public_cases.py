@@ -75,3 +75,23 @@ def test_17_a_rounded_number_is_refused_as_any_identifier(text: str, tmp_path: P
 def test_17_a_code_that_looks_like_one_is_let_through(code: str, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(f"no,name,phone,opened\n{code},x,+447700900003,2026-11-28 09:00\n")
     assert [one["messageId"] for one in sent(imported(tmp_path / "a.csv", "17-phone-in-thousands.yaml"))] == [f"case:{code}"]
+
+
+def test_02_an_open_quote_costs_its_row_and_no_other() -> None:
+    seen = imported(CASES / "02-open-quote.csv", "02-open-quote.yaml")
+    assert [one["properties"]["ticket_id"] for one in sent(seen)] == ["1", "3", "4", "5"]
+    assert [(one.code, one.field) for one in failed(seen)] == [("unreadable", "subject")]
+
+
+def test_26_a_spreadsheets_unicode_text_and_one_of_china_are_read_and_the_bad_row_fails_alone() -> None:
+    seen = imported(CASES / "26-excel-unicode-text.txt", "26-excel-unicode-text.yaml")
+    assert [one["properties"]["subject"] for one in sent(seen)] == ["grüße, ✓", "快递"]
+    seen = imported(CASES / "26-gbk.csv", "26-gbk.yaml")
+    assert [one["properties"] for one in sent(seen)] == [{"ticket_id": "1", "subject": "快递没到"}, {"ticket_id": "3", "subject": "ok"}]
+    assert [(one.code, one.field) for one in failed(seen)] == [("unreadable", "subject")]
+
+
+def test_37_ragged_rows_fail_by_row_and_the_others_arrive() -> None:
+    seen = imported(CASES / "37-ragged.csv", "37-ragged.yaml")
+    assert [one["properties"]["ticket_id"] for one in sent(seen)] == ["3", "4", "5", "6"]
+    assert len(failed(seen)) == 3
