@@ -1,16 +1,13 @@
-"""Parquet: read in batches, every value as JSON has it."""
+"""Parquet: read in batches, every value as JSON has it; a value that JSON or the calendar lacks costs its row only."""
 
-import base64
-import datetime as dt
-import math
 from collections.abc import Iterator
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from importers.files.arrow_values import NoJson, plain_column
 from importers.files.rows import FileError, Row
 from importers.mapping import Failed
 from importers.mapping.options import Options
@@ -27,7 +24,7 @@ class ParquetRows:
         options: nulls.
 
     Raises:
-        FileError: it is no Parquet file.
+        FileError: it is no Parquet file, or has a column twice.
         OSError: it cannot be opened.
     """
 
@@ -35,10 +32,19 @@ class ParquetRows:
         self._path = path
         self.size = path.stat().st_size
         try:
-            self._file = pq.ParquetFile(path)
-        except pa.ArrowInvalid as error:
+            # Old writers' 96-bit times are read as nanoseconds by default, and then those after 2262 come out as other times.
+            self._file = pq.ParquetFile(path, coerce_int96_timestamp_unit="us")
+            self.columns: list[str] | None = list(self._file.schema_arrow.names)
+        except (pa.ArrowException, ValueError) as error:
             raise FileError(f"{path}: is no Parquet file ({error})") from error
-        self.columns: list[str] | None = list(self._file.schema_arrow.names)
+        twice = sorted({name for name in self.columns if self.columns.count(name) > 1})
+        if twice:
+            raise FileError(f"{path}: the column `{twice[0]}` is there twice, and a mapping could not tell which is meant: write it anew")
+        self._uuids = {
+            column.name
+            for column in (self._file.schema.column(at) for at in range(len(self._file.schema)))
+            if column.logical_type.type == "UUID" and column.path == column.name
+        }
         self._nulls = frozenset(options.nulls or ())
         self._done = 0
 
@@ -53,7 +59,8 @@ class ParquetRows:
             if batch is None:
                 return
             names = batch.schema.names
-            for values in zip(*(_plain_column(column) for column in batch.columns), strict=True):
+            columns = [plain_column(column, is_uuid=name in self._uuids) for name, column in zip(names, batch.columns, strict=True)]
+            for values in zip(*columns, strict=True):
                 self._done += 1
                 yield self._row(dict(zip(names, values, strict=True)))
 
@@ -70,67 +77,7 @@ class ParquetRows:
             if isinstance(value, str):
                 if value in self._nulls:
                     values[name] = None
-            elif isinstance(value, _NoJson):
-                original = {label: str(one) for label, one in values.items()}
-                return Row(self._done, 0, failed=Failed(UNREADABLE, name, value.rule), original=original)
+            elif isinstance(value, NoJson):
+                original = {label: one.shown if isinstance(one, NoJson) else one for label, one in values.items()}
+                return Row(self._done, 0, failed=Failed(UNREADABLE, name + value.path, value.rule), original=original)
         return Row(self._done, 0, values)
-
-
-class _NoJson:
-    """Stands where JSON has nothing for a value."""
-
-    def __init__(self, value: Any, rule: str) -> None:
-        self._value, self.rule = value, rule
-
-    def __str__(self) -> str:
-        return str(self._value)
-
-
-def _plain_column(column: Any) -> list[Any]:
-    """The values of a column as JSON has them; Arrow's own way to Python objects is slow, so plain columns go by numpy."""
-    kind = column.type
-    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
-    if is_text or ((pa.types.is_integer(kind) or pa.types.is_boolean(kind)) and not column.null_count):
-        plain: list[Any] = column.to_numpy(zero_copy_only=False).tolist()
-        return plain
-    return [_as_json_or_not(value) for value in column.to_pylist()]
-
-
-def _as_json_or_not(value: Any) -> Any:
-    try:
-        return as_json(value)
-    except ValueError as error:
-        return _NoJson(value, str(error))
-
-
-def as_json(value: Any) -> Any:
-    """A value of Arrow as JSON has it.
-
-    Times without a zone are ISO 8601 without an offset, bytes are text where they are UTF-8 and base64 elsewhere, NaN is null, decimals are
-    numbers, durations seconds.
-
-    Raises:
-        ValueError: JSON has nothing for it.
-    """
-    if value is None or isinstance(value, str | bool | int):
-        return value
-    if isinstance(value, float):
-        if math.isinf(value):
-            raise ValueError("a finite number")
-        return None if math.isnan(value) else value
-    if isinstance(value, dict):
-        return {str(name): as_json(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [as_json(inner) for inner in value]
-    if isinstance(value, dt.datetime | dt.date | dt.time):
-        return value.isoformat()
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() and abs(value) < 2**63 else float(value)
-    if isinstance(value, dt.timedelta):
-        return value.total_seconds()
-    if isinstance(value, bytes):
-        try:
-            return value.decode()
-        except UnicodeDecodeError:
-            return base64.b64encode(value).decode()
-    raise ValueError(f"a value that JSON can hold, not {type(value).__name__}")

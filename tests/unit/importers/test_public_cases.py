@@ -2,15 +2,22 @@
 
 import datetime as dt
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from importers.envelope import Origin
 from importers.files.opening import open_rows, sha256_of
 from importers.files.run import Import, made, prepare
 from importers.mapping import Failed, load
+from importers.mapping.options import DEFAULT
+from importers.profiling.reading import of_file
+from importers.profiling.survey import Surveyor
 from stack.settings import PROJECT
 from tests.in_process import InProcess
 
@@ -47,6 +54,13 @@ def failed(seen: Seen) -> list[Failed]:
     return [one for one in seen if isinstance(one, Failed)]
 
 
+def applied(platform: InProcess, envelopes: list[dict[str, Any]]) -> list[str]:
+    """What job `profiles` makes of events."""
+    for offset, envelope in enumerate(envelopes):
+        platform.record(orjson.dumps(envelope), "cdp.raw.service", 0, offset, NOW_MS + offset)
+    return [platform.outcomes["cdp.raw.service", 0, offset] for offset in range(len(envelopes))]
+
+
 @pytest.fixture
 def platform() -> InProcess:
     return InProcess()
@@ -55,6 +69,55 @@ def platform() -> InProcess:
 def test_01_a_dash_for_empty_cents_is_no_minus() -> None:
     seen = imported(CASES / "01-dash-prices.csv", "01-dash-prices.yaml")
     assert [(one["properties"]["offer_id"], one["properties"]["amount"]) for one in sent(seen)] == [("o1", 49), ("o2", 1299), ("o3", -49)]
+
+
+def far_year(path: Path) -> Path:
+    """Case 03: one row was written in microseconds into a column of milliseconds."""
+    at = pa.array([1795860000000, 1795860000000123, 1795860060000], pa.timestamp("ms"))
+    pq.write_table(pa.table({"no": ["1", "2", "3"], "customer": ["c0301", "c0302", "c0303"], "at": at}), path)
+    return path
+
+
+def long_ids(path: Path, kind: pa.DataType) -> Path:
+    """Case 05: NUMBER(38,0) of a warehouse; the two customers differ in the last digit."""
+    ids = [Decimal("20261128000012345678"), Decimal("20261128000012345679")]
+    pq.write_table(pa.table({"no": ["1", "2"], "customer": pa.array(ids, kind)}), path)
+    return path
+
+
+def test_03_a_far_year_costs_its_row_and_no_other(tmp_path: Path) -> None:
+    seen = imported(far_year(tmp_path / "a.parquet"), "03-year-58879.yaml")
+    assert [(one["properties"]["ticket_id"], one["timestamp"]) for one in sent(seen)] == [
+        ("1", "2026-11-28T10:00:00.000Z"), ("3", "2026-11-28T10:01:00.000Z"),
+    ]  # fmt: skip
+    assert [(one.code, one.field) for one in failed(seen)] == [("unreadable", "at")]
+
+
+def test_03_and_05_such_files_can_be_profiled(tmp_path: Path) -> None:
+    for path, rows, unreadable in (
+        (far_year(tmp_path / "a.parquet"), 2, 1),
+        (long_ids(tmp_path / "b.parquet", pa.decimal128(38, 0)), 2, 0),
+    ):
+        with Surveyor("x", ["user_id"]) as surveyor:
+            for look in of_file(path, DEFAULT):
+                surveyor.unreadable() if look.record is None else surveyor.add(look.record)
+            found = surveyor.result(whole=True)
+        assert (found.rows, found.unreadable, found.duplicates) == (rows, unreadable, 0)
+
+
+@pytest.mark.parametrize("kind", [pa.decimal128(38, 0), pa.decimal128(38, 10), pa.decimal256(76, 0)])
+@pytest.mark.parametrize("grouped", [False, True])
+def test_05_long_ids_are_two_customers_digit_by_digit(tmp_path: Path, platform: InProcess, kind: pa.DataType, grouped: bool) -> None:
+    mapping = tmp_path / "m.yaml"
+    text = (CASES / "05-number-38-ids.yaml").read_text()
+    if grouped:
+        text = "group_by: no\ngroups: scattered\n" + text.replace("text(customer)", '"text(rows[0].customer)"').replace(": no", ": key")
+        text = text.replace("group_by: key", "group_by: no")
+    mapping.write_text(text)
+    seen = imported(long_ids(tmp_path / "a.parquet", kind), str(mapping))
+    assert [one["userId"] for one in sent(seen)] == ["20261128000012345678", "20261128000012345679"]
+    assert applied(platform, sent(seen)) == ["applied", "applied"]
+    assert len(platform.newest) == 2
 
 
 def test_17_a_telephone_that_a_spreadsheet_rounded_is_nobodys() -> None:
