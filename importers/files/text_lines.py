@@ -52,7 +52,7 @@ class TextLines:
     """
 
     def __init__(self, stream: io.BufferedIOBase, encoding: str) -> None:
-        self._stream = io.BufferedReader(stream, _PEEKED)  # type: ignore[arg-type]
+        self._stream = io.BufferedReader(stream, _PEEKED)
         beginning = self._stream.peek(_PEEKED)
         self.encoding = _encoding(encoding, beginning)
         self._end = "\n".encode(self.encoding)
