@@ -7,7 +7,7 @@ WORKERS ?= 2
 ROOMS := api bench cli config demo importers jobs pipelines profile_store schemas sinks stack tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check lock demo up down status test test-unit test-component test-system lint bench bench-large clean
+.PHONY: help setup check lock demo up down status test test-unit test-component test-system lint bench bench-large bench-pair bench-core-pair clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -76,6 +76,14 @@ bench: setup ## measure throughput and latency, small
 
 bench-large: setup ## measure throughput and latency, long enough for figures to quote
 	@$(PY) -m bench --large
+
+bench-pair: setup ## compare with another version: make bench-pair REF=<commit> [ROUNDS=3] [QUICK=1]; last line: the ratios
+	@[ -n "$(REF)" ] || { echo "say which version to compare with: make bench-pair REF=<commit>" >&2; exit 2; }
+	@$(PY) -m bench.pair $(REF) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(QUICK),--quick)
+
+bench-core-pair: setup ## compare the pure core alone, in instructions and bytes: make bench-core-pair REF=<commit>
+	@[ -n "$(REF)" ] || { echo "say which version to compare with: make bench-core-pair REF=<commit>" >&2; exit 2; }
+	@$(PY) -m bench.core_pair $(REF)
 
 clean: down ## stop the stack and remove its data, logs and downloads; .venv stays
 	@rm -rf .cdp

@@ -111,11 +111,11 @@ class Result(msgspec.Struct):
     machine: Machine | None = None
 
 
-def write(result: Result) -> Path:
-    """Save a result; an earlier one of the same day, commit and variant is replaced."""
+def write(result: Result, path: Path | None = None) -> Path:
+    """Save a result, by default in `bench/results`, where an earlier one of the same day, commit and variant is replaced."""
     FOLDER.mkdir(exist_ok=True)
     variant = f"-{result.variant}" if result.variant else ""
-    path = FOLDER / f"{result.date[:10]}-{result.commit}{variant}.json"
+    path = path or FOLDER / f"{result.date[:10]}-{result.commit}{variant}.json"
     path.write_bytes(msgspec.json.format(msgspec.json.encode(rounded(msgspec.to_builtins(result))), indent=1) + b"\n")
     return path
 

@@ -23,8 +23,9 @@ from stack import board
 from stack.errors import StackError
 from stack.settings import Settings
 
-LATENCY_RESERVE_S: Final = 30.0
-SLOWEST_EVENTS_PER_S: Final = 200
+START_WITHIN_S: Final = 600.0
+SETTLED_WITHIN_S: Final = 60.0
+SLOWEST_EVENTS_PER_S: Final = 50
 DISTURBED: Final = 0.1
 LEAST_US: Final = 0.3
 _BOUNDS_MS: Final = (25, 50, 75, 100, 150, 200, 300, 500, 1000, 2000)
@@ -62,15 +63,13 @@ class _Run:
     def __init__(self, settings: Settings, result: Result, workload: Workload, progress: Progress, began: float, rate: float) -> None:
         self._settings, self._result, self._workload = settings, result, workload
         self._progress, self._plan, self._began, self._rate = progress, workload.plan, began, rate
-        # What comes after the search has to fit as well.
-        self._reserve_s = self._plan.probes / self._plan.probes_per_s + self._plan.settle_s + LATENCY_RESERVE_S
 
     def measure(self) -> None:
         settings, result, say = self._settings, self._result, self._progress.say
         with Load(settings, result.variant) as load, ThreadPoolExecutor(1) as pool:
             home.start_kafka(settings, self._progress.services)
             seeding = pool.submit(load.seed)  # while the rest starts
-            home.start(settings, self._progress.services, self._left_s())
+            home.start(settings, self._progress.services, START_WITHIN_S)
             seeded = seeding.result()
             result.start_s = time.monotonic() - self._began
             result.machine = facts.machine(settings, home.CORES)
@@ -89,13 +88,10 @@ class _Run:
                 self._latency(load, (held.events_per_s if held else result.tries[-1].events_per_s) / 2)
                 self._state(load, after_seed)
 
-    def _left_s(self) -> float:
-        return self._plan.budget_s - (time.monotonic() - self._began)
-
     def _drained(self, total: int, since: int = 0) -> float:
         """Wait until the job has confirmed so many events; the rate of the middle part."""
         begun = time.monotonic()
-        deadline = begun + min(self._left_s(), (total - since) / SLOWEST_EVENTS_PER_S + 30.0)
+        deadline = begun + (total - since) / SLOWEST_EVENTS_PER_S + 60.0
         low, high = since + (total - since) // 10, total - (total - since) // 20
         while time.monotonic() < deadline:
             sample = self._watch.last(JOB_GROUP)
@@ -116,13 +112,11 @@ class _Run:
     def _sustained(self, load: Load) -> Held | None:
         search = Search(self._plan, load, self._watch, self._cluster, self._vertices, self._processes(load), self._progress.say)
         first = self._rate or self._result.burst_events_per_s * self._plan.first_try
-        search.drain(first, time.monotonic() + 60.0)
-        held = search.find(first, time.monotonic() + self._left_s() - self._reserve_s, only=bool(self._rate))
+        search.drain(first, time.monotonic() + SETTLED_WITHIN_S)
+        held = search.find(first, only=bool(self._rate))
         self._result.tries = search.tries
         if held is None:
-            self._result.problems.append("no rate was sustained within the time of the run: see the rates tried")
-            if not search.tries:
-                raise InvalidError("there was no time to try a rate: the machine is too slow, or too busy")
+            self._result.problems.append("no rate was sustained: see the rates tried")
             if search.broken_off and search.broken_off.events:
                 self._result.remarks.append("the CPU figures are those of a rate that was not sustained")
                 self._note_load(search.broken_off)
@@ -166,7 +160,7 @@ class _Run:
         plan = self._plan
         self._progress.say(f"latency at {rate:.0f} events/s, {plan.probes} probes")
         load.rate(rate)
-        until = time.monotonic() + max(plan.settle_s, min(30.0, self._left_s() - self._reserve_s))
+        until = time.monotonic() + SETTLED_WITHIN_S
         time.sleep(plan.settle_s)
         self._await(lambda: all((one := self._watch.last(name)) is None or one.lag < 4 * rate for name in self._watch.names), until)
         probing = Probing(self._settings, plan.probes, plan.probes_per_s)

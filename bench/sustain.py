@@ -1,4 +1,4 @@
-"""The search for the sustained rate: hold one, and step down while some consumer falls behind."""
+"""The search for the sustained rate: hold one after the other, from below, until some consumer falls behind."""
 
 import time
 from collections.abc import Callable
@@ -8,6 +8,7 @@ import msgspec
 
 from bench import cpu, lag
 from bench.children import Load
+from bench.climb import climb
 from bench.cluster import JOB, Busy, Cluster, Vertex
 from bench.lag import Watch
 from bench.result import Try
@@ -18,8 +19,7 @@ JOB_GROUP: Final = f"cdp-{JOB}"
 EVERY_S: Final = 0.5
 TROUBLE_EVERY_S: Final = 5.0
 SETTLING_S: Final = 8.0
-STEP: Final = 0.95
-MARGIN: Final = 0.98
+DRAIN_S: Final = 120.0
 MOST_BEHIND_S: Final = 6.0
 SHORTFALL: Final = 0.99
 
@@ -79,30 +79,31 @@ class Search:
         self.tries: list[Try] = []
         self.broken_off: Held | None = None
 
-    def find(self, first: float, until: float, *, only: bool = False) -> Held | None:
-        """Find a rate that holds.
+    def find(self, first: float, *, only: bool = False) -> Held | None:
+        """Find the highest rate that holds, within the plan's time; a slow machine gets as much as it takes for one to hold.
 
         Args:
             first: rate to begin with.
-            until: moment (monotonic) by which the search must be over.
             only: try no other rate.
 
         Returns:
-            What was held, or None when the time did not suffice.
+            What was held, or None when nothing was.
 
         Raises:
-            InvalidError: the job was restarted, or the generator could not keep up.
+            InvalidError: the job was restarted, or the broker refused events.
         """
-        rate = first
         if only:
-            return self._try(rate)
-        while time.monotonic() + self._plan.warm_up_s + self._plan.hold_s < until:
-            held = self._try(rate)
-            if held:
-                return held
-            rate = self._next(rate)
-            self.drain(rate, until)
-        return None
+            return self._try(first)
+        plan = self._plan
+        until = time.monotonic() + plan.search_s - plan.warm_up_s - plan.hold_s
+        best = climb(first, self._rung, lambda: time.monotonic() < until, plan.step, plan.close)
+        return best[1] if best else None
+
+    def _rung(self, rate: float) -> Held | None:
+        held = self._try(rate)
+        if held is None:
+            self.drain(rate / 2, time.monotonic() + DRAIN_S)
+        return held
 
     def drain(self, rate: float, until: float) -> None:
         """Silence, until everybody is less than a second behind at this rate."""
@@ -152,8 +153,8 @@ class Search:
         if end.failed:
             raise InvalidError(f"the broker refused {end.failed} events")
         if sent_per_s < SHORTFALL * rate:
-            reached = f"the load generator reached {sent_per_s:.0f} events/s instead of {rate:.0f}"
-            raise InvalidError(f"{reached}: the machine is too busy to measure anything")
+            self._failed(rate, self._plan.hold_s, began, f"the load generator reached {sent_per_s:.0f} events/s: the processor is full")
+            return None
         self._note(rate, self._plan.hold_s, began, SUSTAINED)
         return Held(sent_per_s, events, spent, busy)
 
@@ -190,13 +191,6 @@ class Search:
         samples = {name: self._watch.since(name, since) for name in self._watch.names}
         growth = {name: lag.growth_s(found, self._span_s) for name, found in samples.items()}
         self.tries.append(Try(rate, held_s, growth, {name: lag.behind_s(found) for name, found in samples.items()}, verdict))
-
-    def _next(self, rate: float) -> float:
-        """A little less than what the slowest consumer has just done."""
-        now = time.monotonic()
-        found = {name: self._watch.since(name, now - 2 * self._span_s) for name in self._watch.names}
-        shares = [lag.rate(samples, of="done") / written for samples in found.values() if (written := lag.rate(samples, of="written")) > 0]
-        return rate * min(STEP, MARGIN * min(shares, default=1.0))
 
 
 def _mean(found: list[Busy]) -> Busy:

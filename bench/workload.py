@@ -14,13 +14,15 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     burst_s: float
     first_try: float
+    step: float
+    close: float
     warm_up_s: float
     hold_s: float
     growth_s: float
+    search_s: float
     settle_s: float
     probes: int
     probes_per_s: float
-    budget_s: float
 
 
 class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

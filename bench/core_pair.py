@@ -1,0 +1,100 @@
+"""The pure core of two versions: instructions an event (valgrind counts them, so a busy machine changes nothing) and bytes of state.
+
+    python -m bench.core_pair REF [--events 3000] [--profiles 200]
+
+Takes some five minutes. Two runs of different length are subtracted, so that the start of the interpreter does not count. The last line
+holds the ratios, this version over the other.
+"""
+
+import argparse
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from bench import checkout
+from bench.checkout import CheckoutError, Version
+
+COUNTED_WITHIN_S: Final = 3_600
+_COLLECTED: Final = re.compile(r"Collected : (\d+)")
+
+
+class Cost(msgspec.Struct, frozen=True):
+    """What an event costs: instructions of the pure core, and bytes of state after the longer run, by kind."""
+
+    instructions_per_event: float
+    bytes: dict[str, int]
+
+
+def collected(said: str) -> int:
+    """The number of instructions in callgrind's words.
+
+    Raises:
+        CheckoutError: there is none in them.
+    """
+    found = _COLLECTED.search(said)
+    if not found:
+        raise CheckoutError(f"valgrind counted nothing: {said.strip()[-300:]}")
+    return int(found[1])
+
+
+def count(version: Version, events: int, profiles: int) -> Cost:
+    """Measure one version."""
+    few, _ = _run(version, 0, profiles)
+    many, state = _run(version, events, profiles)
+    return Cost((many - few) / events, state)
+
+
+def _run(version: Version, events: int, profiles: int) -> tuple[int, dict[str, int]]:
+    command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", str(version.python), "-m", "bench.core_count"]
+    done = subprocess.run(
+        [*command, str(events), str(profiles)],
+        cwd=version.folder,
+        env=version.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=COUNTED_WITHIN_S,
+    )
+    if done.returncode:
+        raise CheckoutError(f"{version.name}: {done.stderr.strip()[-500:]}")
+    return collected(done.stderr), msgspec.json.decode(done.stdout, type=dict[str, int])
+
+
+def ratio_line(ours: Cost, theirs: Cost) -> str:
+    """`ratio: instructions_per_event 0.91 bytes 1.02`."""
+    sizes = sum(ours.bytes.values()) / sum(theirs.bytes.values())
+    return f"ratio: instructions_per_event {ours.instructions_per_event / theirs.instructions_per_event:.3g} bytes {sizes:.3g}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point. Exit codes: 0 compared, 2 could not be compared."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.core_pair", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("reference", metavar="REF", help="commit to compare with")
+    parser.add_argument("--events", type=int, default=3_000, help="events that count (default: 3000)")
+    parser.add_argument("--profiles", type=int, default=200, help="profiles they belong to (default: 200)")
+    chosen = parser.parse_args(arguments)
+    try:
+        if not shutil.which("valgrind"):
+            raise CheckoutError("valgrind is needed to count instructions: apt-get install valgrind")
+        ours, theirs = checkout.this(), checkout.other(chosen.reference)
+        if theirs.instrument == "its own":
+            raise CheckoutError("; ".join(theirs.remarks))
+        found = [count(version, chosen.events, chosen.profiles) for version in (ours, theirs)]
+    except CheckoutError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    for version, cost in zip((ours, theirs), found, strict=True):
+        print(f"{version.name:<12} {cost.instructions_per_event:,.0f} instructions an event; bytes of state: {cost.bytes}")
+    print(ratio_line(*found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
