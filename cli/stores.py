@@ -6,7 +6,7 @@ from pathlib import Path
 from config import loader
 from pipelines.identity.nodes import Nodes
 from profile_store.client import Client
-from profile_store.lookup import Normaliser, default_normaliser, parse_identifier
+from profile_store.lookup import Normaliser, parse_identifier
 from sinks.clickhouse import ClickHouse
 
 QUICK_S = 5.0
@@ -30,18 +30,9 @@ def tenant_or_default(name: str) -> str:
 
 def normaliser() -> Normaliser:
     """The platform's reading of identifier values; without the key file of this installation, identifiers marked `pii` cannot be read."""
-    identity = loader.identity()
     path = os.environ.get("CDP_HMAC_KEY_FILE")
-    if not path or not Path(path).exists():
-        pii = {namespace.name for namespace in identity.namespaces if namespace.pii}
-        return lambda tenant, namespace, value: None if namespace in pii else default_normaliser(tenant, namespace, value)
-    nodes = Nodes(identity, Path(path).read_bytes())
-
-    def normalise(tenant: str, namespace: str, value: str) -> str | None:
-        key = nodes.key(tenant, namespace, value)
-        return key.split("|", 2)[2] if key else None
-
-    return normalise
+    key = Path(path).read_bytes() if path and Path(path).exists() else None
+    return Nodes(loader.identity(), key).lookup_value
 
 
 def profiles(tenant: str) -> Client:

@@ -9,6 +9,8 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 import yaml
 
+from config import identity as identities
+from config.identity import Identity as Identity
 from config.sources import Source, problems
 from schemas import registry
 from schemas.plans import Plan
@@ -133,24 +135,6 @@ class Topics(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def replication(self, name: str) -> int:
         """Replication factor a topic is created with."""
         return self.topics[name].replication or self.defaults.replication
-
-
-class Namespace(msgspec.Struct, frozen=True):
-    """A kind of identifier; the order in the file is the order of strength."""
-
-    name: str
-    pii: bool = False
-    normalise: str = ""
-
-
-class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`identity.yaml`."""
-
-    namespaces: list[Namespace]
-    blocked_values: list[str]
-    strip_float_suffix: list[str]
-    pii_traits: list[str]
-    pii_properties: list[str]
 
 
 class Series(msgspec.Struct, frozen=True):
@@ -332,8 +316,16 @@ def sources() -> dict[str, Source]:
 
 
 def identity() -> Identity:
-    """`identity.yaml`."""
-    return read("identity.yaml", Identity)
+    """`identity.yaml`.
+
+    Raises:
+        ConfigError: the file is missing or has the wrong shape, or a rule in it cannot be followed.
+    """
+    loaded = read("identity.yaml", Identity)
+    wrong = list(identities.problems(loaded, platform().tenants, sources()))
+    if wrong:
+        raise ConfigError("\n".join(f"{folder() / 'identity.yaml'}: {problem}" for problem in wrong))
+    return loaded
 
 
 def currencies() -> dict[str, Rates]:

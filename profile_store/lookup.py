@@ -1,12 +1,12 @@
 """How a profile is found, without saying how commands reach Redis: generators that yield batches of commands and receive their replies."""
 
-import re
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, Final
 
 from profile_store import layout
 from profile_store.errors import IdentifierError
 from profile_store.profile import Profile, from_hash, merged_into
+from schemas import identifiers
 
 MAX_HOPS: Final = 8
 """Merges followed from one profile; a longer chain is a fault of the resolver and reads as no profile."""
@@ -16,14 +16,21 @@ Normaliser = Callable[[str, str, str], str | None]
 
 Command = tuple[str, ...]
 Batches = Generator[list[Command], list[Any], dict[str, Profile | None]]
-_FLOAT_SUFFIX: Final = re.compile(r"^(\d+)\.0+$")
+WHOLE: Final = frozenset({"user_id", "member_id"})
+"""Namespaces in which `17850.0` is 17850, as long as nobody changes `strip_float_suffix` of config/identity.yaml."""
 
 
 def default_normaliser(tenant: str, namespace: str, value: str) -> str | None:
-    """Trim, and read `17850.0` as `17850`. Namespaces marked `pii` need the platform's own normaliser, which knows the key."""
-    trimmed = value.strip()
-    matched = _FLOAT_SUFFIX.match(trimmed)
-    return (matched[1] if matched else trimmed) or None
+    """Read an identifier the way the pipeline does, without configuration and key.
+
+    Knows no placeholders of the configuration (nobody has a profile under one) and no namespaces marked `pii`: telephone numbers and e-mail
+    addresses need `Nodes.lookup_value` of `pipelines.identity.nodes`, which has the key.
+    """
+    try:
+        read = identifiers.plain(value)
+    except identifiers.UnusableError:
+        return None
+    return identifiers.whole(read) if namespace in WHOLE else read
 
 
 def parse_identifier(text: str) -> tuple[str, str]:
@@ -38,27 +45,27 @@ def parse_identifier(text: str) -> tuple[str, str]:
     return namespace.strip(), value
 
 
-def find(tenant: str, identifiers: Sequence[str], normalise: Normaliser) -> Batches:
+def find(tenant: str, asked: Sequence[str], normalise: Normaliser) -> Batches:
     """Find profiles by identifier: one batch for all identifiers, one for all profiles, one more per merge that has to be followed.
 
     Raises:
         IdentifierError: see `parse_identifier`; or the value identifies nobody.
     """
     keys = []
-    for text in identifiers:
+    for text in asked:
         namespace, raw = parse_identifier(text)
         value = normalise(tenant, namespace, raw)
         if value is None:
             raise IdentifierError(
-                f"`{text}` identifies nobody: the namespace is unknown or the value is a placeholder (config/identity.yaml)"
+                f"`{text}` identifies nobody: an unknown namespace, a placeholder, or not what the namespace says (docs/identifiers.md)"
             )
         keys.append(layout.node_key(tenant, namespace, value))
     if not keys:
         return {}
     replies = yield [("GET", key) for key in keys]
-    ids = {text: layout.parse_node_value(reply)[1] for text, reply in zip(identifiers, replies, strict=True) if reply is not None}
+    ids = {text: layout.parse_node_value(reply)[1] for text, reply in zip(asked, replies, strict=True) if reply is not None}
     found = yield from by_id(tenant, list(dict.fromkeys(ids.values())))
-    return {text: found.get(ids[text]) if text in ids else None for text in identifiers}
+    return {text: found.get(ids[text]) if text in ids else None for text in asked}
 
 
 def by_id(tenant: str, profile_ids: Sequence[str]) -> Batches:

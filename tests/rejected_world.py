@@ -85,7 +85,7 @@ class World:
         ready = replayed(record, mend, self.limits.message_id_chars, sent.message_id if sent else "")
         verdict = self.decoder.decode(ready.value, TOPIC, 0, 0, self.now)
         assert verdict is not None
-        before = verdicts.node_as_sent(ready, verdict.tenant, self.nodes)
+        before = verdicts.node_as_sent(ready, verdict.tenant, self.nodes, record.origin)
         others = [
             entry
             for position, entry in self.replays.items()

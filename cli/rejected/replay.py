@@ -175,7 +175,7 @@ class Replay:
         applied = fate.applied(self._history.server, ids)
         for record, ready, verdict, topic in judged:
             position, now = str(record.position), self._clocks[topic]
-            before = node_as_sent(ready, verdict.tenant, self._nodes)
+            before = node_as_sent(ready, verdict.tenant, self._nodes, record.origin)
             known = Knowledge(
                 self._ledger.of(position),
                 self._ledger.others(verdict.tenant, ready.message_id, position),

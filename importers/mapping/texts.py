@@ -1,20 +1,18 @@
 """Text: cleaning, splitting, truth words, JSON inside text, and digests."""
 
 import hashlib
-import re
 from typing import Any, Final
 
 import msgspec
 
 from importers.mapping.unfit import Unfit
 from schemas import json_text
+from schemas.identifiers import is_rounded
 
 TRUE: Final = "true,t,yes,y,on,1"
 FALSE: Final = "false,f,no,n,off,0"
 EXACT_FLOAT: Final = 2.0**53
 """From here on neighbouring whole numbers share a float, so its digits identify nothing."""
-_SCIENTIFIC: Final = re.compile(r"\s*[+-]?[0-9]+(?:[.,][0-9]*[eE][+-]?|[eE]\+)[0-9]{1,3}\s*")
-"""`4.47900E+11`: whatever begins alike shares it. A code such as `12e45` has neither point nor plus and is let through."""
 _canonical = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -44,7 +42,7 @@ def key(value: Any) -> str:
         Unfit: it is no text, or a number that a spreadsheet has rounded.
     """
     found = text(value)
-    if _SCIENTIFIC.fullmatch(found):
+    if is_rounded(found):
         raise Unfit(
             "all digits, not a number that a spreadsheet has rounded: give its column the format text there, and save it again", value
         )

@@ -22,6 +22,10 @@ from schemas.validators import Violation, shape_violation
 
 _NO_CONTEXT: Final = shape.Context()
 TICK: Final = b'{"type":"tick"}'
+DROPPED_FLAG: Final = "dropped_"
+"""Before the namespace of an identifier that could not be used, in the flags of an event."""
+MAX_TOLD: Final = 4
+"""Dropped identifiers that a rejection tells of."""
 
 
 class _Known(msgspec.Struct):
@@ -110,13 +114,17 @@ class Decoder:
         if not name:
             raise Violation(codes.SCHEMA_VIOLATION, ".event", "the event's name, required for `track`")
         event_time = moments.event_time(raw, log_time, context.timezone, limits.max_future_s)
-        identifiers = self._nodes.keys(tenant, _identifiers(raw, context))
+        identifiers, dropped = self._nodes.keys(tenant, _identifiers(raw, context), known.origin)
         if not identifiers:
+            given = "; ".join(f"the {one.namespace} is {one.reason}" for one in dropped[:MAX_TOLD])
             rule = "userId, anonymousId or context.externalIds with a value that identifies somebody"
-            raise Violation(codes.IDENTIFIER_MISSING, ".userId", rule)
+            raise Violation(codes.IDENTIFIER_MISSING, ".userId", f"{rule} ({given})" if given else rule)
         checked = Checked(properties)
         if raw.type == "track":
             checked = self._checks.check(tenant, known.origin, name, properties, event_time)
+        flags = checked.flags
+        if dropped:
+            flags = [*flags, *dict.fromkeys(DROPPED_FLAG + one.namespace for one in dropped)]
         body = (raw.type, raw.event, identifiers, raw.timestamp, raw.original_timestamp, properties, traits)
         masked_properties, masked_traits, masked_context = self._masker.mask(tenant, checked.properties, traits, context_raw)
         if masked_properties is None and checked.properties is not properties:
@@ -144,7 +152,7 @@ class Decoder:
             original=original,
             facts=checked.facts,
             origin=known.origin,
-            flags=checked.flags,
+            flags=flags,
             business_key=checked.key,
             business_content=checked.content,
             target=checked.target,

@@ -74,11 +74,18 @@ class Knowledge(NamedTuple):
     applied_own: Sequence[Applied]
 
 
-def node_as_sent(ready: Replayed, tenant: str, nodes: Nodes) -> str:
-    """Node of a record as its producer sent it; empty when that identified nobody, or when a fix may have changed it by now."""
+def node_as_sent(ready: Replayed, tenant: str, nodes: Nodes, source: str) -> str:
+    """Node of a record as its producer sent it; empty when that identified nobody, or when a fix may have changed it by now.
+
+    Args:
+        ready: the record.
+        tenant: owner.
+        nodes: identifier rules.
+        source: name of the source it came through, empty when unknown.
+    """
     if ready.before.replay_of:
         return ""
-    return next(iter(nodes.keys(tenant, ready.identifiers)), "")
+    return next(iter(nodes.keys(tenant, ready.identifiers, source)[0]), "")
 
 
 def refusal(

@@ -93,7 +93,8 @@ def _event(value: bytes, log_ms: int, rules: Rulebook) -> Event:
         raise Violation(SCHEMA)
     event_ms = _event_ms(times, zone, log_ms, limits["max_future_s"] * 1000)
     given = [(namespace, raw) for namespace, raw in (("user_id", user), ("anonymous_id", anonymous)) if raw is not None]
-    keys = node_keys(tenant, given + external, rules)
+    origin = context.get("source")
+    keys = node_keys(tenant, given + external, rules, origin if isinstance(origin, str) else "")
     if not keys:
         raise Violation("identifier_missing")
     tracked = shapes.Tracked(None, None, {})

@@ -43,6 +43,8 @@ class Rulebook(NamedTuple):
     namespaces: list[dict[str, Any]]
     blocked: frozenset[str]
     strip_float_suffix: frozenset[str]
+    blocked_patterns: dict[str, list[str]]
+    phone_region: dict[str, dict[str, str]]
     windows_ms: dict[str, int]
     hops_ms: dict[str, int]
     exact_entries: int
@@ -79,6 +81,8 @@ class Rulebook(NamedTuple):
             namespaces=identity["namespaces"],
             blocked=frozenset(str(value).lower() for value in identity["blocked_values"]),
             strip_float_suffix=frozenset(identity["strip_float_suffix"]),
+            blocked_patterns=identity.get("blocked_patterns", {}),
+            phone_region={kind: identity.get("phone_region", {}).get(kind, {}) for kind in ("tenants", "sources")},
             windows_ms={name: seconds * 1000 for name, seconds in features["windows"].items()},
             hops_ms={name: minutes * 60_000 for name, minutes in features["tile_hop_min"].items()},
             exact_entries=features["exact_entries"],
