@@ -8,6 +8,12 @@ from typing import Literal
 import msgspec
 
 Kind = Literal["http", "file", "cdc", "webhook", "kafka"]
+UNAVAILABLE = "__debezium_unavailable_value"
+"""Debezium's own `unavailable.value.placeholder`."""
+Decimals = Literal["", "precise", "string", "double"]
+"""Debezium's `decimal.handling.mode`; empty: not said."""
+DECIMALS: tuple[Decimals, ...] = ("", "precise", "string", "double")
+_PLACEHOLDER = re.compile(r"hex:(?:[0-9a-fA-F]{2})+|(?!hex:).+")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _WRITE_KEY = re.compile(r"[A-Za-z0-9._-]{4,128}")
 _ORIGIN = re.compile(r"\*|https?://[^/\s]+")
@@ -68,6 +74,8 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         signature: of a webhook: how deliveries are signed.
         tables: of a cdc source: topic of Debezium -> mapping file below `config/mappings`; empty: the bridge leaves it alone.
         schema_changes: of a cdc source: Debezium's schema-change topic; empty: not watched.
+        decimals: of a cdc source: the connector's `decimal.handling.mode`; empty: not said, then what may be of two forms is refused.
+        unavailable: of a cdc source: the connector's `unavailable.value.placeholder`.
         owner: who answers for it.
         says: what it is, in a few words.
     """
@@ -85,6 +93,8 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     signature: Signature | None = None
     tables: dict[str, str] = {}
     schema_changes: str = ""
+    decimals: Decimals = ""
+    unavailable: str = UNAVAILABLE
     owner: str = ""
     says: str = ""
 
@@ -115,8 +125,10 @@ def problems(sources: Mapping[str, Source], tenants: Collection[str], raw_topics
             yield at + "a webhook needs a `mapping` and a `signature`: what is not signed could come from anybody (docs/importing.md)"
         if source.kind != "webhook" and source.signature:
             yield at + f"a signature belongs to a webhook, this one is {source.kind}"
-        if source.kind != "cdc" and (source.tables or source.schema_changes):
-            yield at + f"tables and schema_changes belong to cdc sources, this one is {source.kind}"
+        if source.kind != "cdc" and (source.tables or source.schema_changes or source.decimals or source.unavailable != UNAVAILABLE):
+            yield at + f"tables, schema_changes, decimals and unavailable belong to cdc sources, this one is {source.kind}"
+        if not _PLACEHOLDER.fullmatch(source.unavailable):
+            yield at + "unavailable: the connector's `unavailable.value.placeholder`: not empty, or `hex:` and its bytes in hex"
         if source.freshness_s < 0:
             yield at + "freshness_s must not be negative"
 

@@ -53,7 +53,7 @@ def message_id_of(event: Event, source: str, position: str) -> str:
     return bounded(f"{source}:{position}" + (f":{event.number}" if event.number else ""))
 
 
-def complete(event: Event, origin: Origin, position: str, lineage: dict[str, Any]) -> Message:
+def complete(event: Event, origin: Origin, position: str, lineage: dict[str, Any], order: dict[str, str] | None = None) -> Message:
     """Make a mapped event a message.
 
     Args:
@@ -61,6 +61,7 @@ def complete(event: Event, origin: Origin, position: str, lineage: dict[str, Any
         origin: becomes `tenant` and `context.source`.
         position: where the record stands in its source, for events without a business key.
         lineage: becomes `context.lineage`.
+        order: `sourceOrder` and `sourceLog` for `context`, of a source that has an order of its own; what the mapping says goes before it.
 
     Raises:
         JsonTextError: it holds what JSON cannot, or a whole number beyond 64 bits.
@@ -68,6 +69,7 @@ def complete(event: Event, origin: Origin, position: str, lineage: dict[str, Any
     message_id = message_id_of(event, origin.source, position)
     context = event.envelope.get("context")
     named = {"source": origin.source, "lineage": lineage}
+    context = {**(order or {}), **context} if isinstance(context, dict) else order
     envelope = {
         **event.envelope,
         "messageId": message_id,

@@ -19,7 +19,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Final
 
 from config import loader
-from config.sources import Source
+from config.sources import DECIMALS, UNAVAILABLE, Source
 
 if TYPE_CHECKING:
     from importers.cdc.bridge import CdcSource
@@ -75,6 +75,8 @@ def main() -> int:
     parser.add_argument("--topic", default="cdp.raw.orders", help="raw topic they go to")
     parser.add_argument("--table", action="append", default=[], metavar="TOPIC=MAPPING", help="a topic of Debezium and its mapping file")
     parser.add_argument("--schema-changes", default="", metavar="TOPIC", help="Debezium's schema-change topic")
+    parser.add_argument("--decimals", default="", choices=DECIMALS, help="the connector's decimal.handling.mode (default: not said)")
+    parser.add_argument("--unavailable", default=UNAVAILABLE, metavar="TEXT", help="the connector's unavailable.value.placeholder")
     parser.add_argument("--mappings", type=Path, help="folder of the mapping files (default: mappings in the configuration)")
     parser.add_argument("--instance", default="0", help="name of this member; another process of the same name replaces it")
     parser.add_argument("--retry-for", type=float, default=120, metavar="S", help="how long to wait for Kafka (default: 120)")
@@ -106,7 +108,13 @@ def _run_until_stopped(arguments: argparse.Namespace, stop: Event) -> int:
     tables = dict(pair.partition("=")[::2] for pair in arguments.table)
     tenant = arguments.tenant or loader.platform().default_tenant
     given = CdcSource(
-        name=arguments.source or "cdc", tenant=tenant, topic=arguments.topic, tables=tables, schema_changes=arguments.schema_changes
+        name=arguments.source or "cdc",
+        tenant=tenant,
+        topic=arguments.topic,
+        tables=tables,
+        schema_changes=arguments.schema_changes,
+        decimals=arguments.decimals,
+        unavailable=arguments.unavailable,
     )
     try:
         run(

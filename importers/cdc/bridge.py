@@ -6,13 +6,16 @@ from typing import Any, Final
 
 import msgspec
 
-from config.sources import Source
-from importers.cdc.changes import Change, TableChanges, Tombstone, parse, unavailable
+from config.sources import UNAVAILABLE as PLACEHOLDER
+from config.sources import Decimals, Source
+from importers.cdc.changes import Aside, Change, TableChanges, Tombstone, parse
 from importers.cdc.drift import ROWS, SchemaDrift, TableWatch
+from importers.cdc.placeholder import Placeholder
 from importers.envelope import Message, Origin, complete, completed
 from importers.mapping import Event, Failed, Mapped, MappingError, MappingRules, Skipped, load
 from importers.mapping.document import hint
 from importers.mapping.outcome import UNREADABLE
+from importers.mapping.reads import Path as FieldPath
 
 UNAVAILABLE: Final = "unavailable"
 """A column that the mapping reads was not sent with the change."""
@@ -32,6 +35,8 @@ class CdcSource(msgspec.Struct, frozen=True, kw_only=True):
         topic: raw topic they go to.
         tables: from Debezium's topic to the mapping's file.
         schema_changes: Debezium's schema-change topic; empty: not watched.
+        decimals: the connector's `decimal.handling.mode`; empty: not said.
+        unavailable: the connector's `unavailable.value.placeholder`.
     """
 
     name: str
@@ -39,11 +44,21 @@ class CdcSource(msgspec.Struct, frozen=True, kw_only=True):
     topic: str
     tables: dict[str, str]
     schema_changes: str = ""
+    decimals: Decimals = ""
+    unavailable: str = PLACEHOLDER
 
 
 def configured(name: str, source: Source) -> CdcSource:
     """A source of kind `cdc` as `config/sources.yaml` has it."""
-    return CdcSource(name=name, tenant=source.tenant, topic=source.topic, tables=source.tables, schema_changes=source.schema_changes)
+    return CdcSource(
+        name=name,
+        tenant=source.tenant,
+        topic=source.topic,
+        tables=source.tables,
+        schema_changes=source.schema_changes,
+        decimals=source.decimals,
+        unavailable=source.unavailable,
+    )
 
 
 class Handled(msgspec.Struct, frozen=True):
@@ -72,16 +87,19 @@ class Bridge:
     Args:
         source: which.
         mappings: by Debezium's topic.
+        typed: the same for records that have their schema, whose decimals are numbers or text and nothing else.
 
     Attributes:
         source: as given.
         mappings: as given.
     """
 
-    def __init__(self, source: CdcSource, mappings: dict[str, MappingRules]) -> None:
-        self.source, self.mappings = source, mappings
+    def __init__(self, source: CdcSource, mappings: dict[str, MappingRules], typed: dict[str, MappingRules]) -> None:
+        self.source, self.mappings, self._typed = source, mappings, typed
         self._origin = Origin(source.name, source.tenant)
+        self._placeholder = Placeholder(source.unavailable)
         self._reads = {topic: _columns(rules) for topic, rules in mappings.items()}
+        self._paths = {topic: sorted(path for path in rules.reads() if len(path) > 1) for topic, rules in mappings.items()}
         tables = {topic: topic.split(".")[-1] for topic in mappings}
         self._watches = {topic: TableWatch(tables[topic], self._reads[topic], rules.columns) for topic, rules in mappings.items()}
         self._by_table = {table: self._watches[topic] for topic, table in tables.items()}
@@ -100,9 +118,11 @@ class Bridge:
             key: its key.
             value: its value; None for a tombstone.
         """
-        read = parse(key, value)
+        read = parse(key, value, self._placeholder)
         if isinstance(read, Tombstone):
             return Handled(skipped=TOMBSTONE)
+        if isinstance(read, Aside):
+            return Handled(skipped=read.reason)
         if isinstance(read, Failed):
             return Handled(failed=read)
         if isinstance(read, TableChanges):
@@ -113,23 +133,23 @@ class Bridge:
                 for drift in self._by_table[change.table].of_table(change)
             ]
             return Handled(skipped="schema change", drifts=drifts)
-        rules = self.mappings.get(topic)
+        rules = (self._typed if read.is_typed else self.mappings).get(topic)
         if rules is None:
             return Handled(failed=Failed(UNREADABLE, "", "a record of the schema-change topic"))
         lineage = {"topic": topic, "partition": partition, "offset": offset, "source_ts": read.source_ms}
         drifts = self._watches[topic].of_row(read)
-        return self._map(read, rules, self._reads[topic], lineage, drifts)
+        return self._map(read, rules, self._paths[topic], lineage, drifts)
 
     def _map(
-        self, change: Change, rules: MappingRules, reads: frozenset[str], lineage: dict[str, Any], drifts: list[SchemaDrift]
+        self, change: Change, rules: MappingRules, paths: list[FieldPath], lineage: dict[str, Any], drifts: list[SchemaDrift]
     ) -> Handled:
         def failed(why: Failed) -> Handled:
             return Handled(failed=why, drifts=drifts, table=change.table)
 
-        lacking = [name for name in unavailable(change) if name in reads]
-        if lacking:
+        lacking = next((path for path in paths if change.is_unknown(path)), None) if change.unknown else None
+        if lacking is not None:
             rule = "the column's value: Postgres leaves out what an update did not touch, unless the table has REPLICA IDENTITY FULL"
-            return failed(Failed(UNAVAILABLE, f"after.{lacking[0]}", rule))
+            return failed(Failed(UNAVAILABLE, ".".join(lacking[:2]), rule))
         position = change.position()
         if position is None:
             return failed(Failed(UNREADABLE, "source", "a place in the source's log: `lsn`, or `file` and `pos`, or `change_lsn`"))
@@ -149,7 +169,7 @@ class Bridge:
             body = {name: value for name, value in event.envelope.items() if name != "context"}
             identifiers = (event.envelope.get("context") or {}).get("externalIds")
             position = f"{position}-{hashlib.blake2b(_canonical([body, identifiers]), digest_size=8).hexdigest()}"
-        return complete(event, self._origin, position, lineage)
+        return complete(event, self._origin, position, lineage, change.order)
 
 
 def load_bridge(source: CdcSource, folder: Path) -> Bridge:
@@ -162,9 +182,9 @@ def load_bridge(source: CdcSource, folder: Path) -> Bridge:
     Raises:
         MappingError: a mapping cannot be used for tables.
     """
-    mappings = {}
+    mappings, typed = {}, {}
     for topic, name in source.tables.items():
-        rules = load(folder / name)
+        rules = load(folder / name, decimals=source.decimals)
         if rules.group_by is not None:
             raise MappingError(f"{name}: `group_by` is for files; a change of a row is one record")
         if rules.names_ids:
@@ -172,8 +192,8 @@ def load_bridge(source: CdcSource, folder: Path) -> Bridge:
         outside = sorted({path[0] for path in rules.reads()} - set(RECORD_FIELDS))
         if outside:
             raise MappingError(f"{name}: reads `{outside[0]}`; a change has {', '.join(RECORD_FIELDS)}{hint(outside[0], RECORD_FIELDS)}")
-        mappings[topic] = rules
-    return Bridge(source, mappings)
+        mappings[topic], typed[topic] = rules, load(folder / name, decimals="string")
+    return Bridge(source, mappings, typed)
 
 
 def _columns(rules: MappingRules) -> frozenset[str]:

@@ -56,7 +56,7 @@ class TableWatch:
         """What this row shows for the first time; a deletion shows nothing, since its row may be told in part."""
         if change.after is None:
             return []
-        columns = frozenset(change.after)
+        columns = change.columns
         found: list[SchemaDrift] = []
         if (columns, change.types) != self._same:
             found = self._columns(columns) + self._schema_types(change.types)

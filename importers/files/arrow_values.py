@@ -8,16 +8,14 @@ import base64
 import math
 import uuid
 from collections.abc import Callable
-from decimal import Decimal
-from typing import Any, Final
+from typing import Any
 
 import pyarrow as pa
 
 from importers.files import arrow_times
+from importers.mapping.decimals import as_json
 
 Convert = Callable[[Any], Any]
-_EXACT: Final = 2.0**53
-_DECIMAL_BITS: Final = (128, 256)
 
 
 class NoJson:
@@ -112,7 +110,7 @@ def _converter(kind: Any) -> Convert:
     if types.is_temporal(kind):
         return _of_time(arrow_times.converter(kind))
     if types.is_decimal(kind):
-        return _decimal
+        return as_json
     if types.is_floating(kind):
         return _float
     if _is_string(kind):
@@ -153,14 +151,6 @@ def _float(value: Any) -> float | None:
     if math.isinf(number):
         raise _Unfit("a finite number")
     return None if math.isnan(number) else number
-
-
-def _decimal(value: Decimal) -> int | float | str:
-    """Exactly, or as text: by digits, since Python's own arithmetic rounds to 28 of them."""
-    if value == value.to_integral_value():
-        return int(value)
-    number = float(value)
-    return number if abs(number) < _EXACT and Decimal(repr(number)) == value else f"{value:f}"
 
 
 def _text(value: bytes) -> str:

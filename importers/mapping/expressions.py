@@ -7,6 +7,7 @@ from jmespath.exceptions import JMESPathError, JMESPathTypeError, LexerError, Pa
 from jmespath.parser import Parser
 from jmespath.visitor import Options, TreeInterpreter
 
+from config.sources import Decimals
 from importers.mapping import outcome
 from importers.mapping.document import Node
 from importers.mapping.functions import Functions
@@ -74,10 +75,11 @@ class Language:
 
     Args:
         tables: for `lookup`.
+        decimals: form of Debezium's decimals.
     """
 
-    def __init__(self, tables: Mapping[str, Mapping[str, Any]]) -> None:
-        self._functions = Functions(tables)
+    def __init__(self, tables: Mapping[str, Mapping[str, Any]], decimals: Decimals = "") -> None:
+        self._functions = Functions(tables, decimals)
         self._interpreter = TreeInterpreter(Options(custom_functions=self._functions))
 
     def compile(self, node: Node) -> Expression:

@@ -5,6 +5,7 @@ from typing import Any, Final, NamedTuple
 
 from jmespath.functions import Functions as Standard
 
+from config.sources import Decimals
 from importers.mapping import amounts, arithmetic, decimals, texts, times
 from importers.mapping.document import hint
 from importers.mapping.unfit import Unfit
@@ -67,10 +68,11 @@ class Functions(Standard):
 
     Args:
         tables: the mapping's, for `lookup`.
+        decimals: form of Debezium's decimals, for `parse_unscaled`.
     """
 
-    def __init__(self, tables: Mapping[str, Mapping[str, Any]]) -> None:
-        self._tables = tables
+    def __init__(self, tables: Mapping[str, Mapping[str, Any]], decimals: Decimals = "") -> None:
+        self._tables, self._decimals = tables, decimals
 
     def call_function(self, function_name: str, resolved_args: Iterable[Any]) -> Any:
         """Call one of ours or JMESPath's own; names and numbers of arguments were checked when the mapping was loaded."""
@@ -82,7 +84,7 @@ class Functions(Standard):
             return super().call_function(function_name, arguments)
         if arguments[0] is None or (function.nulls and None in arguments):
             return None
-        return function.call(*arguments)
+        return function.call(*arguments, self._decimals) if function.call is decimals.parse_unscaled else function.call(*arguments)
 
     def check_call(self, name: str, arguments: int, literals: list[Any]) -> None:
         """Check a call when a mapping is loaded.

@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from config import loader
+from config.sources import Decimals
 from importers.mapping import outcome, tables, texts
 from importers.mapping.document import MappingError, Node, parse
 from importers.mapping.events import EventRule, compile_event
@@ -130,7 +131,7 @@ class MappingRules:
         return Mapped(made)
 
 
-def load(path: Path, namespaces: Sequence[str] | None = None) -> MappingRules:
+def load(path: Path, namespaces: Sequence[str] | None = None, decimals: Decimals = "") -> MappingRules:
     """Read a mapping file; see `compile_mapping`.
 
     Raises:
@@ -140,7 +141,7 @@ def load(path: Path, namespaces: Sequence[str] | None = None) -> MappingRules:
         text = path.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise MappingError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or 'not UTF-8'})") from error
-    return compile_mapping(text, path.name, path.parent, namespaces)
+    return compile_mapping(text, path.name, path.parent, namespaces, decimals=decimals)
 
 
 def compile_mapping(
@@ -149,6 +150,7 @@ def compile_mapping(
     folder: Path = Path(),
     namespaces: Sequence[str] | None = None,
     contracts: Mapping[str, Contract] | None = None,
+    decimals: Decimals = "",
 ) -> MappingRules:
     """Compile a mapping.
 
@@ -158,6 +160,7 @@ def compile_mapping(
         folder: where files of lookup tables are looked for.
         namespaces: names of identifiers; by default those of config/identity.yaml.
         contracts: of events; by default those of schemas/events.
+        decimals: form of Debezium's decimals in its records; empty: not said.
 
     Raises:
         MappingError: it cannot be used; the message names line, field and remedy.
@@ -165,7 +168,7 @@ def compile_mapping(
     document = parse(text, where)
     fields = document.fields(KEYS, required=("events",))
     lookups = tables.load(fields["tables"], folder) if "tables" in fields else {}
-    language = Language(lookups)
+    language = Language(lookups, decimals)
     namespaces = [one.name for one in loader.identity().namespaces] if namespaces is None else list(namespaces)
     contracts = _contracts() if contracts is None else contracts
     notes: list[str] = []

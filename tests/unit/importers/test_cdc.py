@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from cli.import_job import judge
 from config import loader
+from config.sources import UNAVAILABLE
 from importers.cdc.bridge import Bridge, CdcSource, Handled, load_bridge
-from importers.cdc.changes import UNAVAILABLE, Tombstone, parse
+from importers.cdc.changes import Tombstone, parse
 from importers.cdc.consumer import Record
 from importers.cdc.delivery import Delivery
 from importers.cdc.freshness import Freshness
@@ -76,7 +77,8 @@ def test_an_order_that_is_created_changed_and_deleted_is_completed_updated_and_c
 def test_an_event_says_where_it_comes_from(bridge: Bridge) -> None:
     message = changed(bridge, "c", None, order(7), offset=42).messages[0]
     assert message.envelope["context"] == {
-        "source": "erp", "lineage": {"topic": "erp.public.orders", "partition": 0, "offset": 42, "source_ts": TS_MS},
+        "source": "erp", "sourceOrder": "100-1",
+        "lineage": {"topic": "erp.public.orders", "partition": 0, "offset": 42, "source_ts": TS_MS},
     }  # fmt: skip
     assert (message.key, message.envelope["tenant"], message.envelope["timestamp"]) == (b"17850", "demo", "2026-11-02T08:00:00.000Z")
 
