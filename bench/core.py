@@ -84,6 +84,10 @@ class Store:
         """See `Store` of the ledger."""
         self.records[key] = value
 
+    def remove(self, key: Any) -> None:
+        """See `Store` of the ledger."""
+        del self.records[key]
+
     def put_batch(self, number: int, ids: list[int]) -> None:
         """See `IdStore`."""
         self.batches[number] = ids
@@ -111,7 +115,7 @@ class Core:
         self._clock = clock
         self._decode = Decoder(platform, nodes, Masker(identity, nodes), Rules.configured()).decode
         plan, limits = compile_plan(definitions, set(rules.reads)), platform.limits
-        self._node = node.NodeLogic(plan, limits.dedupe_s * 1000, limits.lateness_s * 1000, Traffic(loader.traffic()))
+        self._node = node.NodeLogic(plan, limits.dedupe_s * 1000, limits.lateness_s * 1000, Traffic(loader.traffic()), scale)
         self._profile = profile.ProfileLogic(definitions, rules, scale, 1)
         self._encode = msgspec.msgpack.Encoder().encode
         self._node_input = msgspec.msgpack.Decoder(NodeInput).decode

@@ -4,20 +4,45 @@ import msgspec
 
 
 class OrderFacts(msgspec.Struct, array_like=True, frozen=True, tag_field="_", tag="o"):
-    """An order's content: total in minor units and its lines `(product_id, quantity)` in their order."""
+    """An order's content.
+
+    Attributes:
+        order_id: its number.
+        total: minor units of the tenant's currency.
+        lines: `(product_id, quantity)` in their order.
+        currency: the one it came in, if that is another; else empty.
+        rate: what one unit of that currency was worth; 0 without.
+    """
 
     order_id: str
     total: int
     lines: list[tuple[str, int]]
+    currency: str = ""
+    rate: float = 0.0
 
 
 class RefundFacts(msgspec.Struct, array_like=True, frozen=True, tag_field="_", tag="r"):
-    """A refund document: total in minor units, its lines, and the order it names (empty: none)."""
+    """A refund document.
+
+    Attributes:
+        refund_id: its number.
+        total: minor units of the tenant's currency, by the rate of its own day.
+        lines: as in an order; none when only money went back.
+        order_id: the order that it names; empty: none.
+        currency: as it was told; empty when it was not.
+        amount: the total in major units of that currency.
+        counts: whether the money has gone back.
+        charge_back: whether the customer's bank took it.
+    """
 
     refund_id: str
     total: int
     lines: list[tuple[str, int]]
     order_id: str = ""
+    currency: str = ""
+    amount: float = 0.0
+    counts: bool = True
+    charge_back: bool = False
 
 
 class CancelFacts(msgspec.Struct, array_like=True, frozen=True, tag_field="_", tag="c"):
@@ -32,8 +57,9 @@ Facts = OrderFacts | RefundFacts | CancelFacts
 class Event(msgspec.Struct, array_like=True, tag_field="_", tag="e"):
     """A decoded, validated, normalised event on its way to its node.
 
-    Times in ms; JSON parts as text; `original` is the raw record, needed when the node has to reject it. `origin`, `flags`: as in the Avro
-    record `event`. `business_key` and `business_content` tell an event that happens once, `target` what it acts upon (0, empty: nothing).
+    Times in ms; JSON parts as text; `original` is the raw record, needed when the node has to reject it. `origin`, `flags`,
+    `origin_log`, `origin_order`: as in the Avro record `event`. `business_key` and `business_content` tell an event that happens once,
+    `target` what it acts upon (0, empty: nothing).
     """
 
     node: str
@@ -61,6 +87,8 @@ class Event(msgspec.Struct, array_like=True, tag_field="_", tag="e"):
     business_key: str = ""
     business_content: int = 0
     target: int = 0
+    origin_log: str = ""
+    origin_order: str = ""
 
 
 class Alias(msgspec.Struct, array_like=True, tag_field="_", tag="a"):

@@ -50,7 +50,8 @@ def _whole(contract: Contract) -> Iterator[str]:
     sums = contract.adds_up
     if sums is not None:
         signed = [f" + `{label}`" for label in sums.plus] + [f" - `{label}`" for label in sums.minus]
-        yield f"`{sums.total}` must be the sum of price x quantity over `{sums.lines}`{''.join(signed)}."
+        rule = "must be" if sums.checked else "is, where it is not told,"
+        yield f"`{sums.total}` {rule} the sum of price x quantity over `{sums.lines}`{''.join(signed)}."
 
 
 def _table(fields: Mapping[str, Field]) -> Iterator[str]:

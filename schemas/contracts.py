@@ -60,19 +60,22 @@ class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
 class AddsUp(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A total that must be what its lines make: `total = sum(price x quantity) + plus - minus`.
 
-    Prices of single units are rounded: half a minor unit for each unit, and one for the total, is let pass.
+    Prices of single units are rounded: half a minor unit for each unit, and one for the total, is let pass. Without a total that
+    sum is it.
 
     Attributes:
         total: field that is checked, where it is there.
         lines: list whose entries have `price` and `quantity`.
         plus: fields that are added.
         minus: fields that are taken off.
+        checked: whether a total that is given has to be that sum.
     """
 
     total: str
     lines: str
     plus: list[str] = []
     minus: list[str] = []
+    checked: bool = True
 
 
 class Contract(msgspec.Struct, frozen=True):

@@ -4,12 +4,13 @@ State is encoded and decoded as in the job; `forget_every` drops the decoded cac
 """
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 
 from config import loader
 from pipelines.audiences.rules import RuleBook
+from pipelines.features.ledger import Store
 from pipelines.features.node import Applied, Conflict, NodeLogic, Stores
 from pipelines.features.node import Live as LiveNode
 from pipelines.features.plan import compile_plan
@@ -38,8 +39,8 @@ class MapStore:
     def put(self, key, value) -> None:
         self.records[key] = value
 
-    def items(self) -> Iterable:
-        return self.records.items()
+    def remove(self, key) -> None:
+        del self.records[key]
 
     def put_batch(self, number: int, ids: list[int]) -> None:
         self.batches[number] = ids
@@ -55,18 +56,34 @@ class InProcess:
     Args:
         definitions: features and rules; by default those of `config/`.
         forget_every: drop the decoded caches after so many records (0: never).
+        platform: tenants and limits; by default those of `config/`.
+        decoder: reads raw records; by default made as the job makes it.
+        ledger_store: makes a node's ledger; by default a dict.
+
+    Attributes:
+        applied: every event that took effect, as its node leaves it.
     """
 
-    def __init__(self, definitions: loader.Definitions | None = None, forget_every: int = 0) -> None:
+    def __init__(
+        self,
+        definitions: loader.Definitions | None = None,
+        forget_every: int = 0,
+        *,
+        platform: loader.Platform | None = None,
+        decoder: Decoder | None = None,
+        ledger_store: Callable[[], Store] | None = None,
+    ) -> None:
         self.definitions = definitions or loader.definitions()
-        platform, identity = loader.platform(), loader.identity()
+        platform, identity = platform or loader.platform(), loader.identity()
         self.nodes = Nodes(identity, KEY)
-        self._decoder = Decoder(platform, self.nodes, Masker(identity, self.nodes), Rules.configured())
+        self._decoder = decoder or Decoder(platform, self.nodes, Masker(identity, self.nodes), Rules.configured())
+        self._ledger_store = ledger_store or MapStore
         rules = RuleBook(self.definitions)
         plan = compile_plan(self.definitions, set(rules.reads))
         limits = platform.limits
-        self._node_logic = NodeLogic(plan, limits.dedupe_s * 1000, limits.lateness_s * 1000, Traffic(loader.traffic()))
-        self.profile_logic = ProfileLogic(self.definitions, rules, {name: 10**t.minor_units for name, t in platform.tenants.items()}, 1)
+        units = {name: 10**tenant.minor_units for name, tenant in platform.tenants.items()}
+        self._node_logic = NodeLogic(plan, limits.dedupe_s * 1000, limits.lateness_s * 1000, Traffic(loader.traffic()), units)
+        self.profile_logic = ProfileLogic(self.definitions, rules, units, 1)
         self._stores: dict[str, Stores] = {}
         self._node_blobs: dict[str, bytes] = {}
         self._profile_blobs: dict[str, bytes] = {}
@@ -80,6 +97,7 @@ class InProcess:
         self.changes: list[Change] = []
         self.newest: dict[str, Change] = {}
         self.links: list[tuple[str, str]] = []
+        self.applied: list[Event] = []
 
     def restarted(self, definitions: loader.Definitions) -> "InProcess":
         """The same state under other definitions, as after a restart from a savepoint."""
@@ -156,6 +174,7 @@ class InProcess:
         if not isinstance(result, Applied):
             return "id_conflict" if isinstance(result, Conflict) else "duplicate"
         self._save_node(node)
+        self.applied.append(event)
         self.links.extend(result.links)
         self._to_profile(node.state.profile_id, result.update)
         return "applied"
@@ -183,7 +202,7 @@ class InProcess:
     def _node(self, key: str, tenant: str) -> LiveNode:
         if key not in self._live_nodes:
             self._live_nodes[key] = self._node_logic.load(key, tenant, self._node_blobs.get(key))
-            self._stores.setdefault(key, Stores(MapStore(), MapStore()))
+            self._stores.setdefault(key, Stores(self._ledger_store(), MapStore()))
         return self._live_nodes[key]
 
     def _save_node(self, node: LiveNode) -> None:

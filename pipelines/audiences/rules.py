@@ -27,6 +27,8 @@ PLAIN_FIELDS: Final = (
     "sessions",
     "channels",
     "unmatched_refunds",
+    "over_refunds",
+    "charge_backs",
     "late_events",
 )
 SCORES: Final = ("r_score", "f_score", "m_score")

@@ -13,6 +13,7 @@ _Windowed = tuple[str, str, str | None, int]
 """A windowed field: its name, the values that are added and subtracted, and what they are divided by (0: nothing)."""
 _LEDGER_VALUES: Final = frozenset(
     {"orders.count.lifetime", "orders.amount.lifetime", "first_order_at", "last_order_at", "top_products", "unmatched_refunds"}
+    | {"over_refunds", "charge_backs"}
 )
 _AS_THEY_ARE: Final = frozenset({"first_seen_at", "last_seen_at", "sessions", "channels", "late_events"})
 _UNKNOWN: Final = object()
@@ -127,5 +128,7 @@ class Fields:
             "sessions": values.get("sessions") or 0,
             "channels": values.get("channels") or {},
             "unmatched_refunds": values.get("unmatched_refunds") or 0,
+            "over_refunds": values.get("over_refunds") or 0,
+            "charge_backs": values.get("charge_backs") or 0,
             "late_events": values.get("late_events") or 0,
         }

@@ -4,10 +4,12 @@ The node owns this state for ever, whichever profile it belongs to; it tells its
 is harmless.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
+from pipelines.features.documents import Told
 from pipelines.features.ledger import Ledger, Store, Summary
 from pipelines.features.plan import Ask, Plan
 from pipelines.features.series import NEVER, Packed, Series, Window
@@ -17,7 +19,7 @@ from pipelines.ingest.dedupe import Ids, IdStore, Seen, tell_again
 from pipelines.ingest.traffic import Recent, Traffic
 from pipelines.wire import Alias, Event, Join, Leave, Update, Value
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 _LINKS_REMEMBERED: Final = 256
 
 
@@ -139,11 +141,13 @@ class NodeLogic:
         dedupe_ms: how long message ids are remembered at least.
         lateness_ms: how late an event may be and still count.
         traffic: tells what nobody meant.
+        units: minor units in a major one, by tenant.
     """
 
-    def __init__(self, plan: Plan, dedupe_ms: int, lateness_ms: int, traffic: Traffic) -> None:
+    def __init__(self, plan: Plan, dedupe_ms: int, lateness_ms: int, traffic: Traffic, units: Mapping[str, int]) -> None:
         self._plan = plan
         self._traffic = traffic
+        self._units = units
         self._dedupe_ms = dedupe_ms
         self._lateness_ms = lateness_ms
         self._asked = {name: _by_window(asks, plan) for name, asks in plan.asks.items()}
@@ -179,7 +183,7 @@ class NodeLogic:
 
         Args:
             live: the node.
-            event: an event of this node; gets the flag of the traffic rule that catches it.
+            event: an event of this node; gets the flags of what is noticed here.
             watermark: nothing with an older log time can come any more, ms.
             stores: ledger and spilled ids of this node.
         """
@@ -280,9 +284,12 @@ class NodeLogic:
         for name in touched:
             _series(live, name, counting=True).add(time, 1, 0)
         if event.facts is not None:
-            ledger = Ledger(stores.ledger, live.summary, _series(live, "orders"), _series(live, "refunds"))
-            if ledger.apply(event.facts, time):
+            ledger = Ledger(stores.ledger, live.summary, _series(live, "orders"), _series(live, "refunds"), self._units[state.tenant])
+            position = (event.log_time, event.source, event.partition, event.offset)
+            applied = ledger.apply(event.facts, Told(time, position, event.origin_log, event.origin_order))
+            if applied.changed:
                 touched += ["orders", "refunds"]
+            event.flags = [*event.flags, *applied.flags]
         live.dirty.update(touched)
         for name in touched:
             live.series[name].thin(state.clock, plan.windows, plan.exact_entries, live.phase)
@@ -317,6 +324,8 @@ class NodeLogic:
             live.set("first_order_at", summary.first, changed)
             live.set("last_order_at", summary.last, changed)
             live.set("unmatched_refunds", summary.unmatched, changed)
+            live.set("over_refunds", summary.over_refunds, changed)
+            live.set("charge_backs", summary.charge_backs, changed)
             live.set("top_products", dict(summary.top), changed)
 
     def _refresh(self, live: Live, now: int, touched: list[str], changed: dict[str, Value]) -> int:

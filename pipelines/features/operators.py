@@ -15,6 +15,7 @@ from config.loader import CutPoints, Definitions, Platform, TrafficRule
 from pipelines.audiences.rules import RuleBook
 from pipelines.features import node, profile
 from pipelines.features.cache import Cache, collect_seldom
+from pipelines.features.ledger import LIMIT
 from pipelines.features.plan import compile_plan
 from pipelines.identity.nodes import split
 from pipelines.ingest.records import duplicate_record, event_record, link_record, rejected_record
@@ -37,7 +38,7 @@ class _LedgerState:
     def __init__(self, state: MapState) -> None:
         self.get = state.get
         self.put = state.put
-        self.items = state.items
+        self.remove = state.remove
 
 
 class _IdState:
@@ -65,13 +66,13 @@ class NodeFunction(KeyedProcessFunction):
 
     Args:
         definitions: features and rules as of submission.
-        platform: limits.
+        platform: tenants and limits.
         traffic: rules that tell what nobody meant.
     """
 
     def __init__(self, definitions: Definitions, platform: Platform, traffic: list[TrafficRule]) -> None:
         self._definitions = definitions
-        self._limits = platform.limits
+        self._limits, self._tenants = platform.limits, platform.tenants
         self._traffic = traffic
 
     def open(self, runtime_context: RuntimeContext) -> None:
@@ -79,7 +80,8 @@ class NodeFunction(KeyedProcessFunction):
         require_thread_mode()
         collect_seldom()
         plan = compile_plan(self._definitions, set(RuleBook(self._definitions).reads))
-        self._logic = node.NodeLogic(plan, self._limits.dedupe_s * 1000, self._limits.lateness_s * 1000, Traffic(self._traffic))
+        limits, units = self._limits, {name: 10**tenant.minor_units for name, tenant in self._tenants.items()}
+        self._logic = node.NodeLogic(plan, limits.dedupe_s * 1000, limits.lateness_s * 1000, Traffic(self._traffic), units)
         # The state is `bytes` in our own versioned encoding: the engine's typed arrays are slow and do not take null.
         self._head = runtime_context.get_state(ValueStateDescriptor("head", Types.PICKLED_BYTE_ARRAY()))
         ledger = runtime_context.get_map_state(MapStateDescriptor("ledger", Types.STRING(), Types.PICKLED_BYTE_ARRAY()))
@@ -95,6 +97,7 @@ class NodeFunction(KeyedProcessFunction):
         self._count_applied, self._count_duplicates = metrics.counter("applied"), metrics.counter("duplicates")
         self._count_conflicts = metrics.counter("id_conflicts")
         self._count_flagged = metrics.counter("flagged")
+        self._count_limits = metrics.counter("limits")
 
     def process_element(self, value: bytes, ctx: KeyedProcessFunction.Context) -> Iterator[Any]:
         """Apply an event or an alias; the engine hands over the row without its key."""
@@ -118,6 +121,8 @@ class NodeFunction(KeyedProcessFunction):
         self._count_applied.inc()
         if event.flags:
             self._count_flagged.inc()
+            if any(flag.startswith(LIMIT) for flag in event.flags):
+                self._count_limits.inc()
         state = live.state
         self._save(live, ctx)
         yield Out(state.profile_id, self._encode(result.update))

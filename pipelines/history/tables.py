@@ -15,7 +15,7 @@ DEDUPLICATION_WINDOW: Final = 10_000
 counts is how many parts the other partitions of its table insert between a crash and the recovery."""
 INGESTED_AT: Final = "_ingested_at"
 _SCALARS: Final = {"string": "String", "bytes": "String", "int": "Int32", "long": "Int64", "boolean": "Bool"}
-_FEW_VALUES: Final = frozenset({"tenant", "type", "name", "source", "channel", "code", "field", "cause", "origin", "reason"})
+_FEW_VALUES: Final = frozenset({"tenant", "type", "name", "source", "channel", "code", "field", "cause", "origin", "origin_log", "reason"})
 _JSON: Final = frozenset({"properties", "traits", "context", "features", "original"})
 
 

@@ -5,6 +5,7 @@ from typing import Final
 
 from config.loader import Definitions, Identity, Tenant
 from pipelines.features.plan import published_fields
+from pipelines.history.ledger_views import ledger_views
 
 WEAK_NAMESPACES: Final = ("device_id", "anonymous_id")
 """Identifiers of a thing rather than of a person: a profile that has no other is not a customer yet."""
@@ -19,6 +20,8 @@ _FIELDS: Final = {
     "recency_ratio": "Nullable(Float64)",
     "sessions": "UInt64",
     "unmatched_refunds": "UInt64",
+    "over_refunds": "UInt64",
+    "charge_backs": "UInt64",
     "late_events": "UInt64",
     "r_score": "UInt8",
     "f_score": "UInt8",
@@ -26,7 +29,6 @@ _FIELDS: Final = {
     "rfm_segment": "String",
     "rfm_version": "UInt64",
 }
-_LINE: Final = "Array(Tuple(product_id String, quantity Float64, price Float64, name String, category String))"
 _NESTED: Final = {"top_products": "Array(Tuple(String, UInt64))", "channels": "Map(String, UInt64)"}
 
 
@@ -66,50 +68,11 @@ def _customers(identity: Identity) -> str:
     return f"SELECT * FROM profiles WHERE hasAny(arrayMap(node -> splitByChar('|', node)[2], identifiers), {strong})"
 
 
-def _major(tenants: dict[str, Tenant]) -> str:
-    """Rounds an amount to the minor units of the row's tenant."""
-    units = ", ".join(f"tenant = '{name}', {10**tenant.minor_units}" for name, tenant in tenants.items())
-    return f"multiIf({units}, 100)"
-
-
-def _orders(tenants: dict[str, Tenant]) -> str:
-    """The ledger's rules (docs/features.md): newest version by event time and content, smallest time, cancelled orders gone."""
-    scale = _major(tenants)
-    return f"""
-SELECT tenant, node, order_id, ordered_at, tupleElement(newest, 1) AS channel, tupleElement(newest, 2) AS products,
-  tupleElement(newest, 3) / {scale} AS total, length(products) AS lines, arraySum(products.quantity) AS units, versions, late
-FROM (
-  SELECT tenant, node, order_id, min(event_time) AS ordered_at, argMax((channel, products_told, minor_told), rank) AS newest,
-    count() AS versions, max(late) AS late
-  FROM (
-    SELECT tenant, node, name, event_time, channel, late, JSONExtractString(properties, 'order_id') AS order_id,
-      JSONExtract(properties, 'products', '{_LINE}') AS products_told,
-      ifNull(floor(JSONExtract(properties, 'total', 'Nullable(Float64)') * {scale} + 0.5),
-        arraySum(line -> floor(line.2 * line.3 * {scale} + 0.5), products_told)) AS minor_told,
-      (event_time, minor_told, arrayMap(line -> (line.1, line.2), products_told)) AS rank
-    FROM events WHERE name IN ('Order Completed', 'Order Updated') AND JSONHas(properties, 'order_id')
-  )
-  GROUP BY tenant, node, order_id
-)
-WHERE (tenant, node, order_id) NOT IN (
-  SELECT tenant, node, JSONExtractString(properties, 'order_id') FROM events WHERE name = 'Order Cancelled')"""
-
-
 def views(definitions: Definitions, identity: Identity, tenants: dict[str, Tenant]) -> Iterator[tuple[str, str]]:
     """Name and query of each view, in an order in which they can be made."""
     yield "profiles", _profiles(definitions)
     yield "customers", _customers(identity)
-    yield "order_versions", _orders(tenants)
-    yield (
-        "orders",
-        "SELECT tenant, node, order_id, ordered_at, channel, total, lines, units, versions, late FROM order_versions",
-    )
-    yield (
-        "order_lines",
-        "SELECT tenant, node, order_id, ordered_at, channel, line, product.1 AS product_id, product.2 AS quantity, product.3 AS price, "
-        "product.4 AS product_name, product.5 AS category, quantity * price AS amount "
-        "FROM order_versions ARRAY JOIN products AS product, arrayEnumerate(products) AS line",
-    )
+    yield from ledger_views(tenants)
     yield (
         "rfm_segments",
         "SELECT tenant, rfm_segment AS segment, count() AS customers, "

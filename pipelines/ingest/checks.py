@@ -12,10 +12,14 @@ from pipelines.ingest.traffic import Targets
 from pipelines.wire import CancelFacts, Facts, OrderFacts, RefundFacts
 from schemas import codes
 from schemas.contracts import MAX_AMOUNT, AddsUp, Contract, load
+from schemas.currencies import decimals
 from schemas.plans import CompiledPlan, Plan
 from schemas.validators import Validator, Violation
 
 TOTAL_FLAG: Final = "total_does_not_add_up"
+CHARGE_BACK_FLAG: Final = "charge_back"
+CHARGE_BACK: Final = "charge_back"
+SUCCEEDED: Final = "succeeded"
 _ROUNDING: Final = 1e-6
 
 
@@ -95,7 +99,7 @@ class Checks:
         self._plan_of_tenant = {name: compiled.get(tenant.plan) for name, tenant in platform.tenants.items()}
         self._plan_of_source = {name: compiled.get(plan) for name, plan in rules.plan_of_source.items()}
 
-    def check(self, tenant: str, source: str, name: str, properties: dict[str, Any], at: int) -> Checked:
+    def check(self, tenant: str, source: str, name: str, properties: dict[str, Any], at: int, order: tuple[str, str] = ("", "")) -> Checked:
         """Check an event.
 
         Args:
@@ -104,6 +108,7 @@ class Checks:
             name: of the event.
             properties: as parsed; never changed.
             at: event time, ms.
+            order: `origin_log` and `origin_order` of the event.
 
         Raises:
             Violation: paths begin at the envelope.
@@ -118,29 +123,36 @@ class Checks:
         contract, exchange = validator.contract, self._exchange[tenant]
         typed = _checked(validator, properties, exchange.accepted)
         currency = getattr(typed, "currency", None)
-        if currency is not None and currency != exchange.currency:
-            properties = _converted(exchange, properties, contract, at)
-            typed = _checked(validator, properties, exchange.accepted)
-        if contract.adds_up is not None and not _adds_up(typed, contract.adds_up, self._units[tenant]):
+        foreign = currency is not None and currency != exchange.currency
+        units = 10 ** decimals(str(currency)) if foreign else self._units[tenant]
+        if contract.adds_up is not None and contract.adds_up.checked and not _adds_up(typed, contract.adds_up, units):
             if plan is not None and plan.rejects_totals:
                 rule = f"the sum of `{contract.adds_up.lines}` with what is added and taken off"
                 raise Violation(codes.QUALITY_RULE, f".properties.{contract.adds_up.total}", rule)
             flags = [*flags, TOTAL_FLAG]
-        facts = self._facts(contract, typed, tenant)
-        key, content = _business(contract, typed, facts, properties, at)
+        told = _told(contract, typed, units)
+        if foreign:
+            properties = _converted(exchange, properties, contract, at, told)
+            typed = _checked(validator, properties, exchange.accepted)
+        facts = self._facts(contract, typed, tenant, currency or "", told, properties.get("exchange_rate", 0.0) if foreign else 0.0)
+        if isinstance(facts, RefundFacts) and facts.counts and facts.charge_back:
+            flags = [*flags, CHARGE_BACK_FLAG]
+        key, content = _business(contract, typed, facts, properties, (at, *order))
         return Checked(properties, facts, flags, key, content, self._targets.of(name, properties))
 
-    def _facts(self, contract: Contract, typed: Any, tenant: str) -> Facts | None:
-        feeds = contract.feeds
-        if not feeds:
-            return None
-        if feeds == "cancellation":
+    def _facts(self, contract: Contract, typed: Any, tenant: str, currency: str, told: float | None, rate: float) -> Facts | None:
+        if contract.feeds == "cancellation":
             return CancelFacts(typed.order_id)
-        lines = [(line.product_id, int(line.quantity)) for line in typed.products]
-        total = _total(typed, self._units[tenant])
-        if feeds == "refund":
-            return RefundFacts(typed.refund_id, total, lines, typed.order_id or "")
-        return OrderFacts(typed.order_id, total, lines)
+        if told is None:
+            return None
+        lines = [(line.product_id, int(line.quantity)) for line in typed.products or ()]
+        units = self._units[tenant]
+        total = _minor(typed.total, units) if rate or typed.total is not None else _minor(told, units)
+        if contract.feeds == "order":
+            return OrderFacts(typed.order_id, total, lines, currency if rate else "", rate)
+        counts = (getattr(typed, "status", None) or SUCCEEDED) == SUCCEEDED
+        charge_back = getattr(typed, "kind", None) == CHARGE_BACK
+        return RefundFacts(typed.refund_id, total, lines, typed.order_id or "", currency, told, counts, charge_back)
 
 
 def _checked(validator: Validator, properties: dict[str, Any], currencies: Sequence[str]) -> Any:
@@ -150,9 +162,9 @@ def _checked(validator: Validator, properties: dict[str, Any], currencies: Seque
         raise _below(found) from None
 
 
-def _converted(exchange: Exchange, properties: dict[str, Any], contract: Contract, at: int) -> dict[str, Any]:
+def _converted(exchange: Exchange, properties: dict[str, Any], contract: Contract, at: int, told: float | None) -> dict[str, Any]:
     try:
-        return exchange.convert(properties, contract, at)
+        return exchange.convert(properties, contract, at, told)
     except Violation as found:
         raise _below(found) from None
 
@@ -162,24 +174,36 @@ def _below(found: Violation) -> Violation:
     return Violation(found.code, ".properties" + found.path, found.rule)
 
 
-def _business(contract: Contract, typed: Any, facts: Facts | None, properties: dict[str, Any], at: int) -> tuple[str, int]:
-    """The same business key, content and event time are the same event, whoever tells it and under whatever message id."""
+def _business(
+    contract: Contract, typed: Any, facts: Facts | None, properties: dict[str, Any], when: tuple[int, str, str]
+) -> tuple[str, int]:
+    """The same business key, content, event time and place in the source's order are the same event, under whatever message id."""
     if not contract.once:
         return "", 0
     key = "|".join([contract.name, *(getattr(typed, label) for label in contract.once)])
     if facts is not None:
-        return key, hash64(repr((at, facts)).encode())
-    return key, fingerprint((at, properties))
+        return key, hash64(repr((when, facts)).encode())
+    return key, fingerprint((when, properties))
 
 
-def _total(order: Any, units: int) -> int:
-    """In minor units, half of one up: as given, else the sum of the lines, each rounded by itself."""
-    if order.total is not None:
-        return _minor(order.total, units)
-    added = sum(_minor(line.price * line.quantity, units) for line in order.products)
+def _told(contract: Contract, typed: Any, units: int) -> float | None:
+    """The total of an order or refund in major units of its own currency; None for other events.
+
+    As it is given, else the lines, each rounded by itself, with what is added and taken off.
+    """
+    if contract.feeds not in ("order", "refund"):
+        return None
+    if typed.total is not None:
+        return float(typed.total)
+    if not typed.products and contract.feeds == "refund":
+        raise Violation(codes.SCHEMA_VIOLATION, ".properties.total", "a total, or the lines that make it")
+    sums = contract.adds_up or AddsUp("total", "products")
+    added = sum(_minor(line.price * line.quantity, units) for line in typed.products)
+    added += sum(_minor(getattr(typed, label) or 0, units) for label in sums.plus)
+    added = max(0, added - sum(_minor(getattr(typed, label) or 0, units) for label in sums.minus))
     if added > MAX_AMOUNT * units:
         raise Violation(codes.QUALITY_RULE, ".properties.products", f"lines that add up to at most {MAX_AMOUNT:g}")
-    return added
+    return added / units
 
 
 def _minor(amount: float, units: int) -> int:
@@ -190,7 +214,7 @@ def _adds_up(typed: Any, sums: AddsUp, units: int) -> bool:
     total = getattr(typed, sums.total)
     if total is None:
         return True
-    lines = getattr(typed, sums.lines)
+    lines = getattr(typed, sums.lines) or ()
     expected = math.fsum(line.price * line.quantity for line in lines)
     expected += math.fsum(getattr(typed, label) or 0 for label in sums.plus) - math.fsum(getattr(typed, label) or 0 for label in sums.minus)
     pieces = math.fsum(line.quantity for line in lines)

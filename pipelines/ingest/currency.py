@@ -44,7 +44,7 @@ class Exchange:
             )
         return known[index - 1][1]
 
-    def convert(self, properties: Mapping[str, Any], contract: Contract, at: int) -> dict[str, Any]:
+    def convert(self, properties: Mapping[str, Any], contract: Contract, at: int, total: float | None = None) -> dict[str, Any]:
         """Properties with every amount in the tenant's currency: `floor(amount x rate x 10^d + 0.5) / 10^d`.
 
         d is the currency's decimals for amounts of the event and six for those of a line. What they were follows from `exchange_rate`.
@@ -53,9 +53,10 @@ class Exchange:
             properties: checked, with a `currency` other than the tenant's.
             contract: says which fields are money.
             at: event time, ms.
+            total: of an order or refund, in its own currency: told, or what its lines make; None for other events.
 
         Returns:
-            A copy, with `original_currency` and `exchange_rate`.
+            A copy, with `original_currency` and `exchange_rate`; of an order or refund also with `total` and `original_total`.
 
         Raises:
             Violation: see `rate`.
@@ -63,6 +64,8 @@ class Exchange:
         foreign = properties["currency"]
         rate = self.rate(foreign, at)
         converted = dict(properties)
+        if total is not None:
+            converted |= {"total": total, "original_total": total}
         for label, field in contract.fields.items():
             value = converted.get(label)
             if value is None:

@@ -9,7 +9,7 @@ import msgspec
 
 from config.loader import Platform
 from pipelines.identity.nodes import Nodes
-from pipelines.ingest import avro_records, moments, strict_json
+from pipelines.ingest import avro_records, moments, source_order, strict_json
 from pipelines.ingest import envelope as shape
 from pipelines.ingest.checks import Checked, Checks, Rules
 from pipelines.ingest.hashing import fingerprint, hash64
@@ -119,9 +119,10 @@ class Decoder:
             given = "; ".join(f"the {one.namespace} is {one.reason}" for one in dropped[:MAX_TOLD])
             rule = "userId, anonymousId or context.externalIds with a value that identifies somebody"
             raise Violation(codes.IDENTIFIER_MISSING, ".userId", f"{rule} ({given})" if given else rule)
+        log, order = _source_order(context, known.origin or source)
         checked = Checked(properties)
         if raw.type == "track":
-            checked = self._checks.check(tenant, known.origin, name, properties, event_time)
+            checked = self._checks.check(tenant, known.origin, name, properties, event_time, (log, order))
         flags = checked.flags
         if dropped:
             flags = [*flags, *dict.fromkeys(DROPPED_FLAG + one.namespace for one in dropped)]
@@ -156,6 +157,8 @@ class Decoder:
             business_key=checked.key,
             business_content=checked.content,
             target=checked.target,
+            origin_log=log,
+            origin_order=order,
         )
 
     def _note(self, whole: Any, known: _Known) -> None:
@@ -201,3 +204,11 @@ def _text(part: dict[str, Any], changed: dict[str, Any] | None) -> str:
     """What is stored is what was understood, never the spelling it came in: readers further on may understand that otherwise."""
     found = part if changed is None else changed
     return json_text.written(found) if found else "{}"
+
+
+def _source_order(context: shape.Context, source: str) -> tuple[str, str]:
+    """Within which log the record has a place, and which; both empty when it does not say."""
+    if context.source_order is None:
+        return "", ""
+    log = f"{source}/{context.source_log}" if context.source_log else source
+    return log, source_order.canonical(context.source_order)

@@ -39,3 +39,5 @@ class Context(msgspec.Struct, rename="camel"):
     channel: str | None = None
     timezone: str | None = None
     external_ids: list[ExternalId] | None = None
+    source_order: int | str | None = None
+    source_log: Name | None = None

@@ -49,6 +49,8 @@ def event_record(event: Event, profile_id: str, seq: int) -> tuple[bytes, bytes]
         "context": event.context,
         "origin": event.origin,
         "flags": event.flags,
+        "origin_log": event.origin_log,
+        "origin_order": event.origin_order,
     }
     return event.node.encode(), clean.encode("event", record)
 

@@ -1,6 +1,7 @@
 """One raw record by itself: docs/contracts.md, "Raw envelope" and "Rejection codes". What depends on other records is in `log`."""
 
 import datetime as dt
+import re
 import zoneinfo
 from typing import Any, NamedTuple
 
@@ -33,6 +34,8 @@ class Event(NamedTuple):
     fact: shapes.Fact | None
     once: tuple[Any, ...] | None = None
     same: dict[str, Any] = {}  # noqa: RUF012 - never changed
+    log: str = ""
+    order: str = ""
     excluded: bool = False
 
 
@@ -42,13 +45,14 @@ class Rejection(NamedTuple):
     code: str
 
 
-def judge_alone(value: bytes | None, log_ms: int, rules: Rulebook) -> Event | Rejection | None:
+def judge_alone(value: bytes | None, log_ms: int, rules: Rulebook, topic: str = "") -> Event | Rejection | None:
     """Tell what a record is when nothing came before it.
 
     Args:
         value: the record's bytes.
         log_ms: record timestamp.
         rules: configuration.
+        topic: raw topic; stands for the source of a record that names none.
 
     Returns:
         The event, a rejection, or None for a tick.
@@ -56,14 +60,14 @@ def judge_alone(value: bytes | None, log_ms: int, rules: Rulebook) -> Event | Re
     if value == TICK:
         return None
     try:
-        return _event(value or b"", log_ms, rules)
+        return _event(value or b"", log_ms, rules, topic)
     except Violation as violation:
         return Rejection(str(violation))
     except NotJsonError:
         return Rejection("payload_format")
 
 
-def _event(value: bytes, log_ms: int, rules: Rulebook) -> Event:
+def _event(value: bytes, log_ms: int, rules: Rulebook, topic: str) -> Event:
     limits = rules.limits
     if not value:
         raise Violation("payload_format")
@@ -97,14 +101,39 @@ def _event(value: bytes, log_ms: int, rules: Rulebook) -> Event:
     keys = node_keys(tenant, given + external, rules, origin if isinstance(origin, str) else "")
     if not keys:
         raise Violation("identifier_missing")
+    log, order = _place(context, topic)
     tracked = shapes.Tracked(None, None, {})
     if kind == "track":
-        tracked = rules.contracts.tracked(name, properties, rules.money[tenant], event_ms)
+        tracked = rules.contracts.tracked(name, properties, rules.money[tenant], event_ms, (log, order))
     stamps = [str(times["timestamp"]), str(times["originalTimestamp"])]
     body = canonical([kind, event, keys, stamps, properties, traits])
     late = log_ms - event_ms > limits["lateness_s"] * 1000
     known = channel if channel in CHANNELS else "other"
-    return Event(keys[0], keys, kind, name, message_id, event_ms, log_ms, late, "web" if channel is None else known, body, *tracked)
+    shown = "web" if channel is None else known
+    return Event(keys[0], keys, kind, name, message_id, event_ms, log_ms, late, shown, body, *tracked, log, order)
+
+
+def _place(context: dict[str, Any], topic: str) -> tuple[str, str]:
+    """`origin_log` and `origin_order`."""
+    order, log = context.get("sourceOrder"), text(context, "sourceLog", at_most=MAX_NAME)
+    if order is None:
+        return "", ""
+    if isinstance(order, bool) or not isinstance(order, int | str) or (isinstance(order, int) and order < 0):
+        raise Violation(SCHEMA)
+    written = str(order).strip()
+    if not 1 <= len(written) <= 96 and isinstance(order, str):
+        raise Violation(SCHEMA)
+    if re.fullmatch(r"\d{4}-\d\d-\d\d[Tt ][\d:]{8}(\.\d{1,18})?([Zz]|[+-]\d\d:?\d\d)", written):
+        whole, fraction = re.fullmatch(r"([^.]*?)(?:\.(\d+))?([Zz]|[+-]\d\d:?\d\d)", written).group(1, 2)  # type: ignore[union-attr]
+        zone = written[len(whole) + (len(fraction) + 1 if fraction else 0) :]
+        at = dt.datetime.fromisoformat((whole + zone).upper().replace(" ", "T"))
+        since = at - dt.datetime(1, 1, 1, tzinfo=dt.UTC)
+        written = f"{since.days * 86400 + since.seconds + 86400}{fraction or '':0<18}"
+    parts = re.split(r"([0-9]+)", written)
+    parts[1::2] = [f"{len(str(int(digits))):02d}{int(digits)}" for digits in parts[1::2]]
+    source = context.get("source")
+    named = source if isinstance(source, str) and 1 <= len(source) <= MAX_NAME else topic
+    return f"{named}/{log}" if log else named, "".join(parts)
 
 
 def _moment(record: dict[str, Any], name: str) -> dt.datetime | None:

@@ -54,7 +54,7 @@ class Log:
         self.end_ms = 0
         for record in sorted(records, key=lambda record: record[:3]):
             self.end_ms = max(self.end_ms, record.timestamp_ms)
-            found = judge_alone(record.value, record.timestamp_ms, rules)
+            found = judge_alone(record.value, record.timestamp_ms, rules, record.topic)
             self._file(Position(*record[:3]), found)
 
     def _file(self, position: Position, found: Event | Rejection | None) -> None:

@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import Any
 
 from tests.oracle.envelope import Event
-from tests.oracle.ledger import Ledger, ledger
+from tests.oracle.ledger import Ledger, Place, ledger
 from tests.oracle.log import Log, Position
 from tests.oracle.rulebook import CutPoints, Rulebook
 from tests.oracle.rules import holds
@@ -21,11 +21,12 @@ Fields = dict[str, Any]
 class _Node:
     """What one node contributes."""
 
-    def __init__(self, key: str, events: Sequence[Event], rules: Rulebook) -> None:
-        self.late = sum(event.late for event in events)
-        self.events = [event for event in events if not event.late and not event.excluded]
+    def __init__(self, key: str, told: Sequence[tuple[Place, Event]], rules: Rulebook) -> None:
+        self.late = sum(event.late for _, event in told)
+        told = [(place, event) for place, event in told if not event.late and not event.excluded]
+        self.events = [event for _, event in told]
         self.times_ms = sorted(event.event_ms for event in self.events)
-        self.ledger: Ledger = ledger(self.events)
+        self.ledger: Ledger = ledger(told, rules.money[key.split("|")[0]].decimals)
         self.series = {name: Series(key, self._happened(source), rules) for name, source in rules.series.items()}
 
     def _happened(self, source: dict[str, Any]) -> list[tuple[int, int]]:
@@ -77,18 +78,23 @@ class Profiles:
         """
         parts = []
         for key in nodes:
-            events = [event for position, event in self._log.events.get(key, ()) if included is None or position in included]
+            events = [
+                ((event.log_ms, *position), event)
+                for position, event in self._log.events.get(key, ())
+                if included is None or position in included
+            ]
             parts.append(_Node(key, events, self._rules))
-        fields = self._windowed(parts, at_ms)
+        scale = 10 ** self._rules.money[nodes[0].split("|")[0]].decimals
+        fields = self._windowed(parts, at_ms, scale)
         fields |= _times(parts)
-        fields |= _rhythm(fields, at_ms)
+        fields |= _rhythm(fields, at_ms, scale)
         fields |= self._counts(parts)
         fields |= _scores(fields, cut_points or self._rules.cut_points)
         fields["rfm_segment"] = next((rule["name"] for rule in self._rules.segments if holds(rule["when"], fields)), None)
         tags = {f"tag:{rule['name']}": int(holds(rule["when"], fields)) for rule in self._rules.tags}
         return fields | tags
 
-    def _windowed(self, parts: list[_Node], at_ms: int) -> Fields:
+    def _windowed(self, parts: list[_Node], at_ms: int, scale: int) -> Fields:
         """In minor units until the last moment, so that differences are exact."""
         minor: dict[str, int] = {}
         amounts = set()
@@ -106,7 +112,7 @@ class Profiles:
                     minor[name] -= self._sum(parts, feature["series"], which, window, at_ms)
                 if which:
                     amounts.add(name)
-        return {name: value / 100 if name in amounts else value for name, value in minor.items()}
+        return {name: value / scale if name in amounts else value for name, value in minor.items()}
 
     def _sum(self, parts: list[_Node], series: str, which: int, window: str, at_ms: int) -> int:
         return sum(part.series[series].measure(window, at_ms)[which] for part in parts)
@@ -119,7 +125,9 @@ class Profiles:
             "top_products": [[product, number] for product, number in sorted(units.items(), key=_by_units)[:TOP]],
             "sessions": sum(part.sessions(self._rules.session_gap_ms) for part in parts),
             "channels": dict(sum((Counter(event.channel for event in part.events) for part in parts), Counter())),
-            "unmatched_refunds": sum(part.ledger.unmatched_refunds() for part in parts),
+            "unmatched_refunds": sum(part.ledger.unmatched_refunds for part in parts),
+            "over_refunds": sum(part.ledger.over_refunds for part in parts),
+            "charge_backs": sum(part.ledger.charge_backs for part in parts),
             "late_events": sum(part.late for part in parts),
         }
 
@@ -139,13 +147,13 @@ def _times(parts: list[_Node]) -> Fields:
     }
 
 
-def _rhythm(fields: Fields, at_ms: int) -> Fields:
+def _rhythm(fields: Fields, at_ms: int, scale: int) -> Fields:
     """Quotients are rounded once, at the end: at the very moment a threshold is reached, the value stands on it."""
     orders, first, last = fields["orders_lifetime"], fields["first_order_at"], fields["last_order_at"]
     mean = Fraction(last - first, (orders - 1) * DAY_MS) if orders >= 2 else None
     recency = Fraction(at_ms - last, DAY_MS) if last is not None else None
     exact = {
-        "average_basket": Fraction(round(fields["gross_lifetime"] * 100), 100 * orders) if orders else None,
+        "average_basket": Fraction(round(fields["gross_lifetime"] * scale), scale * orders) if orders else None,
         "mean_interpurchase_days": mean,
         "current_interval_days": recency,
         "recency_days": recency,

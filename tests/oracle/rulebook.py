@@ -74,7 +74,7 @@ class Rulebook(NamedTuple):
         return cls(
             default_tenant=platform["default_tenant"],
             money={
-                name: Money(tenant["currency"], _rates(load("currencies.yaml").get(name, {})))
+                name: Money(tenant["currency"], _rates(load("currencies.yaml").get(name, {})), tenant.get("minor_units", 2))
                 for name, tenant in platform["tenants"].items()
             },
             limits=platform["limits"],

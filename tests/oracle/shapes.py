@@ -25,20 +25,26 @@ class Violation(Exception):
 
 
 class OrderFact(NamedTuple):
-    """A version of an order: total in minor units, lines as (product, quantity)."""
+    """A version of an order: total in minor units, lines as (product, quantity); the currency it came in, if another, and its rate."""
 
     order_id: str
     total: int
     lines: list[tuple[str, int]]
+    currency: str | None
+    rate: float | None
 
 
 class RefundFact(NamedTuple):
-    """A version of a refund document; `order_id` is empty when it names none."""
+    """A version of a refund document; `order_id` is empty when it names none; `own` is its amount in its own currency, major units."""
 
     refund_id: str
     order_id: str
     total: int
     lines: list[tuple[str, int]]
+    currency: str | None
+    own: float
+    succeeded: bool
+    charge_back: bool
 
 
 class CancelFact(NamedTuple):
@@ -74,9 +80,21 @@ def moment(written: str) -> dt.datetime:
         raise Violation(SCHEMA) from None
 
 
-def minor(major: float) -> int:
-    """Minor units, half a penny up."""
-    return math.floor(major * 100 + 0.5)
+def minor(major: float, decimals: int) -> int:
+    """Minor units, half of one up."""
+    return math.floor(major * 10**decimals + 0.5)
+
+
+def decimals_of(currency: str) -> int:
+    """ISO 4217, as docs/features.md lists it."""
+    for number, names in (
+        (0, "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"),
+        (3, "BHD IQD JOD KWD LYD OMR TND"),
+        (4, "CLF UYW"),
+    ):
+        if currency in names.split():
+            return number
+    return 2
 
 
 class Money(NamedTuple):
@@ -84,6 +102,7 @@ class Money(NamedTuple):
 
     currency: str
     rates: dict[str, dict[int, float]]
+    decimals: int = 2
 
     def rate(self, currency: str, at_ms: int) -> float:
         """The rate of the newest day not after a moment."""
@@ -115,7 +134,7 @@ class Contracts:
             for name, event in file["events"].items():
                 self._events[name] = event, file.get("parts") or {}
 
-    def tracked(self, name: str, properties: Properties, money: Money, at_ms: int) -> Tracked:
+    def tracked(self, name: str, properties: Properties, money: Money, at_ms: int, order: tuple[str, str] = ("", "")) -> Tracked:
         """Check an event; what becomes of it depends on what is found here.
 
         Raises:
@@ -129,27 +148,49 @@ class Contracts:
         if any([*_check(properties, fields, parts, accepted)]):
             raise Violation(QUALITY)
         given = properties.get("currency")
-        if "currency" in fields and given not in (None, money.currency):
+        feeds = event.get("feeds", "")
+        foreign = "currency" in fields and given not in (None, money.currency)
+        own = None
+        if feeds in ("order", "refund"):
+            own = _own_total(properties, event, decimals_of(str(given)) if foreign else money.decimals)
+        if foreign:
+            if own is not None:
+                properties = {**properties, "total": own}
             properties = _converted(properties, fields, parts, money, at_ms)
             if any([*_check(properties, fields, parts, accepted)]):
                 raise Violation(QUALITY)
-        fact = _fact(event.get("feeds", ""), properties)
+        fact = _fact(feeds, properties, own, given, money)
         once = None
         if event.get("once"):
             content = fact if fact is not None else canonical(properties)
-            once = (name, *(properties[label] for label in event["once"]), at_ms, repr(content))
+            once = (name, *(properties[label] for label in event["once"]), at_ms, order, repr(content))
         return Tracked(fact, once, properties)
 
 
+def _own_total(properties: Properties, event: dict[str, Any], decimals: int) -> float:
+    """What the event says it comes to, in its own currency and major units."""
+    lines, total = properties.get("products") or [], properties.get("total")
+    if total is not None:
+        return float(total)
+    if not lines and event["feeds"] == "refund":
+        raise Violation(SCHEMA)
+    added = sum(minor(line["price"] * line["quantity"], decimals) for line in lines)
+    added += sum(minor(properties.get(label) or 0, decimals) for label in event["adds_up"]["plus"])
+    added -= sum(minor(properties.get(label) or 0, decimals) for label in event["adds_up"]["minus"])
+    if added > minor(1e9, decimals):
+        raise Violation(QUALITY)
+    return float(max(added, 0) / 10**decimals)
+
+
 def _converted(properties: Properties, fields: dict[str, Any], parts: dict[str, Any], money: Money, at_ms: int) -> Properties:
-    """Amounts times the rate of the day: the event's to a penny, those of lines to a millionth."""
+    """Amounts times the rate of the day: the event's to a minor unit, those of lines to a millionth."""
     rate = money.rate(properties["currency"], at_ms)
     changed = dict(properties)
     for label, field in fields.items():
         if properties.get(label) is None:
             continue
         if field["type"] == "money":
-            changed[label] = math.floor(properties[label] * rate * 100 + 0.5) / 100
+            changed[label] = math.floor(properties[label] * rate * 10**money.decimals + 0.5) / 10**money.decimals
         if field["type"] == "list":
             priced = [name for name, inner in parts[field["items"]].items() if inner["type"] == "money"]
             changed[label] = [
@@ -159,20 +200,20 @@ def _converted(properties: Properties, fields: dict[str, Any], parts: dict[str, 
     return changed | {"currency": money.currency, "original_currency": properties["currency"], "exchange_rate": rate}
 
 
-def _fact(feeds: str, properties: Properties) -> Fact | None:
+def _fact(feeds: str, properties: Properties, own: float | None, currency: Any, money: Money) -> Fact | None:
     if feeds == "cancellation":
         return CancelFact(properties["order_id"])
-    if not feeds:
+    if own is None:
         return None
-    lines = [(line["product_id"], int(line["quantity"])) for line in properties["products"]]
-    total = properties.get("total")
-    added = sum(minor(line["price"] * line["quantity"]) for line in properties["products"])
-    if total is None and added > minor(1e9):
-        raise Violation(QUALITY)
-    paid = added if total is None else minor(total)
+    lines = [(line["product_id"], int(line["quantity"])) for line in properties.get("products") or []]
+    foreign = "exchange_rate" in properties and "original_currency" in properties and properties["original_currency"] == currency
+    paid = minor(properties["total"] if foreign else own, money.decimals)
     if feeds == "order":
-        return OrderFact(properties["order_id"], paid, lines)
-    return RefundFact(properties["refund_id"], properties.get("order_id") or "", paid, lines)
+        return OrderFact(
+            properties["order_id"], paid, lines, currency if foreign else None, properties["exchange_rate"] if foreign else None
+        )
+    back, names = properties.get("kind") == "charge_back", properties.get("order_id") or ""
+    return RefundFact(properties["refund_id"], names, paid, lines, currency, own, properties.get("status") in (None, "succeeded"), back)
 
 
 def _check(values: Properties, fields: dict[str, Any], parts: dict[str, Any], accepted: set[str]) -> Iterator[bool]:

@@ -41,7 +41,7 @@ class Writer:
 
     def order(self, days: float, order_id: str, *lines: tuple[str, int, float], event: str = "Order Completed", **more: Any) -> None:
         products = [{"product_id": product, "quantity": quantity, "price": price} for product, quantity, price in lines]
-        envelope = {name: more.pop(name) for name in ("logged", "messageId", "userId") if name in more}
+        envelope = {name: more.pop(name) for name in ("logged", "messageId", "userId", "context") if name in more}
         self.call(days, event=event, properties={"order_id": order_id, "products": products, **more}, **envelope)
 
     def refund(self, days: float, refund_id: str, *lines: tuple[str, int, float], **more: Any) -> None:

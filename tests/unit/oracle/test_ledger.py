@@ -17,11 +17,28 @@ def test_versions_of_an_order_first_time_last_content() -> None:
     assert fields["top_products"] == [["b", 2], ["a", 1]]
 
 
-def test_at_the_same_time_the_greater_content_counts_whoever_tells_it() -> None:
+def test_at_the_same_time_the_one_that_was_written_later_counts() -> None:
     writer = Writer()
-    writer.order(2, "o", ("a", 1, 10.0), messageId="b")
-    writer.order(2, "o", ("a", 1, 20.0), messageId="a")
-    assert writer.profile(3)["gross_lifetime"] == 20.0
+    writer.order(2, "o", ("a", 1, 20.0), messageId="b")
+    writer.order(2, "o", ("a", 1, 10.0), messageId="a")
+    assert writer.profile(3)["gross_lifetime"] == 10.0
+
+
+def test_within_a_source_its_own_order_counts_whatever_the_times_say() -> None:
+    for versions in itertools.permutations(((9, 3, 30.0), (10, 1, 20.0), (8, 2, 10.0))):
+        writer = Writer()
+        for place, day, price in versions:
+            writer.order(day, "o", ("a", 1, price), context={"source": "erp", "sourceOrder": place})
+        fields = writer.profile(5)
+        assert (fields["gross_lifetime"], fields["first_order_at"]) == (20.0, at(1))
+
+
+def test_between_sources_the_newest_of_each_are_compared_by_time() -> None:
+    for versions in itertools.permutations(((1, 10, "erp", 10.0), (2, 5, "erp", 20.0), (1, 7, "shop", 30.0))):
+        writer = Writer()
+        for place, day, source, price in versions:
+            writer.order(day, "o", ("a", 1, price), context={"source": source, "sourceOrder": place})
+        assert writer.profile(20)["gross_lifetime"] == 30.0  # the second of the ERP is newer than its first, and older than the shop's
 
 
 def test_a_cancelled_order_is_gone_whenever_it_is_said() -> None:
@@ -99,12 +116,56 @@ def test_with_an_order_id_only_that_order_gives_units() -> None:
     assert writer.profile(5)["unmatched_refunds"] == 1
 
 
-def test_the_smaller_refund_id_goes_first_at_the_same_time() -> None:
-    # r1 may take from any order and takes o2; r2 wants o2 and finds nothing. The other way round both would be served.
+def test_a_refund_that_names_its_order_goes_before_one_that_takes_what_fits() -> None:
     for first, second in itertools.permutations((("r1", ""), ("r2", "o2"))):
         writer = Writer()
         writer.order(1, "o1", ("a", 1, 1.0))
         writer.order(2, "o2", ("a", 1, 1.0))
         for refund_id, order_id in (first, second):
             writer.refund(3, refund_id, ("a", 1, 1.0), **({"order_id": order_id} if order_id else {}))
+        assert writer.profile(5)["unmatched_refunds"] == 0
+        writer.refund(4, "r3", ("a", 1, 1.0))
         assert writer.profile(5)["unmatched_refunds"] == 1
+
+
+def test_money_of_a_cancelled_order_is_gone_both_ways() -> None:
+    writer = Writer()
+    writer.order(1, "o", ("a", 2, 20.0))
+    writer.refund(2, "r", ("a", 2, 20.0), order_id="o")
+    writer.call(3, event="Order Cancelled", properties={"order_id": "o"})
+    fields = writer.profile(5)
+    assert (fields["gross_lifetime"], fields["refunded_lifetime"], fields["net_lifetime"], fields["unmatched_refunds"]) == (0, 0, 0, 0)
+
+
+def test_a_refund_without_a_currency_is_in_its_orders() -> None:
+    def order(writer: Writer, day: float) -> None:
+        writer.order(1, "o", ("a", 2, 20.0), currency="EUR", logged=day)
+
+    def refund(writer: Writer, day: float) -> None:
+        writer.call(2, event="Order Refunded", properties={"refund_id": "r", "order_id": "o", "total": 40.0}, logged=day)
+
+    for told in itertools.permutations((order, refund)):  # whichever comes first
+        writer = Writer()
+        for day, tell in enumerate(told, 3):
+            tell(writer, day)
+        fields = writer.profile(5)
+        assert (fields["gross_lifetime"], fields["refunded_lifetime"], fields["net_lifetime"]) == (34.72, 34.72, 0)  # 2011: 0.868
+
+
+def test_what_more_went_back_than_was_paid_and_what_a_bank_took_is_counted() -> None:
+    writer = Writer()
+    writer.order(1, "o", ("a", 1, 10.0))
+    writer.call(2, event="Order Refunded", properties={"refund_id": "r", "order_id": "o", "total": 6.0, "kind": "goodwill"})
+    fields = writer.profile(3)
+    assert (fields["over_refunds"], fields["charge_backs"], fields["net_lifetime"]) == (0, 0, 4.0)
+    writer.call(3, event="Order Refunded", properties={"refund_id": "s", "order_id": "o", "total": 5.0, "kind": "charge_back"})
+    fields = writer.profile(4)
+    assert (fields["over_refunds"], fields["charge_backs"], fields["net_lifetime"]) == (1, 1, -1.0)
+
+
+def test_an_attempt_that_failed_takes_its_amount_back() -> None:
+    writer = Writer()
+    writer.order(1, "o", ("a", 1, 10.0))
+    for day, status in ((2, None), (3, "failed")):
+        writer.call(day, event="Order Refunded", properties={"refund_id": "r", "order_id": "o", "total": 10.0, "status": status})
+    assert writer.profile(4)["refunded_lifetime"] == 0
