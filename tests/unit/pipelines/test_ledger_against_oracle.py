@@ -19,7 +19,7 @@ def published(found: Events, forget_every: int = 0) -> dict[str, Any]:
     return fields
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(events(), st.integers(0, 2))
 def test_every_field_is_the_oracles(found: Events, forget_every: int) -> None:
     records = written(found)
@@ -31,7 +31,7 @@ def test_every_field_is_the_oracles(found: Events, forget_every: int) -> None:
         assert differences(fields, expected) == {}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(events(ordered=True), st.randoms(use_true_random=False))
 def test_the_order_of_arrival_changes_nothing(found: Events, dice: random.Random) -> None:
     other = list(found)
