@@ -56,12 +56,13 @@ def start(
 def stop(
     name: Name,
     savepoint: Annotated[bool, typer.Option("--savepoint/--no-savepoint", help="Save its state first (a Flink job).")] = True,
+    unchecked: Annotated[bool, typer.Option("--unchecked", help="Stop it although definitions are wrong (see `cdp check`).")] = False,
 ) -> None:
     """Stop a job; it stays stopped until `cdp job start`. Prints the folder of the savepoint."""
     from stack import job_control
     from stack.settings import load
 
-    print(job_control.stop(load(), name, savepoint))
+    print(job_control.stop(load(), name, savepoint, unchecked))
 
 
 @job_app.command()

@@ -9,6 +9,7 @@ import typer
 # Each has a function `register(app)`.
 MODULES = [
     "cli.stack_commands",
+    "cli.check_commands",
     "cli.job_commands",
     "cli.topic_commands",
     "cli.import_commands",
@@ -29,7 +30,21 @@ MODULES = [
 
 
 # Errors of our own packages are written for people; others are shown with their type.
-OURS = {"api", "bench", "cli", "config", "demo", "importers", "jobs", "pipelines", "profile_store", "schemas", "sinks", "stack"}
+OURS = {
+    "api",
+    "bench",
+    "cli",
+    "config",
+    "definitions",
+    "demo",
+    "importers",
+    "jobs",
+    "pipelines",
+    "profile_store",
+    "schemas",
+    "sinks",
+    "stack",
+}
 
 app = typer.Typer(
     name="cdp",
@@ -41,8 +56,10 @@ app = typer.Typer(
 
 
 @app.callback()
-def point_at_the_stack() -> None:
+def point_at_the_stack(context: typer.Context) -> None:
     """Before any command: use the addresses of the stack in `CDP_HOME`, unless the environment names others."""
+    if context.invoked_subcommand == "check":
+        return  # it tells what is wrong with the very files that say where the stack is
     from stack import settings
 
     settings.apply_environment()

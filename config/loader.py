@@ -2,31 +2,33 @@
 
 import datetime as dt
 import os
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
-import yaml
 
 from config import identity as identities
 from config.identity import Identity as Identity
-from config.sources import Source, problems
-from schemas import registry
+from config.sources import Source, mistakes
+from schemas import documents, registry, shapes
+from schemas.documents import Document, Mistake
 from schemas.plans import Plan
 
 DAY_S = 86_400
+Positive = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class ConfigError(ValueError):
     """A configuration file is missing, unreadable or does not say what it should; the message names file and field."""
 
 
-class Tenant(msgspec.Struct, frozen=True):
+class Tenant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A tenant: its currency (amounts are integers of `10 ** -minor_units`) and its tracking plan, empty for none."""
 
-    currency: str
-    minor_units: int = 2
+    currency: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}$")]
+    minor_units: Annotated[int, msgspec.Meta(ge=0, le=4)] = 2
     plan: str = ""
 
 
@@ -34,19 +36,19 @@ Rates = dict[str, dict[dt.date, float]]
 """Currency -> day from which a rate holds -> what one unit is worth in the tenant's currency."""
 
 
-class Kafka(msgspec.Struct, frozen=True):
+class Kafka(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Brokers, `host:port` separated by commas."""
 
     bootstrap: str
 
 
-class Redis(msgspec.Struct, frozen=True):
+class Redis(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Profile store, `redis://host:port/db`."""
 
     url: str
 
 
-class ClickHouse(msgspec.Struct, frozen=True):
+class ClickHouse(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """History: native and HTTP port of one server."""
 
     host: str
@@ -55,37 +57,37 @@ class ClickHouse(msgspec.Struct, frozen=True):
     database: str
 
 
-class Flink(msgspec.Struct, frozen=True):
+class Flink(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Address of the JobManager's REST interface."""
 
     rest: str
 
 
-class Collector(msgspec.Struct, frozen=True):
+class Collector(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Address of the HTTP collector, without a path."""
 
     url: str
 
 
-class SchemaRegistry(msgspec.Struct, frozen=True):
+class SchemaRegistry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where ids of Avro schemas come from: a registry's URL, empty for the files in `schemas/avro`."""
 
     url: str = ""
 
 
-class Limits(msgspec.Struct, frozen=True):
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Public limits; none acts in silence."""
 
-    request_bytes: int
-    request_events: int
-    event_bytes: int
-    order_bytes: int
-    message_id_chars: int
-    nesting: int
-    max_future_s: int
-    lateness_s: int
-    dedupe_s: int
-    drift_s: int = 86_400
+    request_bytes: Positive
+    request_events: Positive
+    event_bytes: Positive
+    order_bytes: Positive
+    message_id_chars: Positive
+    nesting: Positive
+    max_future_s: Positive
+    lateness_s: Positive
+    dedupe_s: Positive
+    drift_s: Positive = 86_400
 
 
 class Platform(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -102,7 +104,7 @@ class Platform(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     schema_registry: SchemaRegistry = SchemaRegistry()
 
 
-class Topic(msgspec.Struct, frozen=True):
+class Topic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One topic: partitions, replication and broker settings; `raw` topics are sources of job `profiles`."""
 
     raw: bool = False
@@ -111,11 +113,11 @@ class Topic(msgspec.Struct, frozen=True):
     config: dict[str, str] = msgspec.field(default_factory=dict)
 
 
-class TopicDefaults(msgspec.Struct, frozen=True):
+class TopicDefaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a topic has that says nothing else."""
 
-    partitions: int
-    replication: int
+    partitions: Positive
+    replication: Positive
 
 
 class Topics(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -137,15 +139,15 @@ class Topics(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.topics[name].replication or self.defaults.replication
 
 
-class Series(msgspec.Struct, frozen=True):
+class Series(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where a series gets its entries from: event names, call types, or the order ledger (`orders`, `refunds`)."""
 
     events: list[str] = []
     types: list[str] = []
-    ledger: str = ""
+    ledger: Literal["", "orders", "refunds"] = ""
 
 
-class Feature(msgspec.Struct, frozen=True):
+class Feature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A windowed feature: a measure of a series, or the difference of two features.
 
     `minus` subtracts the first window from a longer one.
@@ -154,7 +156,7 @@ class Feature(msgspec.Struct, frozen=True):
     name: str
     windows: list[str]
     series: str = ""
-    measure: str = ""
+    measure: Literal["", "count", "amount"] = ""
     difference: list[str] = []
     minus: dict[str, str] = {}
 
@@ -162,16 +164,16 @@ class Feature(msgspec.Struct, frozen=True):
 class Features(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`features.yaml`."""
 
-    windows: dict[str, int]
-    tile_hop_min: dict[str, int]
-    exact_entries: int
-    session_gap_s: int
-    refresh_s: int
+    windows: dict[str, Positive]
+    tile_hop_min: dict[str, Positive]
+    exact_entries: Positive
+    session_gap_s: Positive
+    refresh_s: Positive
     series: dict[str, Series]
     features: list[Feature]
 
 
-class CutPoints(msgspec.Struct, frozen=True):
+class CutPoints(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Four ascending cut points for each of R (days), F (orders) and M (major units), with the version that scores name."""
 
     version: int
@@ -252,18 +254,32 @@ def read(name: str, kind: type[T]) -> T:
         kind: the type it must have.
 
     Raises:
-        ConfigError: the file is missing, is not YAML, or has the wrong shape.
+        ConfigError: the file is missing, is not YAML, or has the wrong shape; every mistake with its line and column.
     """
+    return placed(name, kind)[1]
+
+
+def placed(name: str, kind: type[T]) -> tuple[Document, T]:
+    """Read one file into its type, and where each of its values stands; see `read`."""
     path = folder() / name
     try:
-        loaded: Any = yaml.safe_load(path.read_text())
-        return msgspec.convert(loaded, kind)
+        document = documents.read(path)
+        return document, shapes.convert(document, kind)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); set CDP_CONFIG_DIR to the folder that holds it") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not YAML: {error}") from error
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{path}: {error}") from error
+    except documents.Problems as error:
+        raise ConfigError(str(error)) from error
+
+
+def refuse(document: Document, found: Iterable[Mistake]) -> None:
+    """Raise when there is a mistake.
+
+    Raises:
+        ConfigError: there is at least one; the message has a line for each.
+    """
+    wrong = sorted(document.place(mistake) for mistake in found)
+    if wrong:
+        raise ConfigError("\n".join(map(str, wrong)))
 
 
 @cache
@@ -308,10 +324,8 @@ def sources() -> dict[str, Source]:
     Raises:
         ConfigError: the file is missing or has the wrong shape, a source names an unknown tenant or topic, or two share a write key.
     """
-    loaded = read("sources.yaml", dict[str, Source])
-    wrong = list(problems(loaded, platform().tenants, topics().raw()))
-    if wrong:
-        raise ConfigError("\n".join(f"{folder() / 'sources.yaml'}: {problem}" for problem in wrong))
+    document, loaded = placed("sources.yaml", dict[str, Source])
+    refuse(document, mistakes(loaded, platform().tenants, topics().raw()))
     return loaded
 
 

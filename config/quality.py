@@ -1,15 +1,15 @@
 """`quality.yaml`: what good data is, and when to say that it is not. Checked against the event contracts when it is read."""
 
-import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Annotated, Final, Literal
 
 import msgspec
 
 from config import loader
-from config.loader import ConfigError
+from config.loader import Topics
 from schemas import contracts
 from schemas.contracts import Contract
+from schemas.documents import Mistake, Steps, meant
 
 FILE: Final = "quality.yaml"
 CALLS: Final = ("identify", "page", "screen", "group", "alias")
@@ -219,99 +219,92 @@ def quality() -> Quality:
     Raises:
         ConfigError: the file is missing, has the wrong shape, or names an event, a field or a dimension that there is not.
     """
-    loaded = loader.read(FILE, Quality)
-    check(loaded, contracts.load(), loader.sources())
+    document, loaded = loader.placed(FILE, Quality)
+    loader.refuse(document, mistakes(loaded, contracts.load(), loader.sources(), loader.topics()))
     return loaded
 
 
-def check(loaded: Quality, known: dict[str, Contract], sources: Iterable[str]) -> None:
-    """Check names against contracts and sources.
+def mistakes(loaded: Quality, known: Mapping[str, Contract], sources: Collection[str], topics: Topics) -> Iterator[Mistake]:
+    """What is wrong with names: events, fields, sources, topics and dimensions that there are not.
 
-    Raises:
-        ConfigError: see `quality`.
+    Args:
+        loaded: of the right shape.
+        known: contracts by event.
+        sources: names of sources.
+        topics: of topics.yaml.
     """
-    for number, override in enumerate(loaded.overrides):
-        _origin(f"overrides[{number}]", override.origin, sources)
-        if override.event:
-            _event(f"overrides[{number}]", override.event, known)
+    for index, override in enumerate(loaded.overrides):
+        yield from _named(("overrides", index, "origin"), "source", override.origin, sources)
+        yield from _named(("overrides", index, "event"), "event", override.event, (*known, *CALLS))
     for event, fields in loaded.expected.items():
-        _event("expected", event, known)
-        for field in fields:
-            _field(f"expected: {event}", event, field, known)
-    _paths(loaded)
-    for pair in loaded.pairs:
-        for dimension in pair:
-            _one_of("pairs", "dimension", dimension, _PAIRED)
-    for number, bar in enumerate(loaded.freshness):
-        _origin(f"freshness[{number}]", bar.origin, sources)
-        if bar.event:
-            _event(f"freshness[{number}]", bar.event, known)
+        yield from _named(("expected", event), "event", event, (*known, *CALLS))
+        for index, field in enumerate(fields):
+            yield from _field(("expected", event, index), event, field, known)
+    yield from _paths(loaded)
+    for index, pair in enumerate(loaded.pairs):
+        for side, dimension in enumerate(pair):
+            yield from _named(("pairs", index, side), "dimension", dimension, _PAIRED)
+    for index, bar in enumerate(loaded.freshness):
+        yield from _named(("freshness", index, "origin"), "source", bar.origin, sources)
+        yield from _named(("freshness", index, "event"), "event", bar.event, (*known, *CALLS))
     names: set[str] = set()
-    rules: list[WithinRule | BetweenRule] = [*loaded.consistency.within, *loaded.consistency.between]
-    for rule in rules:
-        where = f"consistency: {rule.name}"
+    rules: list[tuple[str, int, WithinRule | BetweenRule]] = [
+        *(("within", index, rule) for index, rule in enumerate(loaded.consistency.within)),
+        *(("between", index, rule) for index, rule in enumerate(loaded.consistency.between)),
+    ]
+    for part, index, rule in rules:
         if rule.name in names:
-            raise _error(where, "there is another rule of this name")
+            yield Mistake(("consistency", part, index, "name"), f"there is another rule of this name: `{rule.name}`")
         names.add(rule.name)
-        _event(where, rule.event, known)
-    for between in loaded.consistency.between:
-        where = f"consistency: {between.name}"
-        _sides(where, between.told_by, between.known_to, sources)
-        for field in (between.key, *between.same):
-            _field(where, between.event, field, known)
-    for accurate in loaded.accuracy:
-        where = f"accuracy: {accurate.event}.{accurate.field}"
-        _event(where, accurate.event, known)
-        _sides(where, accurate.of, accurate.reference, sources)
-        for field in (accurate.key, accurate.field):
-            _field(where, accurate.event, field, known)
+        yield from _named(("consistency", part, index, "event"), "event", rule.event, known if part == "within" else (*known, *CALLS))
+    raw = topics.raw()
+    for index, between in enumerate(loaded.consistency.between):
+        at: Steps = ("consistency", "between", index)
+        yield from _sides(at, {"told_by": between.told_by, "known_to": between.known_to}, sources, raw)
+        yield from _field((*at, "key"), between.event, between.key, known)
+        for number, field in enumerate(between.same):
+            yield from _field((*at, "same", number), between.event, field, known)
+    for index, accurate in enumerate(loaded.accuracy):
+        at = ("accuracy", index)
+        yield from _named((*at, "event"), "event", accurate.event, (*known, *CALLS))
+        yield from _sides(at, {"of": accurate.of, "reference": accurate.reference}, sources, raw)
+        yield from _field((*at, "key"), accurate.event, accurate.key, known)
+        yield from _field((*at, "field"), accurate.event, accurate.field, known)
+    yield from _named(("delivery", "kafka"), "topic", loaded.delivery.kafka, topics.topics)
 
 
-def _paths(loaded: Quality) -> None:
+def _paths(loaded: Quality) -> Iterator[Mistake]:
     """A place cannot be both a value and the beginning of another."""
-    places = [path for paths in loaded.dimensions.values() for path in paths]
-    for path in places:
-        for other in places:
+    places = [(("dimensions", name, index), path) for name, paths in loaded.dimensions.items() for index, path in enumerate(paths)]
+    for _, path in places:
+        for at, other in places:
             if other.startswith(path + "."):
-                raise _error("dimensions", f"`{path}` is a value, `{other}` lies inside of it; only one of the two can be")
+                yield Mistake(at, f"`{path}` is a value, `{other}` lies inside of it; only one of the two can be")
 
 
-def _origin(where: str, origin: str, sources: Iterable[str]) -> None:
-    if origin:
-        _one_of(where, "source", origin, sources)
+def _sides(at: Steps, sides: Mapping[str, Side], sources: Collection[str], raw: Collection[str]) -> Iterator[Mistake]:
+    for name, side in sides.items():
+        yield from _named((*at, name, "origin"), "source", side.origin, sources)
+        yield from _named((*at, name, "source"), "raw topic", side.source, raw)
+        if side == Side():
+            yield Mistake((*at, name), "each side needs an `origin` (a source) or a `source` (a raw topic)")
+    one, other = sides.values()
+    if one == other and one != Side():
+        yield Mistake(at, "a source cannot be compared with itself")
 
 
-def _sides(where: str, one: Side, other: Side, sources: Iterable[str]) -> None:
-    for side in (one, other):
-        _origin(where, side.origin, sources)
-        if side.source:
-            _one_of(where, "raw topic", side.source, loader.topics().raw())
-    if one == Side() or other == Side():
-        raise _error(where, "each side needs an `origin` (a source) or a `source` (a raw topic)")
-    if one == other:
-        raise _error(where, "a source cannot be compared with itself")
-
-
-def _event(where: str, event: str, known: dict[str, Contract]) -> None:
-    _one_of(where, "event", event, (*known, *CALLS))
-
-
-def _field(where: str, event: str, field: str, known: dict[str, Contract]) -> None:
+def _field(at: Steps, event: str, field: str, known: Mapping[str, Contract]) -> Iterator[Mistake]:
     if "." in field:
         try:
             msgspec.convert(field, Path)
         except msgspec.ValidationError:
-            raise _error(where, f"`{field}` is no field; write `name`, or `traits.name`, `context.some.name`") from None
+            yield Mistake(at, f"`{field}` is no field; write `name`, or `traits.name`, `context.some.name`")
     elif event in known:
-        _one_of(where, "field", field, known[event].fields)
+        yield from _named(at, "field", field, known[event].fields)
 
 
-def _one_of(where: str, what: str, name: str, known: Iterable[str]) -> None:
+def _named(at: Steps, what: str, name: str, known: Iterable[str]) -> Iterator[Mistake]:
+    """A name that there is not; an empty one says nothing."""
     names = list(known)
-    if name not in names:
-        near = difflib.get_close_matches(name, names, 1)
-        raise _error(where, f"there is no {what} `{name}`" + (f"; did you mean `{near[0]}`?" if near else ""))
-
-
-def _error(where: str, what: str) -> ConfigError:
-    return ConfigError(f"{loader.folder() / FILE}: {where}: {what}")
+    if name and name not in names:
+        yield Mistake(at, f"there is no {what} `{name}`", meant(name, names))

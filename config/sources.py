@@ -1,11 +1,12 @@
 """Sources of events: the types of `config/sources.yaml` and what must hold between them."""
 
-import difflib
 import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Literal
 
 import msgspec
+
+from schemas.documents import Mistake, meant
 
 Kind = Literal["http", "file", "cdc", "webhook", "kafka"]
 UNAVAILABLE = "__debezium_unavailable_value"
@@ -99,40 +100,37 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     says: str = ""
 
 
-def problems(sources: Mapping[str, Source], tenants: Collection[str], raw_topics: Collection[str]) -> Iterator[str]:
-    """What is wrong with the sources, one sentence each, in the order of the file."""
+def mistakes(sources: Mapping[str, Source], tenants: Collection[str], raw_topics: Collection[str]) -> Iterator[Mistake]:
+    """What is wrong with the sources, in the order of the file."""
     holders: dict[str, str] = {}
     for name, source in sources.items():
-        at = f"source `{name}`: "
         if not _NAME.fullmatch(name):
-            yield at + "a name is lower case letters, digits, `-` and `_`, at most 64"
+            yield Mistake((name,), "a name is lower case letters, digits, `-` and `_`, at most 64")
         if source.tenant not in tenants:
-            yield at + f"unknown tenant `{source.tenant}`" + _meant(source.tenant, tenants)
+            yield Mistake((name, "tenant"), f"unknown tenant `{source.tenant}`", meant(source.tenant, tenants))
         if source.topic not in raw_topics:
-            yield at + f"`{source.topic}` is no raw topic of topics.yaml" + _meant(source.topic, raw_topics)
+            yield Mistake((name, "topic"), f"`{source.topic}` is no raw topic of topics.yaml", meant(source.topic, raw_topics))
         if source.kind == "http" and not _WRITE_KEY.fullmatch(source.write_key):
-            yield at + "an http source needs a write_key: 4 to 128 letters, digits, `.`, `_` and `-`"
+            yield Mistake((name, "write_key"), "an http source needs a write_key: 4 to 128 letters, digits, `.`, `_` and `-`")
         if source.kind != "http" and (source.write_key or source.origins or source.rate):
-            yield at + f"write_key, origins and rate belong to http sources, this one is {source.kind}"
+            yield Mistake((name, "kind"), f"write_key, origins and rate belong to http sources, this one is {source.kind}")
         if source.write_key and (holder := holders.setdefault(source.write_key, name)) != name:
-            yield at + f"has the write_key of source `{holder}`; each needs its own"
-        for origin in source.origins:
+            yield Mistake((name, "write_key"), f"has the write_key of source `{holder}`; each needs its own")
+        for index, origin in enumerate(source.origins):
             if not _ORIGIN.fullmatch(origin):
-                yield at + f"`{origin}` is no origin: write https://shop.example (no path), or *"
+                yield Mistake((name, "origins", index), f"`{origin}` is no origin: write https://shop.example (no path), or *")
         if source.rate and not (source.rate.events_per_s > 0 and source.rate.burst >= 1):
-            yield at + "rate: events_per_s must be above 0 and burst at least 1"
+            yield Mistake((name, "rate"), "events_per_s must be above 0 and burst at least 1")
         if source.kind == "webhook" and not (source.mapping and source.signature):
-            yield at + "a webhook needs a `mapping` and a `signature`: what is not signed could come from anybody (docs/importing.md)"
+            what = "a webhook needs a `mapping` and a `signature`: what is not signed could come from anybody (docs/importing.md)"
+            yield Mistake((name,), what)
         if source.kind != "webhook" and source.signature:
-            yield at + f"a signature belongs to a webhook, this one is {source.kind}"
+            yield Mistake((name, "signature"), f"a signature belongs to a webhook, this one is {source.kind}")
         if source.kind != "cdc" and (source.tables or source.schema_changes or source.decimals or source.unavailable != UNAVAILABLE):
-            yield at + f"tables, schema_changes, decimals and unavailable belong to cdc sources, this one is {source.kind}"
+            what = f"tables, schema_changes, decimals and unavailable belong to cdc sources, this one is {source.kind}"
+            yield Mistake((name, "kind"), what)
         if not _PLACEHOLDER.fullmatch(source.unavailable):
-            yield at + "unavailable: the connector's `unavailable.value.placeholder`: not empty, or `hex:` and its bytes in hex"
+            what = "the connector's `unavailable.value.placeholder`: not empty, or `hex:` and its bytes in hex"
+            yield Mistake((name, "unavailable"), what)
         if source.freshness_s < 0:
-            yield at + "freshness_s must not be negative"
-
-
-def _meant(word: str, there: Collection[str]) -> str:
-    close = difflib.get_close_matches(word, there, 1)
-    return f"; did you mean `{close[0]}`?" if close else f"; there are: {', '.join(there)}"
+            yield Mistake((name, "freshness_s"), "freshness_s must not be negative")

@@ -6,13 +6,19 @@ A shape that is wrong (a field missing, of another type, too long, not of its li
 implausible (out of range, another currency, no telephone number) is a `quality_rule`.
 """
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Final, Literal, get_args
 
 import msgspec
-import yaml
+
+from schemas import documents, shapes
+from schemas.documents import Document, Problem, Steps, meant
 
 FOLDER: Final = Path(__file__).parent / "events"
+VARIABLE: Final = "CDP_EVENTS_DIR"
+"""Environment variable that names another folder of contracts: a process of a stack reads the copy that was in force when it started."""
 MAX_NAME: Final = 256
 """Identifiers, names and business keys may have this many characters: they become keys of topics, state and tables."""
 MAX_AMOUNT: Final = 1e9
@@ -29,7 +35,7 @@ Feeds = Literal["", "order", "refund", "cancellation"]
 
 
 class ContractError(ValueError):
-    """The contracts themselves are wrong; the message names file, event and field."""
+    """The contracts themselves are wrong; the message names file, line, event and field of each mistake."""
 
 
 class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -121,72 +127,126 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     parts: dict[str, dict[str, Field]] = {}
 
 
-def load(folder: Path = FOLDER) -> dict[str, Contract]:
+def folder() -> Path:
+    """The folder the contracts are read from: `CDP_EVENTS_DIR`, else the one beside this file."""
+    return Path(os.environ.get(VARIABLE) or FOLDER)
+
+
+def load(where: Path | None = None) -> dict[str, Contract]:
     """Read all contracts.
 
     Args:
-        folder: holds `*.yaml`.
+        where: folder that holds `*.yaml`; by default the one in force.
 
     Returns:
         By event name, in the order of the files.
 
     Raises:
-        ContractError: a file cannot be understood, an event is there twice, or a field refers to what is not there.
+        ContractError: a file cannot be understood, an event is there twice, or a field refers to what is not there; all that is wrong, each
+            with file, line and column.
     """
-    found: dict[str, Contract] = {}
-    for path in sorted(folder.glob("*.yaml")):
-        try:
-            file = msgspec.convert(yaml.safe_load(path.read_text()), _File)
-        except (yaml.YAMLError, msgspec.ValidationError) as error:
-            raise ContractError(f"{path.name}: {error}") from error
-        for name, event in file.events.items():
-            if name in found:
-                raise ContractError(f"{path.name}: {name}: there is another event of this name, of {found[name].owner}")
-            contract = _contract(path.name, file, name, event)
-            found[name] = contract
+    found, wrong = survey(where)
+    if wrong:
+        raise ContractError("\n".join(map(str, wrong)))
     return found
 
 
-def _contract(where: str, file: _File, name: str, event: _Event) -> Contract:
-    unknown = [part for part in event.with_ if part not in file.parts]
-    if unknown:
-        raise ContractError(f"{where}: {name}: unknown part {unknown[0]}; there are {', '.join(file.parts)}")
+def survey(where: Path | None = None) -> tuple[dict[str, Contract], list[Problem]]:
+    """All contracts that are sound, and all that is wrong with the others. See `load`.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    found: dict[str, Contract] = {}
+    places: dict[str, str] = {}
+    wrong: list[Problem] = []
+    for path in sorted((where or folder()).glob("*.yaml")):
+        document = documents.read(path)
+        problems = shapes.problems(document, _File)
+        file = None if problems else msgspec.convert(document.value, _File)
+        for name, event in file.events.items() if file else ():
+            line = document.at(("events", name), key=True)[0]
+            mistakes = list(_mistakes(document, file, name, event)) if file else []
+            if name in places:
+                mistakes.append(document.problem(("events", name), f"there is another event of this name, {places[name]}", key=True))
+            places.setdefault(name, f"{document.file}:{line}")
+            problems += mistakes
+            if file and not mistakes:
+                found[name] = _contract(file, name, event)
+        wrong += sorted(problems)
+    return found, wrong
+
+
+def _fields(file: _File, event: _Event) -> dict[str, Field]:
     fields = dict(event.fields)
     for part in event.with_:
-        fields |= {label: field for label, field in file.parts[part].items() if label not in fields}
-    parts: dict[str, dict[str, Field]] = {}
-    for label, field in fields.items():
-        if field.type == "choice" and not field.values:
-            raise ContractError(f"{where}: {name}.{label}: a choice needs `values`")
-        if field.type == "list":
-            if field.items not in file.parts:
-                raise ContractError(f"{where}: {name}.{label}: `items` must be one of {', '.join(file.parts)}")
-            parts[field.items] = file.parts[field.items]
-            nested = [inner for inner, of in parts[field.items].items() if of.type in ("list", "map")]
-            if nested:
-                raise ContractError(f"{where}: {name}.{label}: entries of a list are flat, `{nested[0]}` is not")
-        if field.type == "map" and field.items not in PLAIN:
-            raise ContractError(f"{where}: {name}.{label}: `items` must be one of {', '.join(PLAIN)}")
-    missing = [label for label in _LEDGER_FIELDS[event.feeds] if label not in fields]
-    if missing:
-        raise ContractError(f"{where}: {name}: what feeds the ledger as `{event.feeds}` needs the field `{missing[0]}`")
-    optional = [label for label in event.once if label not in fields or not fields[label].required]
-    if optional:
-        raise ContractError(f"{where}: {name}: `once` names `{optional[0]}`, which is not a required field of the event")
-    _check_sum(f"{where}: {name}", event.adds_up, fields, parts)
+        fields |= {label: field for label, field in file.parts.get(part, {}).items() if label not in fields}
+    return fields
+
+
+def _contract(file: _File, name: str, event: _Event) -> Contract:
+    fields = _fields(file, event)
+    parts = {field.items: file.parts[field.items] for field in fields.values() if field.type == "list"}
     return Contract(name, event.version, file.owner, event.says, event.feeds, fields, parts, event.once, event.adds_up)
 
 
-def _check_sum(where: str, adds_up: AddsUp | None, fields: dict[str, Field], parts: dict[str, dict[str, Field]]) -> None:
-    if adds_up is None:
-        return
+def _mistakes(document: Document, file: _File, name: str, event: _Event) -> Iterator[Problem]:
+    """What is wrong with an event whose shape is right."""
+    at: Steps = ("events", name)
+    for index, part in enumerate(event.with_):
+        if part not in file.parts:
+            yield document.problem((*at, "with", index), f"unknown part `{part}`", meant(part, file.parts))
+    fields = _fields(file, event)
+    for label, field in fields.items():
+        yield from _field_mistakes(document, file, _place(file, name, event, label), field)
+    for label in _LEDGER_FIELDS[event.feeds]:
+        if label not in fields:
+            yield document.problem((*at, "feeds"), f"what feeds the ledger as `{event.feeds}` needs the field `{label}`")
+    for index, label in enumerate(event.once):
+        if label not in fields or not fields[label].required:
+            what = f"`once` names `{label}`, which is not a required field of the event"
+            yield document.problem((*at, "once", index), what, meant(label, [key for key, field in fields.items() if field.required]))
+    if event.adds_up is not None:
+        yield from _sum_mistakes(document, (*at, "adds_up"), event.adds_up, fields, file.parts)
+
+
+def _place(file: _File, name: str, event: _Event, label: str) -> Steps:
+    """Where a field stands: with the event, or in the part that brings it."""
+    if label in event.fields:
+        return ("events", name, "fields", label)
+    return ("parts", next(part for part in event.with_ if label in file.parts.get(part, {})), label)
+
+
+def _field_mistakes(document: Document, file: _File, at: Steps, field: Field) -> Iterator[Problem]:
+    if field.type == "choice" and not field.values:
+        yield document.problem(at, "a choice needs `values`", "e.g. {type: choice, values: [small, large], says: ...}")
+    if field.type != "choice" and field.values:
+        yield document.problem((*at, "values"), f"`values` belong to a choice, this is of type `{field.type}`", "write type: choice")
+    if field.type == "list":
+        if field.items not in file.parts:
+            yield document.problem(
+                (*at, "items"), f"`items` of a list is a part of this file, `{field.items}` is none", meant(field.items, file.parts)
+            )
+        nested = [inner for inner, of in file.parts.get(field.items, {}).items() if of.type in ("list", "map")]
+        if nested:
+            yield document.problem(at, f"entries of a list are flat, `{nested[0]}` is not")
+    if field.type == "map" and field.items not in PLAIN:
+        yield document.problem((*at, "items"), f"`items` of a map is a type, `{field.items}` is none", meant(field.items, PLAIN, most=20))
+    if field.min is not None and field.max is not None and field.min > field.max:
+        yield document.problem((*at, "min"), f"min {field.min:g} is above max {field.max:g}")
+
+
+def _sum_mistakes(
+    document: Document, at: Steps, adds_up: AddsUp, fields: dict[str, Field], parts: dict[str, dict[str, Field]]
+) -> Iterator[Problem]:
     for label in (adds_up.total, *adds_up.plus, *adds_up.minus):
         if label not in fields or fields[label].type != "money":
-            raise ContractError(f"{where}: `adds_up` names `{label}`, which is not a field of type money")
+            money = [name for name, field in fields.items() if field.type == "money"]
+            yield document.problem(at, f"`adds_up` names `{label}`, which is not a field of type money", meant(label, money))
     lines = fields.get(adds_up.lines)
-    line = parts[lines.items] if lines is not None and lines.type == "list" else {}
+    line = parts.get(lines.items, {}) if lines is not None and lines.type == "list" else {}
     if not {"price", "quantity"} <= {label for label, field in line.items() if field.required}:
-        raise ContractError(f"{where}: `adds_up` needs a list `{adds_up.lines}` whose entries must have `price` and `quantity`")
+        yield document.problem((*at, "lines"), f"`adds_up` needs a list `{adds_up.lines}` whose entries must have `price` and `quantity`")
 
 
 _LEDGER_FIELDS: Final[dict[Feeds, tuple[str, ...]]] = {

@@ -13,7 +13,7 @@ import msgspec
 import phonenumbers
 
 from schemas import codes
-from schemas.contracts import FOLDER, MAX_AMOUNT, MAX_NAME, MAX_QUANTITY, Contract, Field, load
+from schemas.contracts import MAX_AMOUNT, MAX_NAME, MAX_QUANTITY, Contract, Field, load
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]+")
 _COUNTRY = re.compile(r"[A-Z]{2}")
@@ -129,7 +129,7 @@ class Validator:
         try:
             typed = msgspec.convert(properties, self._type)
         except msgspec.ValidationError as error:
-            raise shape_violation(error) from None
+            raise self._with_values(shape_violation(error)) from None
         implausible: list[tuple[str, str]] = []
         for one in self._ranges:
             _within(getattr(typed, one.label), one, "." + one.label, implausible)
@@ -156,6 +156,16 @@ class Validator:
         if implausible:
             raise Violation(codes.QUALITY_RULE, *implausible[0])
         return typed
+
+    def _with_values(self, found: Violation) -> Violation:
+        """Whoever reads that a value is none of a choice wants to know which there are."""
+        outer, _, inner = found.path.removeprefix(".").partition(".")
+        field = self.contract.fields.get(outer.partition("[")[0])
+        if field is not None and field.type == "list":
+            field = self.contract.parts[field.items].get(inner)
+        if field is None or field.type != "choice" or not found.rule.startswith("Invalid enum value"):
+            return found
+        return Violation(found.code, found.path, f"one of {', '.join(field.values)}")
 
 
 def _within(value: float | None, one: _Range, path: str, implausible: list[tuple[str, str]]) -> None:
@@ -202,7 +212,7 @@ _TEXTS: Final[dict[str, tuple[Callable[[str], bool], str]]] = {
 
 
 @cache
-def validators(folder: Path = FOLDER) -> dict[str, Validator]:
+def validators(folder: Path | None = None) -> dict[str, Validator]:
     """A validator for every event of the contracts.
 
     Raises:

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from stack import board, catalogue, parts, process, source, topics
+from stack import applied, board, catalogue, parts, preflight, process, source, topics
 from stack.board import ServiceState
 from stack.errors import StackError
 from stack.process import Identity
@@ -41,10 +41,13 @@ def up(
         deadline_s: how long to wait.
 
     Raises:
-        StackError: a port is taken, a prerequisite is missing, a service failed, or the deadline passed.
+        StackError: a definition is wrong (nothing is started then), a port is taken, a prerequisite is missing, a service failed, or the
+            deadline passed.
     """
+    preflight.require("nothing was started")
     chosen = catalogue.select(settings, list(only))
     prepare_home(settings)
+    applied.apply(settings.run)
     parts.ensure(settings, catalogue.parts_of(chosen), progress)
     _retire_outdated_supervisor(settings)
     status = board.live_status(settings)

@@ -10,6 +10,7 @@ import urllib3
 from stack.errors import StackError
 
 TERMINAL = {"FAILED", "FINISHED", "CANCELED"}
+NO_REASON = "no reason given"
 
 
 class JobState(msgspec.Struct, frozen=True):
@@ -54,7 +55,7 @@ class Rest:
         entries = found.get("exceptionHistory", {}).get("entries", [])
         lines = [line.strip() for line in entries[0]["stacktrace"].splitlines()] if entries else []
         causes = [line for line in lines if line.startswith("Caused by:")]
-        return (causes[-1] if causes else lines[0] if lines else "no reason given")[:300]
+        return (causes[-1] if causes else lines[0] if lines else NO_REASON)[:300]
 
     def free_slots(self) -> int:
         """Slots that no job holds."""

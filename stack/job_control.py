@@ -2,12 +2,13 @@
 
 import time
 
-from stack import board, jobs, ledger, requests
+from stack import applied, board, jobs, ledger, preflight, requests
 from stack.errors import StackError
 from stack.settings import Settings
 
 DEADLINE_S = 360.0
 READY_WITHIN_S = 600.0
+SETTLE_S = 1.5
 
 
 def start(settings: Settings, name: str, path: str = "", rewind: bool = False, parallelism: int = 0) -> str:
@@ -21,10 +22,12 @@ def start(settings: Settings, name: str, path: str = "", rewind: bool = False, p
         parallelism: of a Flink job from now on; 0 for the one it had.
 
     Raises:
-        StackError: it runs already, its point is refused, or it does not come up.
+        StackError: a definition is wrong, it runs already, its point is refused, or it does not come up.
     """
+    preflight.require(f"{name} was not started")
     job = jobs.get(name)
     _must_be_up(settings)
+    applied.apply(settings.run)
     if job.kind == "process":
         if path or rewind or parallelism:
             raise StackError(
@@ -40,12 +43,20 @@ def start(settings: Settings, name: str, path: str = "", rewind: bool = False, p
     return f"{name}: {said}; runs after {time.monotonic() - began:.1f} s"
 
 
-def stop(settings: Settings, name: str, keep_savepoint: bool = True) -> str:
+def stop(settings: Settings, name: str, keep_savepoint: bool = True, unchecked: bool = False) -> str:
     """Stop a job on purpose; returns the savepoint's folder, or a sentence where there is none.
 
+    Args:
+        settings: which stack.
+        name: of the job.
+        keep_savepoint: save its state first, if it is a Flink job.
+        unchecked: stop it although definitions are wrong, by which it could not be started again.
+
     Raises:
-        StackError: the savepoint could not be made (the job then goes on), or nobody answered.
+        StackError: a definition is wrong, the savepoint could not be made (the job then goes on), or nobody answered.
     """
+    if not unchecked:
+        preflight.require(f"{name} was not stopped, for it could not be started again (--unchecked stops it all the same)")
     job = jobs.get(name)
     _must_be_up(settings)
     if job.kind == "process":
@@ -94,16 +105,27 @@ def _want(settings: Settings, name: str) -> None:
 
 
 def _await(settings: Settings, name: str, state: str) -> None:
+    """Wait for a state. A process that ends meanwhile is told at once, with its own error; the supervisor goes on trying."""
     deadline = time.monotonic() + READY_WITHIN_S
     asked = time.time()
-    said = "nothing"
+    said, failures = "nothing", -1
     while time.monotonic() < deadline:
         status = board.live_status(settings)
         if status and status.at > asked and (found := status.services.get(name)):
-            if found.state == state:
-                return
+            failures = found.restarts if failures < 0 else failures
             if found.state == "failed":
                 raise StackError(f"{name} failed: {found.detail}", f"see `cdp logs {name}`")
+            if state == "ready" and found.restarts > failures and found.state == "waiting":
+                remedy = f"the supervisor goes on trying; see `cdp logs {name}`, `cdp job stop {name}` stops it"
+                raise StackError(f"{name} does not come up: {found.detail}", remedy)
+            if found.state == state and (state != "ready" or time.time() - found.since >= _settles_s(name)):
+                return
             said = f"{found.state} {found.detail}"
         time.sleep(0.1)
     raise StackError(f"{name} is not {state} after {READY_WITHIN_S:.0f} s: {said}", f"see `cdp logs {name}` and `cdp logs supervisor`")
+
+
+def _settles_s(name: str) -> float:
+    """How long a job must have been ready: a process that nobody can ask counts as ready as soon as it is there."""
+    job = jobs.get(name)
+    return SETTLE_S if job.kind == "process" and not job.port else 0.0

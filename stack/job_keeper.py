@@ -1,6 +1,5 @@
 """Keeps one Flink job running: submits it, watches it, and brings it back from its newest point when the cluster has lost it."""
 
-import re
 import shutil
 import subprocess
 import threading
@@ -9,12 +8,12 @@ import uuid
 from collections.abc import Callable
 from importlib import metadata
 
-from stack import flink, ledger, requests, source
+from stack import flink, ledger, requests, source, submission
 from stack.board import ServiceState, State
 from stack.errors import StackError
-from stack.flink_rest import TERMINAL, Rest
+from stack.flink_rest import NO_REASON, TERMINAL, Rest
 from stack.jobs import Job
-from stack.keeper import Bound, Keeper
+from stack.keeper import Bound, Keeper, counted
 from stack.ledger import Ledger, Manifest, Point, Run
 from stack.requests import Answer, Request
 from stack.settings import PROJECT, Settings, child_environment
@@ -25,7 +24,6 @@ SUBMIT_WITHIN_S = 300.0
 STOP_WITHIN_S = 300.0
 CLEAN_EVERY_S = 30.0
 SUBMISSIONS = 3  # a submission that fails thrice in a row fails for a reason that time does not mend
-ERROR_LINE = re.compile(r"^(Caused by: |: )?[\w.]+(Error|Exception)\b")
 
 
 class JobKeeper:
@@ -44,6 +42,7 @@ class JobKeeper:
         self._not_before = self._last_clean = 0.0
         self._began = time.monotonic()
         self._unsubmitted = 0
+        self._is_awaited = False  # whether somebody has asked for it to start and waits
         self._seen = self._mourned = ""  # the run that was seen alive last, and the one whose end has been counted
 
     def want(self, generation: int) -> None:
@@ -119,7 +118,7 @@ class JobKeeper:
             self._mourned = run.job_id
             self._failed(f"failed: {self._rest.failure(run.job_id)}" if found else f"the cluster does not know run {run.job_id} any more")
         if self._bound.is_spent or self._unsubmitted >= SUBMISSIONS:
-            self._show("failed", f"gave up after {self._bound.recent} failures: {self.state.detail}", keep=True)
+            self._show("failed", f"gave up after {counted(self._bound.recent)}: {self.state.detail}", keep=True)
         elif time.monotonic() >= self._not_before:
             point = ledger.choose(self._settings, self.name, book)
             is_first_try = run is not None and point is not None and run.start is not None and point.path == run.start.path
@@ -136,8 +135,9 @@ class JobKeeper:
         requests.answer(self._settings, self.name, given)
 
     def _start(self, request: Request, book: Ledger) -> Answer:
-        if self._running(book):
-            raise StackError(f"{self.name} runs already", f"`cdp job stop {self.name}` stops it")
+        running = self._running(book)
+        if running:
+            raise StackError(f"{self.name} runs already{self._ailing(running)}", f"`cdp job stop {self.name}` stops it")
         point = ledger.choose(self._settings, self.name, book, request.path, request.rewind)
         # Written down before anything is submitted: a start that has to be tried again keeps its point.
         rewound = bool(request.path) and request.rewind
@@ -146,6 +146,7 @@ class JobKeeper:
         book.runs.append(Run(uuid.uuid4().hex, time.time(), point, parallelism, rewound))
         ledger.write(self._settings, self.name, book)
         self._forgive()
+        self._is_awaited = True
         self._show("waiting", "to be submitted")
         return Answer(id=request.id, said=f"starting from {_words(point)}", path=point.path if point else "")
 
@@ -156,15 +157,36 @@ class JobKeeper:
             ledger.write(self._settings, self.name, book)
             self._show("stopped", "on purpose")
             return Answer(id=request.id, said="it was not running")
-        made: Point | None = None
-        if request.keep_savepoint:
-            made = self._make_savepoint(running, book, stop=True)
-        else:
-            self._rest.cancel(running.job_id, STOP_WITHIN_S)
+        made, said = self._end(running, book, request.keep_savepoint)
         book.desired = "stopped"
         ledger.write(self._settings, self.name, book)
         self._show("stopped", "on purpose")
-        return Answer(id=request.id, said="stopped", path=made.path if made else "")
+        return Answer(id=request.id, said=said, path=made.path if made else "")
+
+    def _end(self, running: Run, book: Ledger, keep_savepoint: bool) -> tuple[Point | None, str]:
+        """End a run, with a savepoint if it can make one; for one that fails again and again its newest checkpoint has to do."""
+        ailing = self._ailing(running) if keep_savepoint else ""
+        if keep_savepoint and not ailing:
+            restarts = self._rest.restarts(running.job_id)
+            try:
+                return self._make_savepoint(running, book, stop=True), "stopped"
+            except StackError as error:
+                ailing = self._ailing(running, restarts)
+                if not ailing:
+                    remedy = f"{error.remedy}; `cdp job stop {self.name} --no-savepoint` stops it, its newest checkpoint is kept"
+                    raise StackError(error.problem, remedy) from error
+        self._rest.cancel(running.job_id, STOP_WITHIN_S)
+        point = ledger.newest(self._settings, book)
+        goes_on = f"`cdp job start {self.name}` goes on from {_words(point)}"
+        return None, f"stopped without a savepoint{ailing}; {goes_on}" if ailing else f"stopped; {goes_on}"
+
+    def _ailing(self, run: Run, restarts_before: int | None = None) -> str:
+        """Why a run that has not ended is not well, as the end of a sentence; empty when it is."""
+        found = self._rest.job(run.job_id)
+        is_restarting = found is not None and not found.is_running and found.state in ("RESTARTING", "FAILING", "CREATED", "RUNNING")
+        has_restarted = restarts_before is not None and self._rest.restarts(run.job_id) > restarts_before
+        why = self._rest.failure(run.job_id) if is_restarting or has_restarted else ""
+        return f": it fails and is restarted ({why})" if why and why != NO_REASON else ""
 
     def _savepoint(self, request: Request, book: Ledger) -> Answer:
         running = self._running(book)
@@ -205,12 +227,18 @@ class JobKeeper:
         self._log(f"{self.name}: submitting run {run.job_id}, parallelism {run.parallelism}, from {_words(point)}")
         self._show("starting", f"submitting, from {_words(point)}")
         self._began = began = time.monotonic()
+        log = self._settings.logs / f"{self.name}.log"
+        said_before = log.stat().st_size if log.exists() else 0
         code = self._call_client(run)
         if code:
-            self._unsubmitted += 1
-            self._failed(f"the submission failed: {self._last_error()}")
+            said = submission.said_since(log, said_before)
+            # An error of the job's own program comes again however often it is tried, and somebody waits for it.
+            is_told = self._is_awaited and submission.is_of_the_program(said)
+            self._unsubmitted = SUBMISSIONS if is_told else self._unsubmitted + 1
+            self._failed(f"the submission failed: {submission.error(said) or f'see `cdp logs {self.name}`'}")
         else:
             self._unsubmitted = 0
+            self._is_awaited = False
             self._log(f"{self.name}: submitted after {time.monotonic() - began:.1f} s")
 
     def _call_client(self, run: Run) -> int:
@@ -233,7 +261,7 @@ class JobKeeper:
 
     def _has_current_code(self) -> bool:
         """Whether TaskManagers and other jobs run the code and read the definitions as they are now; if not they are started anew first."""
-        now = source.fingerprint()
+        now = source.fingerprint(self._settings)
         stale = [(peer, record) for peer in self._peers.values() if (record := peer.record) and record.code not in ("", now)]
         for peer, record in stale:
             peer.renew(record.identity, "the code has changed")
@@ -258,14 +286,6 @@ class JobKeeper:
         self._bound.forgive()
         self._not_before = 0.0
         self._unsubmitted = 0
-
-    def _last_error(self) -> str:
-        """The last line of the submission's log that names an error."""
-        with (self._settings.logs / f"{self.name}.log").open("rb") as file:
-            file.seek(max(0, file.seek(0, 2) - 40_000))
-            lines = file.read().decode(errors="replace").splitlines()
-        errors = [line for line in lines if ERROR_LINE.match(line)]
-        return errors[-1][:300] if errors else f"see `cdp logs {self.name}`"
 
     def _clean(self, book: Ledger) -> None:
         if time.monotonic() - self._last_clean < CLEAN_EVERY_S:

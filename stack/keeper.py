@@ -1,13 +1,15 @@
 """One thread per service: starts it when its needs are ready, probes it, and starts it again when it dies or hangs, within bounds."""
 
 import contextlib
+import re
 import subprocess
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 
-from stack import process, source
+from stack import process, source, submission
 from stack.board import ServiceState, State
 from stack.process import Identity, Record
 from stack.service import Service
@@ -17,6 +19,9 @@ LOOP_S = 0.2
 PROBE_EVERY_S = 5.0
 MAX_BACKOFF_S = 10.0
 REAP_WITHIN_S = 5.0
+TAIL_BYTES = 8_000
+TAIL_LINES = 20
+ERROR_LINE = re.compile(r"\bERROR\b|^[\w.]*(Error|Exception|Problems)\b")
 
 
 class Bound:
@@ -135,7 +140,7 @@ class Keeper:
             self._watch()
         elif self._bound.is_spent:
             self._show(
-                "failed", f"{self._bound.recent} failures, see `cdp logs {self.name}`; `cdp up` tries again: {self.state.detail}", keep=True
+                "failed", f"{counted(self._bound.recent)}, see `cdp logs {self.name}`; `cdp up` tries again: {self.state.detail}", keep=True
             )
         elif time.monotonic() >= self._not_before:
             self._start()
@@ -159,7 +164,7 @@ class Keeper:
             path,
             spec=self._spec,
             partner=partner,
-            code=source.fingerprint() if self.service.runs_our_code else "",
+            code=source.fingerprint(self._settings) if self.service.runs_our_code else "",
         )
         self._began = self._last_ok = time.monotonic()
         self._last_probe = 0.0
@@ -198,7 +203,8 @@ class Keeper:
         code = self._child.poll() if self._child else None
         was = f"pid {self.record.identity.pid} " if self.record else ""
         self._forget()
-        self._failed(f"{was}ended" + (f" ({_reason(code)})" if code is not None else ""))
+        said = last_error(self.service.log(self._settings))
+        self._failed(f"{was}ended" + (f" ({_reason(code)})" if code is not None else "") + (f": {said}" if said else ""))
 
     def _failed(self, detail: str) -> None:
         self._bound.record()
@@ -244,6 +250,21 @@ class Keeper:
         self.state.state, self.state.detail = state, detail
         self.state.pid = self.record.identity.pid if self.record else 0
         self.state.started = self.record.spawned_at if self.record else 0.0
+
+
+def last_error(log: Path) -> str:
+    """The last line of a log that names an error, if it is among the last lines; empty for none."""
+    try:
+        lines = submission.said_since(log, max(0, log.stat().st_size - TAIL_BYTES)).splitlines()
+    except OSError:
+        return ""
+    found = [line for line in lines[-TAIL_LINES:] if ERROR_LINE.search(line)]
+    return found[-1].strip()[:300] if found else ""
+
+
+def counted(failures: int) -> str:
+    """`1 failure`, `2 failures`."""
+    return f"{failures} failure{'' if failures == 1 else 's'}"
 
 
 def _reason(code: int) -> str:

@@ -14,6 +14,7 @@ import msgspec
 
 from config import loader
 from schemas import registry
+from stack import applied
 from stack.errors import StackError
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -234,6 +235,7 @@ def child_environment(settings: Settings, service: str) -> dict[str, str]:
     return (
         inherited
         | environment(settings)
+        | applied.environment(settings.run)
         | {
             "CDP_SERVICE": service,
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",

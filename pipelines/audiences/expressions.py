@@ -35,7 +35,17 @@ _COMPARISON: Final[dict[type[ast.cmpop], tuple[str, Callable[[Any, Any], bool]]]
 
 
 class ExpressionError(ValueError):
-    """An expression is not of the language or names an unknown field; the message says where and what was meant."""
+    """An expression is not of the language or names an unknown field; the message says where and what was meant.
+
+    Args:
+        where: prefix of the message, e.g. file and rule.
+        why: what is wrong.
+        column: from 1, in the text; 0 when it concerns the whole.
+    """
+
+    def __init__(self, where: str, why: str, column: int = 0) -> None:
+        super().__init__(f"{where}: {f'column {column}: ' if column else ''}{why}")
+        self.why, self.column = why, column
 
 
 class Part(msgspec.Struct):
@@ -85,11 +95,13 @@ class Expression:
         self._where = where
         self.comparisons: list[Comparison] = []
         if len(text) > MAX_LENGTH:
-            raise ExpressionError(f"{where}: longer than {MAX_LENGTH} characters")
+            raise ExpressionError(where, f"longer than {MAX_LENGTH} characters")
         try:
             self._tree = ast.parse(text.strip(), mode="eval").body
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            raise ExpressionError(f"{where}: cannot be read: {getattr(error, 'msg', error)}: {text!r}") from error
+            raise ExpressionError(
+                where, f"cannot be read: {getattr(error, 'msg', error)}: {text!r}", getattr(error, "offset", 0) or 0
+            ) from error
         self._holds = self._truth(self._tree)
         self._fast = _compiled(self._tree)
         self.names: frozenset[str] = frozenset().union(*(comparison.names for comparison in self.comparisons))
@@ -121,8 +133,7 @@ class Expression:
         return walk(self._tree)
 
     def _fail(self, tree: ast.AST, why: str) -> ExpressionError:
-        column = getattr(tree, "col_offset", 0) + 1
-        return ExpressionError(f"{self._where}: column {column}: {why}")
+        return ExpressionError(self._where, why, getattr(tree, "col_offset", 0) + 1)
 
     def _truth(self, tree: ast.expr) -> Callable[[Values], bool]:
         if isinstance(tree, ast.BoolOp):

@@ -6,7 +6,7 @@ accidental one: what a rule catches depends on the order of arrival, and so do f
 """
 
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -45,7 +45,8 @@ class Targets:
     def __init__(self, rules: Iterable[TrafficRule], contracts: Mapping[str, Contract]) -> None:
         self._same: dict[str, list[str]] = {}
         for rule in rules:
-            _check(rule, contracts)
+            for what in mistakes(rule, contracts):
+                raise ConfigError(f"traffic.yaml: `{rule.name}`: {what}")
             if rule.same:
                 for event in rule.events:
                     self._same.setdefault(event, rule.same)
@@ -116,12 +117,13 @@ def _count(stretches: dict[int, int], stretch: int) -> int:
     return found
 
 
-def _check(rule: TrafficRule, contracts: Mapping[str, Contract]) -> None:
+def mistakes(rule: TrafficRule, contracts: Mapping[str, Contract]) -> Iterator[str]:
+    """What is wrong with a rule by itself."""
     repeats, bursts = bool(rule.same and rule.within_ms), bool(rule.more_than and rule.within_s)
     if repeats == bursts or bool(rule.same) != repeats:
-        raise ConfigError(f"traffic.yaml: `{rule.name}`: needs either `same` and `within_ms`, or `more_than` and `within_s`")
+        yield "needs either `same` and `within_ms`, or `more_than` and `within_s`"
     if repeats and (rule.types or not rule.events):
-        raise ConfigError(f"traffic.yaml: `{rule.name}`: a repetition watches `events`")
+        yield "a repetition watches `events`"
     feeding = [event for event in rule.events if event in contracts and contracts[event].feeds]
     if feeding:
-        raise ConfigError(f"traffic.yaml: `{rule.name}`: `{feeding[0]}` feeds the order ledger; its business key tells repetitions")
+        yield f"`{feeding[0]}` feeds the order ledger; its business key tells repetitions"

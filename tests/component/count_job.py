@@ -1,6 +1,10 @@
-"""A small Flink job for tests of the stack: counts the records of each key of `cdp.raw.service` into `cdp.pokes`."""
+"""A small Flink job for tests of the stack: counts the records of each key of `cdp.raw.service` into `cdp.pokes`.
+
+While there is a file `$CDP_HOME/refuse`, it cannot be submitted.
+"""
 
 import os
+from pathlib import Path
 
 from pyflink.common import Types
 from pyflink.datastream import KeyedStream, StreamExecutionEnvironment
@@ -29,6 +33,8 @@ def table(tables: StreamTableEnvironment, name: str, topic: str, **options: str)
 
 
 def main() -> None:
+    if (Path(os.environ["CDP_HOME"]) / "refuse").exists():
+        raise ValueError("config/tags.yaml: loyal: a test wants no submission\nand says so in two lines")
     env = StreamExecutionEnvironment.get_execution_environment()
     tables = StreamTableEnvironment.create(env)
     table(tables, "records", "cdp.raw.service", scan_startup_mode="earliest-offset", properties_group_id="cdp-count")

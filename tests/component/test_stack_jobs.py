@@ -172,6 +172,64 @@ def test_code_that_has_changed_runs_in_new_task_managers(counted: Counted) -> No
     counted.await_exact()
 
 
+def test_a_mistake_in_a_definition_stops_nothing(counted: Counted) -> None:
+    settings = counted.stack.settings
+    tags = counted.config / "tags.yaml"
+    right = tags.read_text()
+    before = {name: counted.stack.state(name) for name in ("taskmanager-1", JOB)}
+    runs = counted.book().runs
+    tags.write_text(right.replace("recency_days > 90", "recency_dayz > 90"))
+    try:
+        for attempt in (lambda: job_control.stop(settings, JOB), lambda: job_control.start(settings, JOB), lambda: counted.stack.up(JOB)):
+            with pytest.raises(
+                StackError, match=r"tags\.yaml:7:27: \[1\]\.when: unknown field `recency_dayz`; did you mean `recency_days`"
+            ):
+                attempt()
+        # What has to be started again meanwhile comes back by the last good definitions, in the same code.
+        kill_nine(counted.stack.state("jobmanager").pid)
+        eventually(lambda: len(counted.book().runs) == len(runs) + 1, "the job is submitted anew", 180.0)
+        counted.feed()
+        counted.await_exact()
+    finally:
+        tags.write_text(right)
+    assert before[JOB].state == "ready"
+    assert counted.stack.state(JOB).restarts == before[JOB].restarts + 1
+
+
+def test_a_job_whose_program_fails_tells_its_own_error_at_once(counted: Counted) -> None:
+    settings = counted.stack.settings
+    refuse = settings.home / "refuse"
+    job_control.stop(settings, JOB)
+    runs = len(counted.book().runs)
+    refuse.touch()
+    with pytest.raises(StackError) as caught:
+        job_control.start(settings, JOB)
+    refuse.unlink()
+    assert "ValueError: config/tags.yaml: loyal: a test wants no submission\nand says so in two lines" in caught.value.problem
+    assert len(counted.book().runs) == runs + 2, "what was asked for, and one submission: it would fail again"
+    job_control.start(settings, JOB)
+    counted.feed()
+    counted.await_exact()
+
+
+def test_a_job_that_fails_again_and_again_can_be_stopped_and_goes_on_from_its_newest_checkpoint(counted: Counted) -> None:
+    settings = counted.stack.settings
+    counted.await_checkpoint()
+    fail = settings.home / "fail"
+    fail.touch()
+    counted.feed()
+    rest = Rest(settings.flink)
+    eventually(lambda: "a test wants this job to fail" in rest.failure(counted.book().runs[-1].job_id), "it fails")
+    said = job_control.stop(settings, JOB)
+    assert "stopped without a savepoint: it fails and is restarted" in said
+    assert "a test wants this job to fail" in said
+    assert f"`cdp job start {JOB}` goes on from checkpoint {counted.newest().path}" in said
+    assert counted.stack.state(JOB).state == "stopped"
+    fail.unlink()
+    job_control.start(settings, JOB)
+    counted.await_exact()
+
+
 def test_stop_with_savepoint_stays_stopped_and_start_goes_on_from_it(counted: Counted) -> None:
     counted.await_checkpoint()
     folder = Path(job_control.stop(counted.stack.settings, JOB))

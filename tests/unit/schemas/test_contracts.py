@@ -1,5 +1,6 @@
 """The catalogue of events: it can be read, its validators tell shape from quality, and a change says whether it breaks anybody."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -118,16 +119,22 @@ def test_a_change_tells_whether_it_breaks_who_sends_by_the_old_version(tmp_path:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ('owner: me\nevents: {A: {says: "a.", with: [nothing]}}', "unknown part nothing"),
-        ('owner: me\nevents: {A: {says: "a.", fields: {x: {type: tex, says: x}}}}', "Invalid enum value 'tex'"),
-        ('owner: me\nevents: {A: {says: "a.", fields: {x: {type: choice, says: x}}}}', "A.x: a choice needs `values`"),
-        ('owner: me\nevents: {A: {says: "a.", fields: {x: {type: list, items: y, says: x}}}}', "A.x: `items` must be one of"),
+        ('owner: me\nevents: {A: {says: "a.", with: [nothing]}}', "events.A.with[0]: unknown part `nothing`"),
+        (
+            'owner: me\nevents: {A: {says: "a.", fields: {x: {type: tex, says: x}}}}',
+            "2:45: events.A.fields.x.type: the text `tex` is not one of the values",
+        ),
+        ('owner: me\nevents: {A: {says: "a.", fields: {x: {type: choice, says: x}}}}', "events.A.fields.x: a choice needs `values`"),
+        (
+            'owner: me\nevents: {A: {says: "a.", fields: {x: {type: list, items: y, says: x}}}}',
+            "x.items: `items` of a list is a part",
+        ),
         ('owner: me\nevents: {A: {says: "a.", feeds: order}}', "needs the field `order_id`"),
         ("owner: [", "x.yaml"),
     ],
 )
 def test_a_contract_that_cannot_be_meant_is_refused(tmp_path: Path, text: str, why: str) -> None:
-    with pytest.raises(contracts.ContractError, match=why):
+    with pytest.raises(contracts.ContractError, match=re.escape(why)):
         _written(tmp_path, text)
 
 

@@ -1,0 +1,185 @@
+"""Features, RFM, segments and tags: everything that is wrong with them, rule by rule."""
+
+import ast
+import itertools
+import re
+from collections.abc import Collection, Iterable, Iterator
+from typing import Final
+
+from config.loader import Features, Rfm, Rule
+from config.quality import CALLS
+from definitions.files import twice
+from pipelines.audiences.expressions import Expression, ExpressionError
+from pipelines.audiences.rules import PLAIN_FIELDS, SCORES
+from pipelines.features.plan import LIFETIME
+from schemas.documents import Mistake, Steps, meant
+
+SEGMENT: Final = "rfm_segment"
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_CUTS: Final = 4
+
+
+def published(features: Features) -> list[str]:
+    """Names of the windowed fields, also of features that have mistakes: a rule that reads one is not wrong for that."""
+    return [f"{feature.name}_{window}" for feature in features.features for window in feature.windows]
+
+
+def readable(features: Features) -> list[str]:
+    """What a rule may read."""
+    return [*published(features), *PLAIN_FIELDS, *SCORES, SEGMENT]
+
+
+def of_features(features: Features, events: Collection[str]) -> Iterator[Mistake]:
+    """Mistakes of `features.yaml`.
+
+    Args:
+        features: the file.
+        events: names of the events there are, in contracts and plans.
+    """
+    yield from _names(features)
+    yield from _windows(features)
+    for name, series in features.series.items():
+        if sum(map(bool, (series.events or series.types, series.ledger))) != 1:
+            yield Mistake(("series", name), "a series has either `events` and `types`, or `ledger`")
+        for index, event in enumerate(series.events):
+            if event not in events:
+                yield Mistake(("series", name, "events", index), f"there is no event `{event}`", meant(event, events))
+        for index, call in enumerate(series.types):
+            if call not in (*CALLS, "track"):
+                yield Mistake(("series", name, "types", index), f"there is no call `{call}`", meant(call, CALLS))
+    plain = {feature.name: feature for feature in features.features if not feature.difference}
+    known = [*features.windows, LIFETIME]
+    for number, feature in enumerate(features.features):
+        at: Steps = ("features", number)
+        for index, window in enumerate(feature.windows):
+            if window not in known:
+                yield Mistake((*at, "windows", index), f"unknown window `{window}`", f"{meant(window, known)} (windows: in this file)")
+        if feature.difference:
+            yield from _difference(at, feature.difference, list(plain))
+            measures = {plain[part].measure for part in feature.difference if part in plain}
+            if len(measures) > 1:
+                yield Mistake((*at, "difference"), "an amount and a count cannot be subtracted")
+            continue
+        if feature.series not in features.series:
+            what = f"unknown series `{feature.series}`" if feature.series else "`series` is missing"
+            yield Mistake((*at, "series"), what, meant(feature.series, features.series))
+        elif feature.measure == "amount" and not features.series[feature.series].ledger:
+            yield Mistake((*at, "measure"), f"series `{feature.series}` has no amounts: only those with `ledger` have", "measure: count")
+        if not feature.measure:
+            yield Mistake((*at, "measure"), "`measure` is missing", "count or amount")
+        for window, longer in feature.minus.items():
+            if window not in feature.windows:
+                yield Mistake((*at, "minus", window), f"`{window}` is none of this feature's windows", meant(window, feature.windows))
+            if longer not in features.windows:
+                yield Mistake((*at, "minus", window), f"unknown window `{longer}`", meant(longer, features.windows))
+            elif features.windows.get(window, 0) >= features.windows[longer]:
+                yield Mistake((*at, "minus", window), f"`{longer}` is not longer than `{window}`", "name the longer window")
+
+
+def of_rfm(rfm: Rfm, features: Features) -> Iterator[Mistake]:
+    """Mistakes of `rfm.yaml`."""
+    known = [*published(features), *PLAIN_FIELDS]
+    for label in ("recency", "frequency", "monetary"):
+        name = getattr(rfm, label)
+        if name not in known:
+            yield Mistake((label,), f"unknown field `{name}`", meant(name, known))
+    yield from _ascending(("quantiles",), rfm.quantiles)
+    if any(not 0 < share < 1 for share in rfm.quantiles):
+        yield Mistake(("quantiles",), "a quantile lies between 0 and 1", "e.g. [0.2, 0.4, 0.6, 0.8]")
+    for label in ("recency", "frequency", "monetary"):
+        yield from _ascending(("initial", label), getattr(rfm.initial, label))
+    if rfm.tolerance <= 0:
+        yield Mistake(("tolerance",), "tolerance must be above 0", "0.05 is 5 %")
+
+
+def of_rules(rules: Iterable[Rule], known: Collection[str] | None, what: str) -> Iterator[Mistake]:
+    """Mistakes of `tags.yaml` or `segments.yaml`.
+
+    Args:
+        rules: of the file.
+        known: fields that a rule may read; None when the features are not known, and only the language is checked.
+        what: `tag` or `segment`.
+    """
+    rules = list(rules)
+    yield from twice([((index, "name"), rule.name) for index, rule in enumerate(rules)], what)
+    for index, rule in enumerate(rules):
+        if not rule.name.strip():
+            yield Mistake((index, "name"), f"a {what} needs a name")
+        yield from of_expression((index, "when"), rule.when, known)
+
+
+def of_expression(at: Steps, text: str, known: Collection[str] | None) -> Iterator[Mistake]:
+    """Mistakes of an expression: every field that there is not, else what the language refuses."""
+    names = _fields(text)
+    unknown = [(name, column) for name, column in names if known is not None and name not in known]
+    for name, column in unknown:
+        yield Mistake(at, f"unknown field `{name}`", meant(name, known or ()), column)
+    if unknown:
+        return
+    try:
+        Expression(text, [name for name, _ in names] if known is None else known)
+    except ExpressionError as error:
+        yield Mistake(at, error.why, "", error.column)
+
+
+def _fields(text: str) -> list[tuple[str, int]]:
+    try:
+        tree = ast.parse(text.strip(), mode="eval")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+    found = [(node.id, node.col_offset + 1) for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id not in ("true", "false")]
+    return sorted(found, key=lambda pair: pair[1])
+
+
+def _names(features: Features) -> Iterator[Mistake]:
+    for part in ("windows", "series"):
+        for name in getattr(features, part):
+            if not re.fullmatch(r"[A-Za-z0-9_]+", str(name)):
+                yield Mistake((part, name), f"`{name}` is no name", "letters, digits and _")
+    for number, feature in enumerate(features.features):
+        if not _NAME.fullmatch(feature.name):
+            yield Mistake(("features", number, "name"), f"`{feature.name}` is no name for a field", "letters, digits and _, no digit first")
+    yield from twice([(("features", number, "name"), feature.name) for number, feature in enumerate(features.features)], "feature")
+    taken = {name: "the platform has a field of this name" for name in (*PLAIN_FIELDS, *SCORES, SEGMENT)}
+    for number, feature in enumerate(features.features):
+        for index, window in enumerate(feature.windows):
+            name = f"{feature.name}_{window}"
+            if name in taken:
+                yield Mistake(("features", number, "windows", index), f"the field `{name}` is there twice: {taken[name]}")
+            taken[name] = f"feature `{feature.name}` makes it too"
+
+
+def _windows(features: Features) -> Iterator[Mistake]:
+    if LIFETIME in features.windows:
+        yield Mistake(("windows", LIFETIME), f"`{LIFETIME}` is there without being defined", "choose another name")
+    for name in features.windows:
+        if name not in features.tile_hop_min:
+            yield Mistake(("windows", name), f"window `{name}` has no `tile_hop_min`", f"add {name}: MINUTES to tile_hop_min")
+    for name in features.tile_hop_min:
+        if name not in features.windows:
+            yield Mistake(("tile_hop_min", name), f"there is no window `{name}`", meant(name, features.windows))
+    both = [name for name in features.windows if name in features.tile_hop_min]
+    both.sort(key=lambda name: features.windows[name])
+    for name in both:
+        if features.tile_hop_min[name] * 3600 > features.windows[name]:
+            what = f"a hop of {features.tile_hop_min[name]} min is more than a 60th of window `{name}`"
+            yield Mistake(("tile_hop_min", name), what, f"at most {max(1, features.windows[name] // 3600)}")
+    for shorter, longer in itertools.pairwise(both):
+        if features.tile_hop_min[longer] % features.tile_hop_min[shorter]:
+            what = f"must be a multiple of {shorter}'s ({features.tile_hop_min[shorter]} min)"
+            yield Mistake(("tile_hop_min", longer), what, "so that the windows share their tiles")
+
+
+def _difference(at: Steps, parts: list[str], plain: list[str]) -> Iterator[Mistake]:
+    if len(parts) != 2:
+        yield Mistake((*at, "difference"), f"a difference is of two features, not {len(parts)}", "[what counts, what is taken off]")
+    for index, part in enumerate(parts):
+        if part not in plain:
+            yield Mistake((*at, "difference", index), f"there is no plain feature `{part}`", meant(part, plain))
+
+
+def _ascending(at: Steps, values: list[float]) -> Iterator[Mistake]:
+    if len(values) != _CUTS:
+        yield Mistake(at, f"{_CUTS} values are needed for scores from 1 to {_CUTS + 1}, not {len(values)}")
+    if any(later < earlier for earlier, later in itertools.pairwise(values)):
+        yield Mistake(at, "the values must ascend", f"{sorted(values)}")

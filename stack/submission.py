@@ -1,0 +1,50 @@
+"""What a submission of a Flink job has said when it failed: the job's own error, out of the client's log."""
+
+import re
+from pathlib import Path
+from typing import Final
+
+_MOST_BYTES: Final = 200_000
+_MOST_LINES: Final = 12
+_TRACEBACK: Final = "Traceback (most recent call last):"
+_PYTHON_ERROR: Final = re.compile(r"^([\w.]*\.)?\w*(Error|Exception|Exit|Problems|Violation): ?|^([\w.]*\.)?\w*(Error|Exception)$")
+_ERROR: Final = re.compile(r"^(Caused by: |: )?[\w.$]+(Error|Exception)\b")
+_NOT_PYTHON: Final = ("org.", "java.", "\tat ", "    at ", "Caused by:")
+_OF_THE_JVM: Final = ("py4j.", "java.", "org.apache.", "pyflink.")
+
+
+def said_since(log: Path, begin: int) -> str:
+    """What has been written to a log since it had a length; of a long text the end. A log that was emptied meanwhile is read whole."""
+    with log.open("rb") as file:
+        end = file.seek(0, 2)
+        file.seek(max(begin if begin <= end else 0, end - _MOST_BYTES))
+        return file.read().decode(errors="replace")
+
+
+def is_of_the_program(said: str) -> bool:
+    """Whether the job's own Python program has failed, and not the cluster: trying again would not help."""
+    found = _python(said)
+    return bool(found) and not found[0].startswith(_OF_THE_JVM)
+
+
+def error(said: str) -> str:
+    """The error that is to blame: the program's own with all its lines, else the last one that Java names; empty for none."""
+    if is_of_the_program(said):
+        return "\n".join(_python(said))[:2000]
+    lines = [line for line in said.splitlines() if _ERROR.match(line)]
+    return lines[-1][:300] if lines else ""
+
+
+def _python(said: str) -> list[str]:
+    """The last line of the last Python traceback and what follows it; Flink's client puts no indentation before it."""
+    lines = said.splitlines()
+    starts = [index for index, line in enumerate(lines) if line == _TRACEBACK]
+    if not starts:
+        return []
+    for index in range(starts[-1] + 1, len(lines)):
+        if _PYTHON_ERROR.match(lines[index]):
+            rest = lines[index + 1 : index + _MOST_LINES]
+            foreign = (at for at, line in enumerate(rest) if not line.strip() or line.startswith(_NOT_PYTHON))
+            end = next(foreign, len(rest))
+            return [lines[index], *rest[:end]]
+    return []
