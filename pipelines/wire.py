@@ -115,6 +115,7 @@ class Update(msgspec.Struct, array_like=True, tag_field="_", tag="u"):
         message_id: event that caused it; empty when time did.
         changed_at: clock at which the oldest unpublished change took place (`now` for events).
         values: feature name -> value, for the parts that changed (all of them on a join).
+        is_asked: the node was asked to tell everything because definitions have changed.
     """
 
     profile_id: str
@@ -125,6 +126,7 @@ class Update(msgspec.Struct, array_like=True, tag_field="_", tag="u"):
     message_id: str
     changed_at: int
     values: dict[str, "Value"]
+    is_asked: bool = False
 
 
 Value = int | str | list[tuple[str, int]] | dict[str, int] | None

@@ -1,5 +1,6 @@
 """Scores, segments and tags of a profile: what holds now, and the moment at which time alone will change it."""
 
+import hashlib
 import math
 from collections.abc import Mapping
 from typing import Any, Final
@@ -43,12 +44,29 @@ class Verdict(msgspec.Struct, array_like=True):
         segment: name of the first segment that holds.
         tags: names of the tags that hold.
         version: of the cut points used.
+        rules: fingerprint of the definitions used, see `RuleBook.version`.
     """
 
     scores: tuple[int, int, int]
     segment: str
     tags: list[str]
     version: int
+    rules: str = ""
+
+
+def fingerprint(definitions: Definitions) -> str:
+    """Eight hex digits that change with whatever can change a verdict: windowed fields, what scores read, segments and tags.
+
+    What is only said of a rule, and the cut points (they have a version of their own), do not count.
+    """
+    features, rfm = definitions.features, definitions.rfm
+    said = {
+        "fields": [features.windows, features.series, features.features],
+        "scores": [rfm.recency, rfm.frequency, rfm.monetary],
+        "segments": [(rule.name, rule.when) for rule in definitions.segments],
+        "tags": [(rule.name, rule.when) for rule in definitions.tags],
+    }
+    return hashlib.blake2b(msgspec.json.encode(said, order="deterministic"), digest_size=4).hexdigest()
 
 
 def clock_fields(last_order_at: int | None, mean_interpurchase_days: float | None, now: int) -> dict[str, float | None]:
@@ -71,6 +89,7 @@ class RuleBook:
 
     Attributes:
         reads: every published field that a score, segment or tag depends on.
+        version: fingerprint of everything a verdict depends on: fields, scores, segments, tags. Profiles carry it as `rules_version`.
 
     Raises:
         ExpressionError: a rule is wrong; the message names file and rule.
@@ -78,6 +97,7 @@ class RuleBook:
 
     def __init__(self, definitions: Definitions) -> None:
         rfm = definitions.rfm
+        self.version = fingerprint(definitions)
         base = {field.name for field in published_fields(definitions.features)} | set(PLAIN_FIELDS)
         known = base | set(SCORES) | {"rfm_segment"}
         self._raw = (rfm.recency, rfm.frequency, rfm.monetary)
@@ -123,7 +143,7 @@ class RuleBook:
             scores = self._scores(fields, cuts)
             fields["r_score"], fields["f_score"], fields["m_score"] = scores
             fields["rfm_segment"] = segment = self._segment(fields)
-            return Verdict(scores, segment, [name for name, rule in self._tags if rule.holds(fields)], cuts.version)
+            return Verdict(scores, segment, [name for name, rule in self._tags if rule.holds(fields)], cuts.version, self.version)
         moved = set(changed) if _CLOCK_BASES.isdisjoint(changed) else {*changed, *CLOCK_FIELDS}
         scores, segment = old.scores, old.segment
         if not self._score_reads.isdisjoint(changed):
@@ -136,7 +156,7 @@ class RuleBook:
                 moved.add("rfm_segment")
         held = old.tags
         tags = [name for name, rule in self._tags if (name in held if rule.names.isdisjoint(moved) else rule.holds(fields))]
-        return Verdict(scores, segment, tags, cuts.version)
+        return Verdict(scores, segment, tags, cuts.version, self.version)
 
     def _segment(self, view: Mapping[str, Any]) -> str:
         return next((name for name, rule in self._segments if rule.holds(view)), "")

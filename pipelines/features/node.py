@@ -251,6 +251,14 @@ class NodeLogic:
         update = Update(state.profile_id, live.key, state.tenant, state.seq, state.clock, "", state.clock, dict(live.values))
         return leave, Join(update, alias.epoch)
 
+    def poke(self, live: Live, now: int) -> Update:
+        """Tell all values, at watermark `now` (ms), because definitions have changed; timers follow from the next `next_timer`."""
+        state = live.state
+        state.clock, state.plan = max(state.clock, now), self._plan.version
+        self._refresh(live, state.clock, [], {})
+        values = dict(live.values)
+        return Update(state.profile_id, live.key, state.tenant, state.seq, state.clock, "", state.clock, values, is_asked=True)
+
     def _all_if_new(self, live: Live, changed: dict[str, Value]) -> dict[str, Value]:
         """What to tell: all values when the node last spoke by another plan, which had others, else those that changed."""
         if live.state.plan == self._plan.version:

@@ -167,9 +167,11 @@ class ProfileLogic:
         self._recompute(live, update.values)
         if update.message_id:
             return self._publish(live, "event", update.message_id)
-        due = update.changed_at + self._refresh_ms
-        state.publish_by = min(state.publish_by or due, due)
-        return self._publish_if_due(live, "identity" if epoch is not None else "time", force=epoch is not None)
+        if not update.is_asked or live.changed:
+            due = update.changed_at + self._refresh_ms
+            state.publish_by = min(state.publish_by or due, due)
+        cause = "identity" if epoch is not None else "definitions" if update.is_asked else "time"
+        return self._publish_if_due(live, cause, force=epoch is not None)
 
     def join(self, live: Live, join: Join) -> Change | None:
         """A node comes in."""
@@ -202,7 +204,7 @@ class ProfileLogic:
         return self._publish_if_due(live, "identity", force=True)
 
     def poke(self, live: Live, now: int) -> Change | None:
-        """Look again because a definition changed; a profile that comes to use other cut points says so even if its scores stay."""
+        """Look again because a definition changed. Who comes to be judged by other rules or cut points says so, though no verdict turns."""
         return self._look_again(live, now, "definitions")
 
     def tick(self, live: Live, now: int) -> Change | None:
@@ -215,12 +217,9 @@ class ProfileLogic:
         state = live.state
         if not state.nodes:
             return None
-        used = state.verdict.version if state.verdict else None
         state.clock = max(state.clock, now)
         self._recompute(live, {})
-        return self._publish_if_due(
-            live, cause, force=cause == "definitions" and state.verdict is not None and state.verdict.version != used
-        )
+        return self._publish_if_due(live, cause)
 
     def next_timer(self, live: Live) -> int | None:
         """The moment for which a timer has to be set now, or None when the outstanding one will do. Marks it as set."""
@@ -262,7 +261,7 @@ class ProfileLogic:
         assert verdict is not None
         shown: dict[str, Any] = {f"tag:{name}": int(name in verdict.tags) for name in self._rules.tag_names}
         shown["r_score"], shown["f_score"], shown["m_score"] = verdict.scores
-        shown["rfm_segment"], shown["rfm_version"] = verdict.segment, verdict.version
+        shown["rfm_segment"], shown["rfm_version"], shown["rules_version"] = verdict.segment, verdict.version, verdict.rules
         return shown
 
     @staticmethod
@@ -278,7 +277,7 @@ class ProfileLogic:
         cuts = self.cut_points(state.tenant)
         old = state.verdict
         turned = 0 < state.flip_at <= state.clock
-        again = old is None or turned or old.version != cuts.version or "rfm_segment" not in fields
+        again = old is None or turned or old.version != cuts.version or old.rules != self._rules.version or "rfm_segment" not in fields
         if not again and not self._rules.concerns(stirred):
             return
         new = self._rules.judge(fields, cuts) if again else self._rules.judge(fields, cuts, old, stirred)
@@ -287,7 +286,7 @@ class ProfileLogic:
         if again or new != old:
             self._note(live, self._shown(new))
         state.verdict = new
-        if old is None or (old.scores, old.segment, old.tags) != (new.scores, new.segment, new.tags):
+        if new != old:  # another verdict, or the same by other rules: whoever asked for it waits to see that
             state.publish_by = state.clock
 
     def _publish_if_due(self, live: Live, cause: str, *, force: bool = False) -> Change | None:

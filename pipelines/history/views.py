@@ -28,6 +28,7 @@ _FIELDS: Final = {
     "m_score": "UInt8",
     "rfm_segment": "String",
     "rfm_version": "UInt64",
+    "rules_version": "String",
 }
 _NESTED: Final = {"top_products": "Array(Tuple(String, UInt64))", "channels": "Map(String, UInt64)"}
 
