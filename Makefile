@@ -4,7 +4,7 @@ PY := .venv/bin/python
 CDP := .venv/bin/cdp
 # Test processes side by side; each has servers of its own (2 GB).
 WORKERS ?= 2
-ROOMS := api bench cli config definitions demo importers jobs pipelines profile_store schemas sinks stack tests
+ROOMS := api bench cli config definitions demo importers jobs operations pipelines profile_store schemas sinks stack tests
 
 .DEFAULT_GOAL := help
 .PHONY: help setup check lock demo up down status test test-unit test-component test-system lint bench bench-large bench-pair bench-core-pair clean

@@ -5,11 +5,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import Message
 from redis import Redis
 
 from cli.audit.topics import Reader
 from config.loader import CutPoints, Definitions, Platform
+from operations.controls import DEFINITIONS, Publisher
 from pipelines.audiences.rules import RuleBook
 from pipelines.history import cut_points
 from pipelines.history.cut_points import Customer, Effect
@@ -17,16 +18,10 @@ from pipelines.history.views import profile_columns
 from profile_store import layout
 from sinks.clickhouse import ClickHouse
 
-DEFINITIONS: Final = "cdp.definitions"
-POKES: Final = "cdp.pokes"
 DAY_MS: Final = 86_400_000
 BATCH: Final = 500
 POKE_AGAIN_S: Final = 10.0
 Tell = Callable[[str], None]
-
-
-class RefreshError(RuntimeError):
-    """The refresh cannot go on; the message says why."""
 
 
 class Outcome(msgspec.Struct):
@@ -98,56 +93,6 @@ def in_force(bootstrap: str, definitions: Definitions) -> dict[str, CutPoints]:
     return newest
 
 
-class Publisher:
-    """Writes to the control topics and makes sure that it arrived.
-
-    Args:
-        bootstrap: Kafka's address.
-    """
-
-    def __init__(self, bootstrap: str) -> None:
-        self._failed: KafkaError | None = None
-        self._producer = Producer(
-            {"bootstrap.servers": bootstrap, "acks": "all", "enable.idempotence": True, "linger.ms": 20, "log_level": 2}
-        )
-
-    def publish(self, tenant: str, cuts: CutPoints) -> None:
-        """Publish cut points."""
-        key, value = cut_points.definition(tenant, cuts)
-        self._send(DEFINITIONS, key, value)
-        self.flush()
-
-    def poke(self, tenant: str, profile_ids: Sequence[str], reason: str) -> None:
-        """Make profiles look at themselves again."""
-        for profile_id in profile_ids:
-            self._send(POKES, profile_id, cut_points.poke(tenant, profile_id, reason))
-        self.flush()
-
-    def flush(self) -> None:
-        """Wait until Kafka has everything.
-
-        Raises:
-            RefreshError: it has not.
-        """
-        left = self._producer.flush(30)
-        if self._failed or left:
-            why = self._failed.str() if self._failed else "Kafka does not answer"
-            raise RefreshError(f"records were not accepted ({why}); run the command again, repeating it is harmless")
-
-    def _send(self, topic: str, key: str, value: bytes) -> None:
-        while True:
-            try:
-                self._producer.produce(topic, value, key, on_delivery=self._delivered)
-            except BufferError:
-                self._producer.poll(0.1)
-            else:
-                self._producer.poll(0)
-                return
-
-    def _delivered(self, error: KafkaError | None, _message: Message) -> None:
-        self._failed = self._failed or error
-
-
 def carry_out(publisher: Publisher, redis_url: str, outcome: Outcome, wait_s: float, tell: Tell) -> list[str]:
     """Publish an outcome and poke whom it concerns until they show it.
 
@@ -173,7 +118,7 @@ def carry_out(publisher: Publisher, redis_url: str, outcome: Outcome, wait_s: fl
     while waiting:
         if time.monotonic() - poked_at >= POKE_AGAIN_S:
             for first in range(0, len(waiting), 10 * BATCH):
-                publisher.poke(tenant, waiting[first : first + 10 * BATCH], reason)
+                publisher.poke_profiles(tenant, waiting[first : first + 10 * BATCH], reason)
                 tell(f"{tenant}: poked {min(first + 10 * BATCH, len(waiting)):,} of {len(waiting):,} profiles")
             poked_at = time.monotonic()
         if time.monotonic() > until:

@@ -246,22 +246,23 @@ def folder() -> Path:
 T = TypeVar("T")
 
 
-def read(name: str, kind: type[T]) -> T:
+def read(name: str, kind: type[T], where: Path | None = None) -> T:
     """Read one file into its type.
 
     Args:
         name: file name without the folder, e.g. `topics.yaml`.
         kind: the type it must have.
+        where: the folder; by default `folder()`.
 
     Raises:
         ConfigError: the file is missing, is not YAML, or has the wrong shape; every mistake with its line and column.
     """
-    return placed(name, kind)[1]
+    return placed(name, kind, where)[1]
 
 
-def placed(name: str, kind: type[T]) -> tuple[Document, T]:
+def placed(name: str, kind: type[T], where: Path | None = None) -> tuple[Document, T]:
     """Read one file into its type, and where each of its values stands; see `read`."""
-    path = folder() / name
+    path = (where or folder()) / name
     try:
         document = documents.read(path)
         return document, shapes.convert(document, kind)
@@ -357,11 +358,15 @@ def traffic() -> list[TrafficRule]:
     return read("traffic.yaml", list[TrafficRule])
 
 
-def definitions() -> Definitions:
-    """Features, RFM, segments and tags, read together; names are checked where rules are compiled."""
+def definitions(where: Path | None = None) -> Definitions:
+    """Features, RFM, segments and tags, read together; names are checked where rules are compiled.
+
+    Args:
+        where: the folder; by default `folder()`.
+    """
     return Definitions(
-        features=read("features.yaml", Features),
-        rfm=read("rfm.yaml", Rfm),
-        segments=read("segments.yaml", list[Rule]),
-        tags=read("tags.yaml", list[Rule]),
+        features=read("features.yaml", Features, where),
+        rfm=read("rfm.yaml", Rfm, where),
+        segments=read("segments.yaml", list[Rule], where),
+        tags=read("tags.yaml", list[Rule], where),
     )

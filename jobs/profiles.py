@@ -46,7 +46,7 @@ def build(parallelism: int) -> StreamExecutionEnvironment:
     decoded = raws[0].union(*raws[1:]).process(DecodeFunction(platform, loader.identity(), Rules.configured()), KEYED)
     decoded.uid(DECODE).name(DECODE).slot_sharing_group(DECODE)
 
-    nodes = topology.key_in_jvm(decoded.union(aliases)).process(NodeFunction(definitions, platform, loader.traffic()), KEYED)
+    nodes = topology.key_in_jvm(decoded.union(aliases, pokes)).process(NodeFunction(definitions, platform, loader.traffic()), KEYED)
     nodes.uid(NODE).name(NODE).slot_sharing_group(NODE)
 
     keyed = topology.key_in_jvm(nodes.union(rosters, pokes))

@@ -161,6 +161,13 @@ class InProcess:
         self._publish(profile, change)
         return change
 
+    def poke_node(self, key: str) -> None:
+        """A definition changed: the node tells all that is asked of it now."""
+        node = self._node(key, split(key)[0])
+        update = self._node_logic.poke(node, self.watermark)
+        self._save_node(node)
+        self._to_profile(node.state.profile_id, update)
+
     def fields(self) -> Iterator[tuple[str, dict]]:
         """Newest published fields of every profile that is not merged away."""
         for profile_id, change in self.newest.items():

@@ -102,8 +102,7 @@ class NodeFunction(KeyedProcessFunction):
     def process_element(self, value: bytes, ctx: KeyedProcessFunction.Context) -> Iterator[Any]:
         """Apply an event or an alias; the engine hands over the row without its key."""
         if value[0] == _JSON:
-            fields = json_text.read_object(value)
-            yield from self._alias(Alias(fields["node"], fields["tenant"], fields["profile_id"], fields["epoch"]), ctx)
+            yield from self._told(json_text.read_object(value), ctx)
             return
         event = self._decode(value)
         live = self._live(event.node, event.tenant)
@@ -138,6 +137,22 @@ class NodeFunction(KeyedProcessFunction):
         self._save(live, ctx)
         if update is not None:
             yield Out(live.state.profile_id, self._encode(update))
+
+    def _told(self, fields: dict[str, Any], ctx: KeyedProcessFunction.Context) -> Iterator[Any]:
+        """Take a control record: an alias, or a poke. Pokes of profiles pass here too and are not for us."""
+        if "epoch" in fields:
+            yield from self._alias(Alias(fields["node"], fields["tenant"], fields["profile_id"], fields["epoch"]), ctx)
+        elif "node" in fields:
+            yield from self._poke(fields["node"], fields["tenant"], ctx)
+
+    def _poke(self, key: str, tenant: str, ctx: KeyedProcessFunction.Context) -> Iterator[Any]:
+        """Definitions have changed: tell all that they ask for now. A node that was never seen has nothing to tell."""
+        if self._cache.get(key) is None and self._head.value() is None:
+            return
+        live = self._live(key, tenant)
+        update = self._logic.poke(live, ctx.timer_service().current_watermark())
+        self._save(live, ctx)
+        yield Out(live.state.profile_id, self._encode(update))
 
     def _alias(self, alias: Alias, ctx: KeyedProcessFunction.Context) -> Iterator[Any]:
         live = self._live(alias.node, alias.tenant)
@@ -201,6 +216,8 @@ class ProfileFunction(KeyedBroadcastProcessFunction):
         if not self._restored:
             self._restore(ctx)
         message = _control(value) if value[0] == _JSON else self._decode(value)
+        if message is None:
+            return
         if isinstance(message, Update):
             live = self._live(message.profile_id, message.tenant)
             change = self._logic.update(live, message)
@@ -267,8 +284,11 @@ class ProfileFunction(KeyedBroadcastProcessFunction):
             yield Out(live.profile_id.encode(), clean.encode("profile_change", change.record), patch.encode(change.patch))
 
 
-def _control(payload: bytes) -> Roster | Poke:
+def _control(payload: bytes) -> Roster | Poke | None:
+    """A control record of a profile; None for a poke of a node, which passes here too."""
     fields = json_text.read_object(payload)
+    if "node" in fields:
+        return None
     if "nodes" in fields:
         return Roster(fields["tenant"], fields["profile_id"], fields["epoch"], fields["nodes"])
     return Poke(fields["tenant"], fields["profile_id"], fields.get("reason", ""))

@@ -112,8 +112,3 @@ def parse_definition(value: bytes) -> tuple[str, CutPoints] | None:
         return None
     found = msgspec.convert(record, _Definition)
     return found.tenant, found.body
-
-
-def poke(tenant: str, profile_id: str, reason: str) -> bytes:
-    """Value of the record in `cdp.pokes` that makes a profile look at itself again."""
-    return msgspec.json.encode({"tenant": tenant, "profile_id": profile_id, "reason": reason})
