@@ -52,28 +52,29 @@ def refresh(
 
 def _refresh(console: "Console", tenant: str, dry_run: bool, wait_s: float) -> int:
     """Refresh one tenant; returns how many profiles did not follow in time."""
+    from cli.progress import Progress
     from cli.rfm_refresh import carry_out, look
-    from cli.terminal import safe_console
     from config import loader
     from operations.controls import Publisher
     from sinks.clickhouse import ClickHouse
 
     platform, definitions = loader.platform(), loader.definitions()
-    with safe_console(stderr=True).status(tenant) as status:
-        outcome = look(ClickHouse(platform.clickhouse), platform, definitions, tenant, lambda text: status.update(text))
+    with Progress("") as progress:
+        outcome = look(ClickHouse(platform.clickhouse), platform, definitions, tenant, progress.say)
     if outcome is None:
         console.print(f"{tenant}: no customer with an order yet")
         return 0
     _show(console, outcome)
+    count = len(outcome.customers) + len(outcome.guests)
     if not outcome.reasons:
         console.print(f"{tenant}: no cut point moved by more than {definitions.rfm.tolerance:.0%}; version {outcome.old.version} stays")
         return 0
     if dry_run:
-        console.print(f"{tenant}: would publish version {outcome.new.version} and poke {len(outcome.effect.moved):,} profiles")
+        console.print(f"{tenant}: would publish version {outcome.new.version} and poke {count:,} profiles")
         return 0
-    with safe_console(stderr=True).status(tenant) as status:
-        behind = carry_out(Publisher(platform.kafka.bootstrap), platform.redis.url, outcome, wait_s, lambda text: status.update(text))
-    told = f"{tenant}: version {outcome.new.version} published, {len(outcome.effect.moved):,} profiles poked"
+    with Progress("") as progress:
+        behind = carry_out(Publisher(platform.kafka.bootstrap), platform.redis.url, outcome, wait_s, progress.say)
+    told = f"{tenant}: version {outcome.new.version} published, {count:,} profiles poked"
     if wait_s and behind:
         console.print(f"{told}; {len(behind):,} do not show it after {wait_s:.0f} s: is job `profiles` running (`cdp status`)?")
         return len(behind)
@@ -84,17 +85,23 @@ def _refresh(console: "Console", tenant: str, dry_run: bool, wait_s: float) -> i
 def _show(console: "Console", outcome: "Outcome") -> None:
     from rich.table import Table
 
+    from config import loader
+
     old, new = outcome.old, outcome.new
     cuts = Table(
         "",
         f"version {old.version} (in force)",
         "computed now",
-        title=f"cut points of {outcome.tenant}, {outcome.customers:,} customers",
+        title=f"cut points of {outcome.tenant}: {len(outcome.customers):,} customers with an order",
         title_justify="left",
     )
     for name in ("recency", "frequency", "monetary"):
         cuts.add_row(name, *("  ".join(f"{cut:g}" for cut in getattr(side, name)) for side in (old, new)))
     console.print(cuts)
+    who = ", ".join(loader.identity().customers)
+    console.print(f"a customer has an identifier of one of: {who} (config/identity.yaml)", style="dim", soft_wrap=True)
+    if outcome.guests:
+        console.print(f"{len(outcome.guests):,} guests with an order are judged by these too, and counted in none of them", style="dim")
     if not outcome.reasons:
         return
     found = outcome.effect

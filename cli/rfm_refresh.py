@@ -29,7 +29,8 @@ class Outcome(msgspec.Struct):
 
     Attributes:
         tenant: whose.
-        customers: profiles with an order.
+        customers: ids of customers with an order.
+        guests: ids of other profiles with an order; they are judged by the cut points and have no say in them.
         old: cut points in force.
         new: cut points computed; their version is one more when they are to be published.
         reasons: what moved, in words; empty when nothing did.
@@ -37,7 +38,8 @@ class Outcome(msgspec.Struct):
     """
 
     tenant: str
-    customers: int
+    customers: list[str]
+    guests: list[str]
     old: CutPoints
     new: CutPoints
     reasons: list[str]
@@ -55,17 +57,21 @@ def look(server: ClickHouse, platform: Platform, definitions: Definitions, tenan
     new = cut_points.quantiles(found, definitions.rfm, old.version + 1)
     tell(f"{tenant}: comparing {len(found):,} customers")
     reasons = cut_points.moved(old, new, definitions.rfm.tolerance)
-    return Outcome(tenant, len(found), old, new, reasons, cut_points.effect(found, rules, old, new))
+    named = [customer.profile_id for customer in found]
+    return Outcome(tenant, named, guests(server, tenant), old, new, reasons, cut_points.effect(found, rules, old, new))
 
 
 def customers(server: ClickHouse, definitions: Definitions, rules: RuleBook, tenant: str) -> list[Customer]:
-    """Profiles with an order, and the fields the rules read; what depends on the clock is reckoned for the tenant's newest log time."""
+    """Customers with an order, and the fields the rules read; what depends on the clock is reckoned for the tenant's newest log time.
+
+    Who is a customer says `config/identity.yaml`: a guest's single order would drag every cut point of frequency down to one.
+    """
     readable = profile_columns(definitions)
     names = sorted(name for name in rules.reads | {definitions.rfm.recency, "orders_lifetime"} if name in readable)
     query = f"""
         WITH (SELECT max(log_time) FROM events WHERE tenant = {{tenant:String}}) AS now
         SELECT profile_id, {", ".join(names)}, toUnixTimestamp64Milli(now) - toUnixTimestamp64Milli(last_order_at) AS since_ms
-        FROM profiles WHERE tenant = {{tenant:String}} AND orders_lifetime > 0 AND last_order_at IS NOT NULL"""
+        FROM customers WHERE tenant = {{tenant:String}} AND orders_lifetime > 0 AND last_order_at IS NOT NULL"""
     found = []
     for row in server.rows(query, {"tenant": tenant}):
         days = row.pop("since_ms") / DAY_MS
@@ -73,6 +79,14 @@ def customers(server: ClickHouse, definitions: Definitions, rules: RuleBook, ten
         clock = {"recency_days": days, "current_interval_days": days, "recency_ratio": days / mean if mean else None}
         found.append(Customer(row.pop("profile_id"), {**row, **clock}))
     return found
+
+
+def guests(server: ClickHouse, tenant: str) -> list[str]:
+    """Profiles with an order that are no customers."""
+    query = """
+        SELECT profile_id FROM profiles WHERE tenant = {tenant:String} AND orders_lifetime > 0
+        AND profile_id NOT IN (SELECT profile_id FROM customers WHERE tenant = {tenant:String})"""
+    return [str(row["profile_id"]) for row in server.rows(query, {"tenant": tenant})]
 
 
 def in_force(bootstrap: str, definitions: Definitions) -> dict[str, CutPoints]:
@@ -94,7 +108,7 @@ def in_force(bootstrap: str, definitions: Definitions) -> dict[str, CutPoints]:
 
 
 def carry_out(publisher: Publisher, redis_url: str, outcome: Outcome, wait_s: float, tell: Tell) -> list[str]:
-    """Publish an outcome and poke whom it concerns until they show it.
+    """Publish an outcome and poke everybody with an order until all show it.
 
     A poke may overtake the definition on its way to the profile's operator, and then changes nothing: who has not changed is poked again.
 
@@ -109,7 +123,10 @@ def carry_out(publisher: Publisher, redis_url: str, outcome: Outcome, wait_s: fl
         Profiles that have not changed by then; nothing is known of them when `wait_s` is 0.
     """
     tenant, version = outcome.tenant, outcome.new.version
-    waiting = outcome.effect.moved
+    everybody = waiting = [
+        *outcome.customers,
+        *outcome.guests,
+    ]  # also those whose scores stay: a profile says by which version it was judged
     publisher.publish(tenant, outcome.new)
     reason = f"cut points version {version}"
     until = time.monotonic() + wait_s
@@ -125,7 +142,7 @@ def carry_out(publisher: Publisher, redis_url: str, outcome: Outcome, wait_s: fl
             break
         time.sleep(0.5)
         waiting = _behind(redis, tenant, waiting, version)
-        tell(f"{tenant}: {len(outcome.effect.moved) - len(waiting):,} of {len(outcome.effect.moved):,} profiles show version {version}")
+        tell(f"{tenant}: {len(everybody) - len(waiting):,} of {len(everybody):,} profiles show version {version}")
     return waiting
 
 

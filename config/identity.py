@@ -41,6 +41,7 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         namespaces: from strongest to weakest.
+        customers: namespaces whose identifiers make a profile a customer; others are a thing's (a browser, a device).
         blocked_values: placeholders, compared in lower case and without quotes and brackets around them.
         blocked_patterns: by namespace, or `*` for all of them: regular expressions of placeholders.
         strip_float_suffix: namespaces in which `17850.0` is 17850.
@@ -50,6 +51,7 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     namespaces: list[Namespace]
+    customers: list[str]
     blocked_values: list[str]
     strip_float_suffix: list[str]
     pii_traits: list[str]

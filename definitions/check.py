@@ -84,7 +84,10 @@ class _Check:
             return None
         self._files.found("identity.yaml", tables.of_identity(identity))
         names = [namespace.name for namespace in identity.namespaces]
-        self._files.found("identity.yaml", tables.of_namespaces(names, {"strip_float_suffix": identity.strip_float_suffix}))
+        self._files.found(
+            "identity.yaml",
+            tables.of_namespaces(names, {"strip_float_suffix": identity.strip_float_suffix, "customers": identity.customers}),
+        )
         return identity
 
     def _identity_rules(self, identity: Identity | None, platform: Platform | None, named: dict[str, Source] | None) -> None:

@@ -65,6 +65,8 @@ def of_identity(identity: Identity) -> Iterator[Mistake]:
     yield from twice([(("namespaces", index, "name"), name) for index, name in enumerate(names)], "namespace")
     if not names:
         yield Mistake(("namespaces",), "at least one namespace is needed")
+    if not identity.customers:
+        yield Mistake(("customers",), "without a namespace here nobody is a customer", "e.g. [user_id, email]")
     for index, name in enumerate(names):
         if not re.fullmatch(r"[A-Za-z0-9_]+", name):
             yield Mistake(("namespaces", index, "name"), f"`{name}` is no name for a namespace", "letters, digits and _")

@@ -7,9 +7,6 @@ from config.loader import Definitions, Identity, Tenant
 from pipelines.features.plan import published_fields
 from pipelines.history.ledger_views import ledger_views
 
-WEAK_NAMESPACES: Final = ("device_id", "anonymous_id")
-"""Identifiers of a thing rather than of a person: a profile that has no other is not a customer yet."""
-
 _TIMES: Final = ("first_seen_at", "last_seen_at", "first_order_at", "last_order_at")
 _FIELDS: Final = {
     **dict.fromkeys(_TIMES, "Nullable(Int64)"),
@@ -65,8 +62,8 @@ WHERE NOT JSONHas(features, '_merged_into')"""
 
 
 def _customers(identity: Identity) -> str:
-    strong = [space.name for space in identity.namespaces if space.name not in WEAK_NAMESPACES]
-    return f"SELECT * FROM profiles WHERE hasAny(arrayMap(node -> splitByChar('|', node)[2], identifiers), {strong})"
+    """Who counts as a customer: `customers` of identity.yaml. Cut points, segments and the tour ask this view."""
+    return f"SELECT * FROM profiles WHERE hasAny(arrayMap(node -> splitByChar('|', node)[2], identifiers), {identity.customers})"
 
 
 def views(definitions: Definitions, identity: Identity, tenants: dict[str, Tenant]) -> Iterator[tuple[str, str]]:
