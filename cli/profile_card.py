@@ -4,16 +4,18 @@ import datetime
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.columns import Columns
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from cli.fitting import Fitted
 from config.loader import Definitions
+from pipelines.audiences.rules import fingerprint
 from profile_store.profile import Profile
 
 LIVE_S = 86_400.0
+DAY_S = 86_400.0
 _SCORE_COLOURS = {0: "dim", 1: "red", 2: "yellow", 3: "white", 4: "green", 5: "bold green"}
 
 
@@ -31,6 +33,23 @@ def number(value: Any) -> str:
     return f"{value:,.0f}" if isinstance(value, int | float) else str(value)
 
 
+def lasting(seconds: float) -> str:
+    """A duration as people say it: `0.3 s`, `41 s`, `12 min`, `5 h 20 min`, `8 days`, `1 year 20 days`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 and seconds != int(seconds) else f"{seconds:.0f} s"
+    if seconds < 3600:
+        return f"{seconds / 60:.0f} min"
+    if seconds < 2 * DAY_S:
+        hours, minutes = divmod(round(seconds / 60), 60)
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days = seconds / DAY_S
+    if days < 10 and round(days, 1) != round(days):
+        return f"{days:.1f} days"
+    years, rest = divmod(round(days), 365)
+    said = [f"{years} year{'' if years == 1 else 's'}"] if years else []
+    return " ".join([*said, f"{rest} day{'' if rest == 1 else 's'}"] if rest or not years else said)
+
+
 def card(
     profile: Profile, identifiers: Sequence[str], definitions: Definitions, currency: str, now_s: float, log_now_ms: int | None
 ) -> RenderableType:
@@ -44,9 +63,11 @@ def card(
         now_s: wall clock.
         log_now_ms: newest log time known, where a replay of old data makes the wall clock meaningless.
     """
-    parts = [_head(profile, identifiers), Columns([_rfm(profile), _rhythm(profile, currency)], padding=(0, 4)), _tags(profile, definitions)]
+    parts = [_head(profile, identifiers), _rfm(profile), _rhythm(profile, currency), _tags(profile, definitions)]
     parts += [
-        _windows(profile.fields, definitions, currency),
+        Text(),
+        Fitted(_windows(profile.fields, definitions, currency)),
+        Text(),
         _likes(profile.fields),
         Text(_freshness(profile, now_s, log_now_ms), style="dim"),
     ]
@@ -68,14 +89,17 @@ def _rfm(profile: Profile) -> RenderableType:
         score = int(profile.number(name) or 0)
         line.append(f"{letter} {score}  ", style=_SCORE_COLOURS.get(score, ""))
     line.append(profile.text("rfm_segment") or "", style="bold cyan")
-    line.append(f"  (cut points {number(profile.number('rfm_version'))})", style="dim")
+    if profile.number("orders_lifetime"):  # without an order no cut point is asked
+        line.append(f"  (by cut points version {number(profile.number('rfm_version'))})", style="dim")
     return line
 
 
 def _rhythm(profile: Profile, currency: str) -> RenderableType:
-    fields = profile.fields
-    said = f"basket {number(fields.get('average_basket'))} {currency}, orders every {number(fields.get('mean_interpurchase_days'))} days, "
-    return Text(f"{said}last {number(fields.get('recency_days'))} days ago")
+    basket, mean, since = (profile.number(name) for name in ("average_basket", "mean_interpurchase_days", "recency_days"))
+    if since is None:
+        return Text("no order yet")
+    said = [f"basket {number(basket)} {currency}", f"an order every {lasting(mean * DAY_S)}" if mean else "one order"]
+    return Text(", ".join([*said, f"the last one {lasting(since * DAY_S)} before"]) + " (at the moment below)")
 
 
 def _tags(profile: Profile, definitions: Definitions) -> RenderableType:
@@ -84,27 +108,31 @@ def _tags(profile: Profile, definitions: Definitions) -> RenderableType:
     for rule in definitions.tags:
         if rule.name in holding:
             grid.add_row("[bold]tag[/]", f"[green]{rule.name}[/]", Text(rule.says))
-    absent = [rule.name for rule in definitions.tags if rule.name not in holding]
+    absent = [rule.name for rule in definitions.tags if profile.fields.get(f"tag:{rule.name}") == 0]
+    unknown = [rule.name for rule in definitions.tags if rule.name not in holding and rule.name not in absent]
+    lines: list[RenderableType] = [grid] if holding else []
     if absent:
-        grid.add_row("[dim]not[/]", f"[dim]{', '.join(absent)}[/]")
-    return grid
+        lines.append(Text(f"not  {', '.join(absent)}", style="dim"))
+    if unknown:
+        lines.append(Text(f"not judged yet  {', '.join(unknown)}: `cdp judge` judges everybody now", style="yellow"))
+    elif profile.fields.get("rules_version") not in (None, fingerprint(definitions)):
+        lines.append(Text("judged by other rules than those in force: `cdp judge` judges everybody now", style="yellow"))
+    return Group(*lines)
 
 
-def _windows(fields: Mapping[str, Any], definitions: Definitions, currency: str) -> RenderableType:
+def _windows(fields: Mapping[str, Any], definitions: Definitions, currency: str) -> Table:
     features = definitions.features.features
     windows = list(dict.fromkeys(window for feature in features for window in feature.windows))
     table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("")
-    for window in windows:
-        table.add_column(window, justify="right")
+    table.add_column("the last")
     money = {feature.name for feature in features if feature.measure == "amount"}
     money |= {feature.name for feature in features if set(feature.difference) & money}
-    for feature in features:
-        if len(feature.windows) > 1:
-            label = f"{feature.name} ({currency})" if feature.name in money else feature.name
-            table.add_row(
-                label, *(number(fields.get(f"{feature.name}_{window}")) if window in feature.windows else "" for window in windows)
-            )
+    shown = [feature for feature in features if len(feature.windows) > 1]
+    for feature in shown:
+        table.add_column(f"{feature.name} ({currency})" if feature.name in money else feature.name, justify="right")
+    for window in windows:
+        values = (number(fields.get(f"{feature.name}_{window}")) if window in feature.windows else "" for feature in shown)
+        table.add_row(window, *values)
     return table
 
 
@@ -131,5 +159,5 @@ def _freshness(profile: Profile, now_s: float, log_now_ms: int | None) -> str:
         return f"true for {moment(profile.at)} UTC, {age_s:.1f} s ago; {version}"
     behind = ""
     if log_now_ms is not None:
-        behind = f", {max(0.0, (log_now_ms - profile.at) / 1000):,.0f} s before the newest event of the log"
+        behind = f", {lasting(max(0.0, (log_now_ms - profile.at) / 1000))} before the newest event of the log"
     return f"true for {moment(profile.at)} UTC (log time{behind}); {version}"

@@ -66,17 +66,20 @@ def why(identifier: Who, tag: Annotated[str, typer.Argument(help="Name of a tag 
     console.print(sentence(identifier, tag, rule.says, part), soft_wrap=True, highlight=False, markup=False)
     console.print(tree(part))
     console.print(f"values as of {moment(profile.at)} UTC, version {profile.version[0]}-{profile.version[1]}", style="dim")
-    if (tag in profile.tags) != part.holds:
+    if f"tag:{tag}" not in profile.fields:
+        console.print("[yellow]The published profile was not judged by this rule yet: `cdp judge` judges everybody now.[/]", soft_wrap=True)
+    elif (tag in profile.tags) != part.holds:
         told = "has it" if tag in profile.tags else "does not have it"
-        console.print(f"[yellow]The published profile {told}: it was judged by another version of the rule.[/]")
+        console.print(
+            f"[yellow]The published profile {told}: it was judged by another version of the rule. `cdp judge` judges everybody now.[/]",
+            soft_wrap=True,
+        )
 
 
 @profile_app.command()
 def history(
     identifier: Who,
-    fields: Annotated[
-        str, typer.Option(help="Fields to show, separated by commas.")
-    ] = "rfm_segment,r_score,f_score,m_score,orders_lifetime,net_lifetime",
+    fields: Annotated[str, typer.Option(help="Fields to show, separated by commas.")] = "rfm_segment,orders_lifetime,net_lifetime",
     every: Annotated[bool, typer.Option("--all", help="Every version, not only those in which a shown field or a tag changed.")] = False,
     last: Annotated[int, typer.Option(help="At most this many lines, the newest.")] = 30,
     tenant: TenantName = "",
@@ -97,10 +100,14 @@ def history(
         raise UnknownProfileError(
             f"no profile of `{identifier}` in the history of tenant {owner}; is job `history` running (`cdp status`)?"
         )
-    table = Table("at (UTC)", "version", "cause", "tags", *names, box=None, header_style="bold")
+    table = Table("at (UTC)", "version", "why", box=None, header_style="bold", pad_edge=False)
+    for name in names:
+        texts = any(isinstance(version.fields.get(name), str) for version in found)
+        table.add_column(name, justify="left" if texts else "right")
     for version in found[-last:]:
-        tags = " ".join([*(f"[green]+{tag}[/]" for tag in version.entered), *(f"[red]-{tag}[/]" for tag in version.exited)])
-        table.add_row(version.at, version.version, version.cause, tags, *(Text(number(version.fields.get(name))) for name in names))
+        tags = [*(f"[green]+{tag}[/]" for tag in version.entered), *(f"[red]-{tag}[/]" for tag in version.exited)]
+        values = (Text(number(version.fields.get(name))) for name in names)
+        table.add_row(version.at[:-3], version.version, " ".join([version.cause, *tags]), *values)
     console = safe_console()
     console.print(table)
     if len(found) > last:

@@ -99,7 +99,7 @@ def _show(console: "Console", outcome: "Outcome") -> None:
         cuts.add_row(name, *("  ".join(f"{cut:g}" for cut in getattr(side, name)) for side in (old, new)))
     console.print(cuts)
     who = ", ".join(loader.identity().customers)
-    console.print(f"a customer has an identifier of one of: {who} (config/identity.yaml)", style="dim", soft_wrap=True)
+    console.print(f"a customer has an identifier of one of: {who} (config/identity.yaml)", style="dim")
     if outcome.guests:
         console.print(f"{len(outcome.guests):,} guests with an order are judged by these too, and counted in none of them", style="dim")
     if not outcome.reasons:

@@ -48,6 +48,8 @@ def register(app: typer.Typer) -> None:
             raise typer.BadParameter(f"`{user}` identifies nobody (config/identity.yaml)")
         topic = REJECTED if rejected else CHANGES if changes else EVENTS
         console = safe_console(soft_wrap=True)
+        waiting = "" if from_start else "; --from-start shows what is there already"
+        safe_console(stderr=True, soft_wrap=True).print(f"waiting for records of {topic}{waiting}; Ctrl-C ends", style="dim")
         shown = 0
         try:
             for record in follow(topic, from_start):

@@ -1,10 +1,14 @@
 """What is printed on a terminal, where much of it is strangers' text: names, products, reasons of rejections."""
 
+import os
 from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook
 from rich.segment import Segment
+from rich.table import Table
+
+from cli.fitting import fitted
 
 
 def shown(text: str) -> str:
@@ -13,7 +17,7 @@ def shown(text: str) -> str:
 
 
 def safe_console(**options: Any) -> Console:
-    """A console on which no text can steer the terminal; styles of our own still do.
+    """A console on which no text can steer the terminal, styles of our own still do, and every table fits.
 
     Args:
         options: of rich's `Console`.
@@ -24,9 +28,9 @@ def safe_console(**options: Any) -> Console:
 
 
 def plain_console() -> Console:
-    """A console that keeps wide tables whole where the output is no terminal."""
+    """A console that keeps wide tables whole where the output is no terminal and nobody has said how wide it is (`COLUMNS`)."""
     made = safe_console()
-    return made if made.is_terminal else safe_console(width=160)
+    return made if made.is_terminal or os.environ.get("COLUMNS", "").isdigit() else safe_console(width=160)
 
 
 class _Harmless(RenderHook):
@@ -41,5 +45,6 @@ class _Shown:
         self._inner = inner
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterable[Segment]:
-        for segment in console.render(self._inner, options):
+        inner = fitted(self._inner, console, options.max_width) if isinstance(self._inner, Table) else self._inner
+        for segment in console.render(inner, options):
             yield segment if segment.control else Segment("\n".join(map(shown, segment.text.split("\n"))), segment.style)
