@@ -19,6 +19,10 @@ _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]+")
 _COUNTRY = re.compile(r"[A-Z]{2}")
 _URL = re.compile(r"https?://\S+")
 
+MIN_INTEGER: Final = -(2**63)
+MAX_INTEGER: Final = 2**63 - 1
+"""What the columns of whole numbers hold."""
+
 Key = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME)]
 Name = Annotated[str, msgspec.Meta(max_length=MAX_NAME)]
 _PLAIN: Final[dict[str, Any]] = {
@@ -27,7 +31,7 @@ _PLAIN: Final[dict[str, Any]] = {
     "text": str,
     "boolean": bool,
     "number": float,
-    "integer": float,
+    "integer": int | float,
     "quantity": float,
     "money": float,
     "currency": str,
@@ -75,8 +79,8 @@ class _Range(msgspec.Struct, frozen=True):
     """What a number must be: between two bounds, and whole or not."""
 
     label: str
-    low: float
-    high: float
+    low: int | float
+    high: int | float
     whole: bool
 
 
@@ -88,8 +92,10 @@ def _ranges(fields: Mapping[str, Field]) -> list[_Range]:
             found.append(_Range(label, max(low, 0), min(high, MAX_AMOUNT), False))
         elif field.type == "quantity":
             found.append(_Range(label, max(low, 1), min(high, MAX_QUANTITY), True))
-        elif field.type in ("number", "integer"):
-            found.append(_Range(label, low, high, field.type == "integer"))
+        elif field.type == "integer":
+            found.append(_Range(label, max(low, MIN_INTEGER), min(high, MAX_INTEGER), True))
+        elif field.type == "number":
+            found.append(_Range(label, low, high, False))
     return found
 
 

@@ -274,6 +274,8 @@ def _plausible(field: dict[str, Any], value: Any, accepted: set[str], country: s
         low, high = max(low, 0), min(high, 1e9)
     if kind == "quantity":
         low, high = max(low, 1), min(high, 1e6)
+    if kind == "integer":
+        low, high = max(low, -(2**63)), min(high, 2**63 - 1)
     tests: dict[str, Callable[[], bool]] = {
         "currency": lambda: value in accepted,
         "country": lambda: len(value) == 2 and value.isascii() and value.isalpha() and value.isupper(),

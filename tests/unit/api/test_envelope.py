@@ -17,6 +17,7 @@ from pipelines.ingest.checks import Rules
 from pipelines.ingest.decode import Decoder
 from pipelines.ingest.personal import Masker
 from pipelines.wire import Event, Rejected
+from schemas import json_parts
 from tests.unit.schemas.test_json_parts import VALUES
 
 NOON = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
@@ -173,3 +174,24 @@ def test_a_retry_has_the_fingerprint_of_the_first_try(later: dt.timedelta) -> No
     assert isinstance(first, Event)
     assert isinstance(second, Event)
     assert (first.fingerprint, first.id_hash, first.node) == (second.fingerprint, second.id_hash, second.node)
+
+
+@pytest.mark.parametrize("depth", [1, 64, 65, 201, 900, 990, 1000, 1100, 5000, 100_000])
+def test_an_event_of_any_depth_is_shaped_like_its_neighbours(depth: int) -> None:
+    deep = b"[" * depth + b"]" * depth
+    event = (
+        b'{"type":"track","event":"E","userId":"u1","messageId":"m1","tenant":"other","properties":{"x":'
+        + deep
+        + b'},"context":{"y":'
+        + deep
+        + b"}}"
+    )
+    key, value = envelope.shape(event, stamp(), lambda: "made")
+    assert key == b"u1"
+    found = json_parts.members(value)
+    assert found is not None
+    assert bytes(found["tenant"]) == bytes(stamp().tenant)
+    assert bytes(found["properties"]) == b'{"x":' + deep + b"}"
+    context = json_parts.members(found["context"])
+    assert context is not None
+    assert (bytes(context["y"]), bytes(context["source"])) == (deep, bytes(stamp().source))

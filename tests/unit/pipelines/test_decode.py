@@ -2,8 +2,10 @@
 
 import datetime as dt
 import json
+import re
 from typing import Any
 
+import msgspec
 import pytest
 
 from config import loader
@@ -170,3 +172,63 @@ def test_a_rejection_tells_what_it_can_of_a_record_whose_shape_is_wrong(decoder:
     strange = decoder.decode(body(messageId=5, tenant="nobody"), "t", 0, 1, NOW)
     assert isinstance(strange, Rejected)
     assert (strange.message_id, strange.tenant) == ("", "")
+
+
+LONG = "18446744073709551616"
+
+
+@pytest.mark.parametrize(
+    ("spelled", "stored"),
+    [
+        ('{"a":1,"b":0,"\\u0061":2}', '{"a":2,"b":0}'),
+        ('{"x":{"total":40,"total":20}}', '{"x":{"total":20}}'),
+        ('{ "a" : 1E2 , "b" : 2.0, "c": -0.0, "d": 0.1000000000000000055511151231257827, "e": 1e-400 }',
+         '{"a":100.0,"b":2.0,"c":-0.0,"d":0.1,"e":0.0}'),
+        ('{"a":18446744073709551615,"b":-9223372036854775808}', '{"a":18446744073709551615,"b":-9223372036854775808}'),
+        ('{"a":"caf\\u00e9 \\ud83d\\ude00 \\/"}', '{"a":"café 😀 /"}'),
+        ("null", "{}"),
+        ("{}", "{}"),
+    ],
+)  # fmt: skip
+def test_what_is_stored_is_what_was_understood_not_how_it_was_spelled(decoder: Decoder, spelled: str, stored: str) -> None:
+    for part in ("properties", "traits", "context"):
+        value = f'{{"type":"identify","messageId":"m","userId":"u","{part}":{{"old":1}},"{part}":{spelled}}}'
+        event = decoder.decode(value.encode(), "t", 0, 0, NOW)
+        assert isinstance(event, Event), event
+        assert getattr(event, part) == stored
+        assert event == msgspec.structs.replace(decoder.decode(value.encode("utf-8-sig"), "t", 0, 0, NOW), original=value.encode())
+
+
+@pytest.mark.parametrize("number", [LONG, "-9223372036854775809", "7" * 400, "1" * 5000, "1e400"])
+@pytest.mark.parametrize(
+    "path",
+    ["properties.total", "properties.x[1].y", "traits.phone", "context.z", "other", "properties.email", "properties.products[0].price"],
+)
+def test_a_number_that_cannot_be_kept_exactly_is_refused_where_it_stands(decoder: Decoder, number: str, path: str) -> None:
+    inner = number
+    for step in reversed(re.findall(r"[^.\[\]]+", path)):
+        inner = f'{{"{step}":{inner}}}' if not step.isdigit() else "[" + "0," * int(step) + inner + "]"
+    value = body(properties={"product_id": "p"}).decode().rstrip("}") + "}," + inner.removeprefix("{")
+    found = decoder.decode(value.encode(), "t", 0, 0, NOW)
+    assert isinstance(found, Rejected)
+    assert (found.code, found.field) == ("payload_format", "$." + path)
+    assert number not in found.rule
+
+
+def test_a_record_that_cannot_be_read_still_tells_whose_it_is(decoder: Decoder) -> None:
+    for bad in ('"x":NaN', '"x":' + "[" * 5000 + "]" * 5000, '"x":' + LONG, '"x":1e400', '"x":"\\ud800"', '"x":"\\u0000"'):
+        value = f'{{"messageId":"m7","tenant":"demo","context":{{"source":"shop"}},"properties":{{{bad}}}}}'
+        found = decoder.decode(value.encode(), "t", 0, 0, NOW)
+        assert isinstance(found, Rejected)
+        assert (found.code, found.tenant, found.message_id, found.origin) == ("payload_format", "demo", "m7", "shop"), bad[:20]
+
+
+@pytest.mark.parametrize("number", ["9223372036854775808", "1e19", "9223372036854775808.0", "-9223372036854775809.0"])
+def test_a_whole_number_of_a_contract_fits_its_column(decoder: Decoder, number: str) -> None:
+    value = body(event="Products Searched", properties={"query": "mug", "results": 5}).replace(b"5}", number.encode() + b"}")
+    found = decoder.decode(value, "t", 0, 0, NOW)
+    assert isinstance(found, Rejected)
+    assert (found.code, found.field) == ("quality_rule", "$.properties.results")
+    most = decoder.decode(value.replace(number.encode(), b"9223372036854775807"), "t", 0, 0, NOW)
+    assert isinstance(most, Event)
+    assert most.properties == '{"query":"mug","results":9223372036854775807}'
