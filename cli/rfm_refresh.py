@@ -16,6 +16,7 @@ from pipelines.history import cut_points
 from pipelines.history.cut_points import Customer, Effect
 from pipelines.history.views import profile_columns
 from profile_store import layout
+from schemas import json_text
 from sinks.clickhouse import ClickHouse
 
 DAY_MS: Final = 86_400_000
@@ -95,7 +96,10 @@ def in_force(bootstrap: str, definitions: Definitions) -> dict[str, CutPoints]:
 
     def take(_topic: str, message: Message) -> None:
         value = message.value()
-        found = cut_points.parse_definition(value) if value else None
+        try:
+            found = cut_points.parse_definition(value) if value else None
+        except (json_text.JsonTextError, msgspec.ValidationError):
+            return  # job `profiles` has rejected it, see `cdp rejected list`
         if found and found[1].version > newest.get(found[0], definitions.rfm.initial).version:
             newest[found[0]] = found[1]
 

@@ -79,12 +79,14 @@ def _run(report: "Report", deadline: float, tell: Callable[[str], None]) -> None
     from cli.audit.served import Served
     from cli.audit.topics import Reader, processed
     from config import loader
+    from pipelines import control
     from pipelines.history.group import GROUP
     from sinks.clickhouse import ClickHouse
 
     platform, sources = loader.platform(), loader.topics().raw()
     tenants = list(platform.tenants)
-    raw, clean = RawEvidence(sources), CleanEvidence(sources, tenants)
+    named = [*sources, *control.TOPICS]  # control records are rejected too
+    raw, clean = RawEvidence(sources), CleanEvidence(named, tenants)
     reader = Reader(platform.kafka.bootstrap, sources, raw.take)
     ends = reader.ends()
     reader.read_to(ends, lambda count: tell(f"reading raw topics: {count:,} of {sum(ends.values()):,}"))
@@ -103,7 +105,7 @@ def _run(report: "Report", deadline: float, tell: Callable[[str], None]) -> None
         server = ClickHouse(platform.clickhouse)
         tell("comparing ClickHouse with the clean topics")
         loaded = partial(processed, platform.kafka.bootstrap, GROUP, list(cleaned.ends()))
-        report.add(history(server, clean, sources, tenants, cleaned.read_on, loaded, max(deadline, time.monotonic() + LOADER_S)))
+        report.add(history(server, clean, named, tenants, cleaned.read_on, loaded, max(deadline, time.monotonic() + LOADER_S)))
         report.add(rollups(server))
         served = Served(Redis.from_url(platform.redis.url, socket_timeout=30), clean, cleaned.read_on)
         report.checks.append(served.profiles(lambda count: tell(f"comparing Redis: {count:,} profiles")))

@@ -95,7 +95,7 @@ def read(partition: int, offset: int, at: int, value: bytes) -> Kept:
     """
     try:
         stored = _decode(value)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         rule = f"a record of {TOPIC}: {error}"
         return Kept(partition=partition, offset=offset, at=at, code=UNREADABLE, rule=rule, original=value)
     told = stored.error

@@ -4,7 +4,7 @@ decode --> node --> profile --> serve --> Redis
   |         |          |
   |         |          +--> cdp.profile.changes
   |         +--> cdp.events, cdp.duplicates, cdp.links
-  +---------+--> cdp.rejected
+  +---------+----------+--> cdp.rejected
 """
 
 import argparse
@@ -55,7 +55,9 @@ def build(parallelism: int) -> StreamExecutionEnvironment:
     )
     profiles.uid(PROFILE).name(PROFILE).slot_sharing_group(PROFILE)
 
-    rejected = topology.side_output(decoded, REJECTED, RECORD).union(topology.side_output(nodes, REJECTED, RECORD))
+    rejected = topology.side_output(decoded, REJECTED, RECORD).union(
+        topology.side_output(nodes, REJECTED, RECORD), topology.side_output(profiles, REJECTED, RECORD)
+    )
     write_records(rejected, "cdp.rejected", bootstrap, JOB, NODE)
     write_records(topology.side_output(nodes, EVENTS, RECORD), "cdp.events", bootstrap, JOB, NODE)
     write_records(topology.side_output(nodes, DUPLICATES, RECORD), "cdp.duplicates", bootstrap, JOB, NODE)

@@ -106,7 +106,7 @@ def raw_source(tables: StreamTableEnvironment, topic: str, bootstrap: str, group
 
 
 def control_source(tables: StreamTableEnvironment, topic: str, bootstrap: str, group_id: str, slots: str) -> DataStream:
-    """A control topic (aliases, rosters, pokes, definitions) as rows `KEYED`. It never holds back the log's clock.
+    """A control topic (aliases, rosters, pokes, definitions) as rows `KEYED`, values framed. It never holds back the log's clock.
 
     Args:
         tables: table environment.
@@ -122,13 +122,20 @@ def control_source(tables: StreamTableEnvironment, topic: str, bootstrap: str, g
         CREATE TABLE {table} (
             `key` STRING,
             `value` BYTES,
+            `partition` INT METADATA VIRTUAL,
+            `offset` BIGINT METADATA VIRTUAL,
             `ts` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
             `ahead` AS TIMESTAMPADD(YEAR, 1000, `ts`),
             WATERMARK FOR `ahead` AS `ahead`
         ) WITH ({_options(topic, bootstrap, group_id)}, 'key.format' = 'raw', 'key.fields' = 'key', 'value.fields-include' = 'EXCEPT_KEY',
             'scan.watermark.idle-timeout' = '500 ms')
     """)
-    query = f"SELECT `key`, `value` FROM {table} WHERE `key` IS NOT NULL AND `value` IS NOT NULL"
+    # As `pipelines.control.frame` writes it: a record that is rejected has to say where it stands. Latin-1 keeps every byte.
+    at = "CAST(`ts` AS TIMESTAMP(3))"
+    ms = f"CAST(EXTRACT(EPOCH FROM {at}) * 1000 + EXTRACT(MILLISECOND FROM {at}) AS STRING)"
+    place = f"'@' || CAST(`partition` AS STRING) || '|' || CAST(`offset` AS STRING) || '|' || {ms} || '|{topic}|'"
+    framed = f"CAST(ENCODE({place} || DECODE(`value`, 'ISO-8859-1'), 'ISO-8859-1') AS BYTES)"
+    query = f"SELECT COALESCE(`key`, '') AS `key`, {framed} AS `value` FROM {table} WHERE `value` IS NOT NULL"
     return pinned(tables.to_append_stream(tables.sql_query(query), KEYED), f"read {topic}", slots)
 
 

@@ -57,7 +57,7 @@ def read(bootstrap: str, *, wait: bool = True) -> Ledger:
         bootstrap: Kafka.
         wait: read all that is written, and wait for open transactions on the way, which may be somebody else's: whoever is about to send
             must not miss what lies behind them. One that its writer has left ends after seconds (`sender.TIMEOUT_S`). Else read up to the
-            first of them: good enough for looking.
+            first of them, and pass over entries that cannot be read: good enough for looking.
 
     Raises:
         LedgerError: see there.
@@ -66,13 +66,16 @@ def read(bootstrap: str, *, wait: bool = True) -> Ledger:
     ledger = Ledger()
 
     def take(message: Message) -> None:
-        position, value = (message.key() or b"").decode(), message.value()
+        value = message.value()
         if value is None:
             return
+        place = f"partition {message.partition()}, offset {message.offset()}"
         try:
-            ledger.add(position, _decode(value))
-        except msgspec.DecodeError as error:
-            raise LedgerError(f"{TOPIC}: the entry of {position} cannot be read: {error}") from error
+            ledger.add((message.key() or b"").decode(), _decode(value))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            if not wait:
+                return
+            raise LedgerError(f"{TOPIC}: the entry at {place} cannot be read: {error}; a tombstone with its key takes it away") from error
 
     each(bootstrap, TOPIC, take, wait=wait)
     return ledger

@@ -14,6 +14,7 @@ from cli.rejected.history import History
 from cli.rejected.sender import BATCH, Outgoing, Raw, Sender
 from config import loader
 from demo.replayer import partitions_of
+from pipelines import control
 from pipelines.identity.nodes import Nodes
 from pipelines.ingest.checks import Rules
 from pipelines.ingest.decode import Decoder
@@ -198,6 +199,9 @@ class Replay:
     def _judged(self, record: Record) -> _Judged | None:
         self.tally.looked_at += 1
         topic = self._options.to or record.source
+        if record.source in control.TOPICS:
+            self._refuse(record, Refusal("control record", f"{record.source} is no raw topic: whoever wrote the record writes it anew"))
+            return None
         if topic not in self._partitions:
             self._refuse(record, Refusal("topic is gone", f"{topic} is no raw topic any more; --to names another one"))
             return None

@@ -12,6 +12,7 @@ from pyflink.datastream import KeyedBroadcastProcessFunction, KeyedProcessFuncti
 from pyflink.datastream.state import MapState, MapStateDescriptor, ValueStateDescriptor
 
 from config.loader import CutPoints, Definitions, Platform, TrafficRule
+from pipelines import control
 from pipelines.audiences.rules import RuleBook
 from pipelines.features import node, profile
 from pipelines.features.cache import Cache, collect_seldom
@@ -21,14 +22,13 @@ from pipelines.identity.nodes import split
 from pipelines.ingest.records import duplicate_record, event_record, link_record, rejected_record
 from pipelines.ingest.traffic import Traffic
 from pipelines.operators import DUPLICATES, EVENTS, LINKS, RECORD, REJECTED, Out, require_thread_mode
-from pipelines.wire import Alias, Join, Leave, NodeInput, Poke, ProfileInput, Rejected, Roster, Update
+from pipelines.wire import Alias, Join, NodeInput, ProfileInput, Rejected, Roster, Update
 from profile_store import patch
 from profile_store.writer import next_incarnation
 from schemas import clean, codes, json_text
 
 NODES_CACHED: Final = 50_000
 PROFILES_CACHED: Final = 50_000
-_JSON: Final = ord("{")
 _CONFLICT: Final = Rejected(codes.ID_CONFLICT, "$.messageId", "the same body as the record that first carried this messageId")
 
 
@@ -97,12 +97,12 @@ class NodeFunction(KeyedProcessFunction):
         self._count_applied, self._count_duplicates = metrics.counter("applied"), metrics.counter("duplicates")
         self._count_conflicts = metrics.counter("id_conflicts")
         self._count_flagged = metrics.counter("flagged")
-        self._count_limits = metrics.counter("limits")
+        self._count_limits, self._count_control = metrics.counter("limits"), metrics.counter("control_rejected")
 
     def process_element(self, value: bytes, ctx: KeyedProcessFunction.Context) -> Iterator[Any]:
         """Apply an event or an alias; the engine hands over the row without its key."""
-        if value[0] == _JSON:
-            yield from self._told(json_text.read_object(value), ctx)
+        if value[0] == control.MARK:
+            yield from self._told(control.unframe(value), ctx)
             return
         event = self._decode(value)
         live = self._live(event.node, event.tenant)
@@ -138,12 +138,16 @@ class NodeFunction(KeyedProcessFunction):
         if update is not None:
             yield Out(live.state.profile_id, self._encode(update))
 
-    def _told(self, fields: dict[str, Any], ctx: KeyedProcessFunction.Context) -> Iterator[Any]:
+    def _told(self, framed: control.Framed, ctx: KeyedProcessFunction.Context) -> Iterator[Any]:
         """Take a control record: an alias, or a poke. Pokes of profiles pass here too and are not for us."""
-        if "epoch" in fields:
-            yield from self._alias(Alias(fields["node"], fields["tenant"], fields["profile_id"], fields["epoch"]), ctx)
-        elif "node" in fields:
-            yield from self._poke(fields["node"], fields["tenant"], ctx)
+        found = control.to_node(ctx.get_current_key(), framed, self._tenants)
+        if isinstance(found, Rejected):
+            self._count_control.inc()
+            yield self._rejected, _refused(framed, found)
+        elif isinstance(found, Alias):
+            yield from self._alias(found, ctx)
+        elif found is not None:
+            yield from self._poke(found.node, found.tenant, ctx)
 
     def _poke(self, key: str, tenant: str, ctx: KeyedProcessFunction.Context) -> Iterator[Any]:
         """Definitions have changed: tell all that they ask for now. A node that was never seen has nothing to tell."""
@@ -185,7 +189,7 @@ def definitions_descriptor() -> MapStateDescriptor:
 
 
 class ProfileFunction(KeyedBroadcastProcessFunction):
-    """Rows `(profile, update, join, leave, roster or poke)` and broadcast definitions to rows `(key, change, patch)`.
+    """Rows `(profile, message)` and broadcast definitions to rows `(key, change, patch)`; side output `rejected`.
 
     Args:
         definitions: features and rules as of submission.
@@ -209,15 +213,19 @@ class ProfileFunction(KeyedBroadcastProcessFunction):
         self._cache: Cache[profile.Live] = Cache(PROFILES_CACHED)
         self._decode = msgspec.msgpack.Decoder(ProfileInput).decode
         self._restored = False
-        self._count_changes = runtime_context.get_metrics_group().counter("changes")
+        self._rejected = OutputTag(REJECTED, RECORD)
+        self._tells = runtime_context.get_index_of_this_subtask() == 0
+        metrics = runtime_context.get_metrics_group()
+        self._count_changes, self._count_control = metrics.counter("changes"), metrics.counter("control_rejected")
 
     def process_element(self, value: bytes, ctx: KeyedBroadcastProcessFunction.ReadOnlyContext) -> Iterator[Any]:
         """Take a message of a node, the resolver or an operator of definitions."""
         if not self._restored:
             self._restore(ctx)
-        message = _control(value) if value[0] == _JSON else self._decode(value)
-        if message is None:
+        if value[0] == control.MARK:
+            yield from self._told(control.unframe(value), ctx)
             return
+        message = self._decode(value)
         if isinstance(message, Update):
             live = self._live(message.profile_id, message.tenant)
             change = self._logic.update(live, message)
@@ -226,21 +234,20 @@ class ProfileFunction(KeyedBroadcastProcessFunction):
             change = self._logic.join(live, message)
         else:
             live = self._live(ctx.get_current_key(), message.tenant)
-            if isinstance(message, Leave):
-                change = self._logic.leave(live, message)
-            elif isinstance(message, Roster):
-                change = self._logic.roster(live, message, ctx.timer_service().current_watermark())
-            else:
-                change = self._logic.poke(live, ctx.timer_service().current_watermark())
+            change = self._logic.leave(live, message)
         yield from self._done(live, change, ctx)
 
     def process_broadcast_element(self, value: Row, ctx: KeyedBroadcastProcessFunction.Context) -> Iterator[Any]:
         """Take a new version of a definition."""
         key, payload = value._values
-        text = bytes(payload).decode()
-        if self._define(text):
-            ctx.get_broadcast_state(definitions_descriptor()).put(key, text)
-        yield from ()
+        framed = control.unframe(bytes(payload))
+        found = control.definition(key, framed, tuple(self._platform.tenants))
+        if isinstance(found, Rejected):
+            if self._tells:  # every subtask hears of a definition, one speaks of it
+                self._count_control.inc()
+                yield self._rejected, _refused(framed, found)
+        elif self._logic.set_cut_points(found.tenant, found.cuts):
+            ctx.get_broadcast_state(definitions_descriptor()).put(key, framed.original.decode())
 
     def on_timer(self, timestamp: int, ctx: KeyedBroadcastProcessFunction.OnTimerContext) -> Iterator[Any]:
         """Time alone turns a rule, or an unpublished change is due."""
@@ -263,9 +270,24 @@ class ProfileFunction(KeyedBroadcastProcessFunction):
 
     def _define(self, text: str) -> bool:
         definition = json_text.read_object(text)
-        if definition.get("kind") != "cut_points":
-            return False
         return self._logic.set_cut_points(definition["tenant"], msgspec.convert(definition["body"], CutPoints))
+
+    def _told(self, framed: control.Framed, ctx: KeyedBroadcastProcessFunction.ReadOnlyContext) -> Iterator[Any]:
+        """Take a word of the resolver or of an operator of definitions."""
+        found = control.to_profile(ctx.get_current_key(), framed, tuple(self._platform.tenants))
+        if found is None:
+            return
+        if not isinstance(found, Rejected):
+            live = self._live(ctx.get_current_key(), found.tenant)
+            if live.state.tenant != found.tenant:
+                found = control.foreign(framed, found.tenant)
+        if isinstance(found, Rejected):
+            self._count_control.inc()
+            yield self._rejected, _refused(framed, found)
+            return
+        now = ctx.timer_service().current_watermark()
+        change = self._logic.roster(live, found, now) if isinstance(found, Roster) else self._logic.poke(live, now)
+        yield from self._done(live, change, ctx)
 
     def _live(self, profile_id: str, tenant: str) -> profile.Live:
         live = self._cache.get(profile_id)
@@ -284,11 +306,6 @@ class ProfileFunction(KeyedBroadcastProcessFunction):
             yield Out(live.profile_id.encode(), clean.encode("profile_change", change.record), patch.encode(change.patch))
 
 
-def _control(payload: bytes) -> Roster | Poke | None:
-    """A control record of a profile; None for a poke of a node, which passes here too."""
-    fields = json_text.read_object(payload)
-    if "node" in fields:
-        return None
-    if "nodes" in fields:
-        return Roster(fields["tenant"], fields["profile_id"], fields["epoch"], fields["nodes"])
-    return Poke(fields["tenant"], fields["profile_id"], fields.get("reason", ""))
+def _refused(framed: control.Framed, rejected: Rejected) -> Out:
+    """A control record for `cdp.rejected`."""
+    return Out(*rejected_record(rejected, framed.topic, framed.partition, framed.offset, framed.log_time, framed.original))

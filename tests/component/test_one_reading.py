@@ -80,7 +80,7 @@ def test_every_name_and_value_is_read_alike(server: ClickHouse, events: dict[str
             if isinstance(value, str):
                 assert text == value, row
             if isinstance(value, int | float) and not isinstance(value, bool):
-                assert number == float(value), (row, name)
+                assert float(number) == float(value), (row, name)
                 assert kind == ("Double" if isinstance(value, float) else "UInt64" if value >= 2**63 else "Int64"), (row, name, kind)
         seen += 1
     assert seen == len(events)

@@ -7,14 +7,17 @@ from typing import Any, NamedTuple
 
 import orjson
 import pytest
+from confluent_kafka import Message, Producer
 
 from demo.malformed import KINDS
 from demo.messages import iso
 from demo.records import Record
+from pipelines import control
 from schemas import codes
 from tests.mutants import STAMP, mutants
 from tests.oracle import Log
 from tests.oracle.kafka_log import read_raw
+from tests.stacks import eventually
 from tests.system import shop
 from tests.system.outcome import check_profiles, records_of, rulebook
 from tests.system.running import Running, say
@@ -190,7 +193,11 @@ def test_no_record_stops_the_job_and_each_is_kept_with_its_fault(platform: Runni
 
     raw = [record for record in read_raw(platform.bootstrap, platform.raw_topics) if record.offset >= ends[record.topic, record.partition]]
     positions = {topic: [r for r in sorted(raw) if r.topic == topic and r.value != b'{"type":"tick"}'] for topic in (CLICKS, ORDERS)}
-    rejected = {(found["source"], found["partition"], found["offset"]): found for found in records_of("cdp.rejected")}
+    rejected = {
+        (found["source"], found["partition"], found["offset"]): found
+        for found in records_of("cdp.rejected")
+        if found["source"] not in control.TOPICS
+    }
     wrong = {}
     for topic, records in positions.items():
         mine = [case for case in told + known if case.topic == topic]
@@ -231,7 +238,7 @@ def test_mutants_end_as_the_oracle_says(platform: Running) -> None:
     assert platform.restarts() == before, "the job went on"
     log = Log(read_raw(platform.bootstrap, platform.raw_topics), rulebook(platform))
     judged = {tuple(j.position): j.code for j in log.judged if j.outcome == "rejected"}
-    found = {(r["source"], r["partition"], r["offset"]): r["code"] for r in records_of("cdp.rejected")}
+    found = {(r["source"], r["partition"], r["offset"]): r["code"] for r in records_of("cdp.rejected") if r["source"] not in control.TOPICS}
     wrong = {
         place: (judged.get(place), found.get(place)) for place in judged.keys() | found.keys() if judged.get(place) != found.get(place)
     }
@@ -242,4 +249,35 @@ def test_mutants_end_as_the_oracle_says(platform: Running) -> None:
     assert not rare, f"too few of {rare}: {counts}"
     assert codes.INTERNAL not in counts
     check_profiles(platform)
+    platform.verify()
+
+
+@pytest.mark.timeout(900)
+def test_no_control_record_stops_the_job_and_each_is_kept_with_its_fault(platform: Running) -> None:
+    before, written = platform.restarts(), {}
+    producer = Producer({"bootstrap.servers": platform.bootstrap})
+
+    def note(error: object, message: Message) -> None:
+        assert error is None
+        written[message.topic(), message.partition(), message.offset()] = message.value()
+
+    for topic in control.TOPICS:
+        for key, value in (
+            (None, b"no key"),
+            (b"k", b"garbage"),
+            (b"k", b"\x95\x01"),
+            (b"k", b"[" * 5000),
+            (b"\xff", b'{"tenant":"nobody"}'),
+        ):
+            producer.produce(topic, value, key, on_delivery=note)
+        producer.produce(topic, b'{"tenant":"demo","x":"' + b"x" * 900_000 + b'"}', b"big", on_delivery=note)
+    producer.produce("cdp.pokes", b'{"tenant":"demo","profile_id":"p","reason":7}', b"p", on_delivery=note)
+    assert producer.flush(60) == 0
+
+    def kept() -> bool:
+        found = {(r["source"], r["partition"], r["offset"]): r["original"] for r in records_of("cdp.rejected")}
+        return {place: found.get(place) for place in written} == written
+
+    eventually(kept, "every malformed control record is in cdp.rejected", 120)
+    assert platform.restarts() == before, "the job went on"
     platform.verify()
