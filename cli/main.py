@@ -12,6 +12,7 @@ MODULES = [
     "cli.check_commands",
     "cli.job_commands",
     "cli.topic_commands",
+    "cli.limit_commands",
     "cli.import_commands",
     "cli.source_commands",
     "cli.replay_commands",

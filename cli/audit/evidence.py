@@ -15,6 +15,7 @@ from schemas import clean
 
 TICK: Final = b'{"type":"tick"}'
 POSITIONED: Final = {"cdp.events": "event", "cdp.duplicates": "duplicate", "cdp.rejected": "rejected"}
+EVENTS: Final = "cdp.events"
 CHANGES: Final = "cdp.profile.changes"
 LINKS: Final = "cdp.links"
 CLEAN: Final = (*POSITIONED, CHANGES, LINKS)
@@ -83,6 +84,7 @@ class CleanEvidence:
         newest: the newest change of each profile, as its message.
         links: number of links.
         on_change: called with each change.
+        on_event: called with name and message of each event.
     """
 
     def __init__(self, sources: list[str], tenants: list[str]) -> None:
@@ -93,6 +95,7 @@ class CleanEvidence:
         self.newest: dict[Owner, tuple[Rank, bytes]] = {}
         self.links = 0
         self.on_change: Callable[[Owner, Rank, bytes], None] = lambda *_: None
+        self.on_event: Callable[[str, bytes], None] = lambda *_: None
 
     def take(self, topic: str, message: Message) -> None:
         """Note a record.
@@ -116,6 +119,8 @@ class CleanEvidence:
                 self.newest[owner] = (rank, value)
             self.on_change(owner, rank, value)
         else:
+            if topic == EVENTS:
+                self.on_event(head["name"], value)
             self.positions[topic].add(self._index.get(head["source"], -1), head["partition"], head["offset"], partition, offset)
 
     def accounted(self) -> list[Array]:

@@ -21,6 +21,8 @@ from pipelines.wire import Alias, Event, Join, Leave, Update, Value
 
 FORMAT: Final = 3
 _LINKS_REMEMBERED: Final = 256
+LINKS_FLAG: Final = "limit:links"
+"""On an event that links its node to more identifiers than a node remembers; `limit:` as in docs/features.md, "Limits"."""
 
 
 class NodeState(msgspec.Struct, array_like=True):
@@ -314,6 +316,8 @@ class NodeLogic:
         fresh = [other for other in event.identifiers[1:] if other not in linked]
         if fresh:  # beyond the bound links are reported again, which changes nothing downstream
             linked.update(dict.fromkeys(fresh))
+            if len(linked) > _LINKS_REMEMBERED:
+                event.flags = [*event.flags, LINKS_FLAG]
             while len(linked) > _LINKS_REMEMBERED:
                 del linked[next(iter(linked))]
             live.state.linked = _encode(list(linked))

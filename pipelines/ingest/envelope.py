@@ -1,13 +1,15 @@
 """The shape of the envelope as msgspec structs: what is declared here is checked at once."""
 
 import datetime as dt
-from typing import Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
 from schemas.validators import Name
 
 CallType = Literal["track", "page", "screen", "identify", "group", "alias"]
+MAX_EXTERNAL_IDS: Final = 50
+"""Each makes a node key and a link: an event must not become hundreds of records."""
 CHANNELS = frozenset({"web", "mobile_app", "mini_program", "store", "call_centre", "community", "email"})
 
 
@@ -38,6 +40,6 @@ class Context(msgspec.Struct, rename="camel"):
 
     channel: str | None = None
     timezone: str | None = None
-    external_ids: list[ExternalId] | None = None
+    external_ids: Annotated[list[ExternalId], msgspec.Meta(max_length=MAX_EXTERNAL_IDS)] | None = None
     source_order: int | str | None = None
     source_log: Name | None = None

@@ -1,7 +1,7 @@
 """When an event took place: the stamps of its envelope, corrected for the clock of whoever wrote them."""
 
 import datetime as dt
-from functools import cache
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -12,6 +12,8 @@ from schemas.validators import Violation
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _EARLIEST_MS: Final = int((dt.datetime(2000, 1, 1, tzinfo=dt.UTC) - _EPOCH).total_seconds() * 1000)
 _MS: Final = dt.timedelta(milliseconds=1)
+ZONES_KEPT: Final = 1024
+"""There are some 600; names that strangers make up are forgotten again."""
 
 
 def to_ms(moment: dt.datetime) -> int:
@@ -24,7 +26,7 @@ def to_ms_of_day(day: dt.date) -> int:
     return to_ms(dt.datetime(day.year, day.month, day.day, tzinfo=dt.UTC))
 
 
-@cache
+@lru_cache(maxsize=ZONES_KEPT)
 def zone(name: str) -> ZoneInfo | None:
     """A time zone of the IANA data base, None when there is none of this name."""
     try:

@@ -181,7 +181,7 @@ def _external_ids(context: dict[str, Any]) -> list[tuple[str, str]]:
     entries = context.get("externalIds")
     if entries is None:
         return []
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+    if not isinstance(entries, list) or len(entries) > 50 or not all(isinstance(entry, dict) for entry in entries):
         raise Violation(SCHEMA)
     pairs = [tuple(text(entry, name, required=True, at_most=MAX_NAME) for name in ("type", "id")) for entry in entries]
     return [(namespace, raw) for namespace, raw in pairs if namespace is not None and raw is not None]

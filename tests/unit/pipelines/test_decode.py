@@ -10,6 +10,7 @@ import pytest
 
 from config import loader
 from pipelines.identity.nodes import Nodes
+from pipelines.ingest import moments
 from pipelines.ingest.checks import Rules
 from pipelines.ingest.decode import Decoder
 from pipelines.ingest.personal import Masker
@@ -232,3 +233,20 @@ def test_a_whole_number_of_a_contract_fits_its_column(decoder: Decoder, number: 
     most = decoder.decode(value.replace(number.encode(), b"9223372036854775807"), "t", 0, 0, NOW)
     assert isinstance(most, Event)
     assert most.properties == '{"query":"mug","results":9223372036854775807}'
+
+
+def test_zones_that_strangers_make_up_do_not_fill_the_memory(decoder: Decoder) -> None:
+    for number in range(3 * moments.ZONES_KEPT):
+        found = decoder.decode(body(timestamp="2023-11-14T10:00:00", context={"timezone": f"Zone/{number}"}), "t", 0, 0, NOW)
+        assert isinstance(found, Rejected)
+        assert found.field == "$.context.timezone"
+    assert moments.zone.cache_info().currsize <= moments.ZONES_KEPT
+    assert isinstance(decoder.decode(body(timestamp="2023-11-14T10:00:00", context={"timezone": "Asia/Tokyo"}), "t", 0, 0, NOW), Event)
+
+
+def test_an_event_names_a_bounded_number_of_external_ids(decoder: Decoder) -> None:
+    ids = [{"type": "email", "id": f"a{number}@example.org"} for number in range(51)]
+    found = decoder.decode(body(context={"externalIds": ids}), "t", 0, 0, NOW)
+    assert isinstance(found, Rejected)
+    assert (found.code, found.field) == ("schema_violation", "$.context.externalIds")
+    assert isinstance(decoder.decode(body(context={"externalIds": ids[:50]}), "t", 0, 0, NOW), Event)
