@@ -1,18 +1,14 @@
-"""Strangers' JSON is read in one place: every other decoder in the product is listed here with what it reads."""
+"""Strangers' JSON is read in one place: every other decoder is listed here with what it reads (the benchmark reads its own only)."""
 
 import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
-ROOMS = ("api", "bench", "cli", "config", "demo", "importers", "jobs", "pipelines", "profile_store", "schemas", "sinks", "stack")
+ROOMS = ("api", "cli", "config", "demo", "importers", "jobs", "pipelines", "profile_store", "schemas", "sinks", "stack")
 DECODER = re.compile(r"\b(?:json\.(?:loads?|decode|Decoder|JSONDecoder)|orjson\.loads|scanstring|raw_decode)\b")
 THE_READER = {"schemas/json_text.py", "schemas/json_parts.py"}
 OURS = {
     "api/collector/app.py": "the quality agent's own metrics, of which only the number is used",
-    "bench/children.py": "what the benchmark's own processes say",
-    "bench/collector.py": "what the benchmark's own processes say",
-    "bench/generator.py": "what the benchmark's own processes say",
-    "bench/templates.py": "the benchmark's own events",
     "cli/audit/served.py": "fields that `serve` has written to Redis",
     "cli/profile_history.py": "features that `profiles` has published",
     "cli/rejected/ledger.py": "what `cdp rejected replay` has noted",
