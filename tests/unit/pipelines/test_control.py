@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.loader import CutPoints
+from operations.controls import _poke
 from pipelines import control
-from pipelines.control import ALIAS, DEFINITIONS, POKES, ROSTER, Definition, Framed
+from pipelines.control import ALIAS, DEFINITIONS, POKES, ROSTER, Definition, Framed, NodePoke
 from pipelines.history.cut_points import definition as published
-from pipelines.history.cut_points import poke
 from pipelines.ingest.records import rejected_record
 from pipelines.wire import Alias, Poke, Rejected, Roster
 from schemas import clean
@@ -37,8 +37,12 @@ GOOD: dict[str, tuple[str, dict[str, Any]]] = {
 def take(topic: str, key: str, value: bytes) -> Any:
     framed = control.unframe(control.frame(topic, 1, 42, 1_700_000_000_000, value))
     assert framed == Framed(topic, 1, 42, 1_700_000_000_000, value)
-    read = {ALIAS: control.alias, DEFINITIONS: control.definition}.get(topic, control.to_profile)
-    return read(key, framed, TENANTS)
+    if topic == DEFINITIONS:
+        return control.definition(key, framed, TENANTS)
+    told = [control.to_node(key, framed, TENANTS)] if topic in (ALIAS, POKES) else []
+    told += [control.to_profile(key, framed, TENANTS)] if topic in (ROSTER, POKES) else []
+    (found,) = (one for one in told if one is not None)  # whoever else hears of it leaves it alone
+    return found
 
 
 def test_what_is_right_is_taken() -> None:
@@ -53,7 +57,8 @@ def test_what_the_platform_writes_itself_is_right() -> None:
     cuts = CutPoints(7, [1, 2, 3, 4], [1, 2, 3, 4], [1, 2, 3, 4])
     key, value = published("demo", cuts)
     assert take(DEFINITIONS, key, value) == Definition("demo", cuts)
-    assert take(POKES, "p9", poke("demo", "p9", "why")) == Poke("demo", "p9", "why")
+    assert take(POKES, "p9", _poke("demo", {"profile_id": "p9"}, "why")) == Poke("demo", "p9", "why")
+    assert take(POKES, NODE, _poke("demo", {"node": NODE}, "why")) == NodePoke(NODE, "demo")
 
 
 @pytest.mark.parametrize("topic", control.TOPICS)
@@ -102,6 +107,8 @@ def test_what_is_no_message_is_rejected(topic: str, value: bytes, code: str) -> 
         (ROSTER, {"profile_id": "p2"}, "$.profile_id"),
         (POKES, {"profile_id": "p2"}, "$.profile_id"),
         (POKES, {"reason": "x" * 1001}, "$.reason"),
+        (POKES, {"node": "demo|user_id|u2"}, "$.node"),
+        (POKES, {"node": 5}, "$.node"),
         (DEFINITIONS, {"kind": "tags"}, "$.kind"),
         (DEFINITIONS, {"kind": 5}, "$.kind"),
         (DEFINITIONS, {"tenant": "other"}, "$.kind"),
