@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from config import loader
 from config.loader import CutPoints
 from pipelines.audiences.rules import RuleBook
-from pipelines.history.cut_points import Customer, definition, effect, moved, parse_definition, poke, quantiles
+from pipelines.history.cut_points import Customer, definition, effect, moved, parse_definition, quantiles
 
 DEFINITIONS = loader.definitions()
 RULES = RuleBook(DEFINITIONS)
@@ -75,4 +75,3 @@ def test_what_is_published_reads_back() -> None:
     assert key == "demo/cut_points"
     assert parse_definition(value) == ("demo", cuts)
     assert parse_definition(b'{"tenant":"demo","kind":"tags","version":1,"body":{}}') is None
-    assert msgspec.json.decode(poke("demo", "ab", "why")) == {"tenant": "demo", "profile_id": "ab", "reason": "why"}
