@@ -20,6 +20,7 @@ from config import loader
 from sinks.clickhouse import ClickHouse
 from stack import board, control, process, settings, topics
 from stack.settings import PROJECT, Settings
+from tests import kafka_groups
 
 POLL_S = 0.1
 MENDED_WITHIN_S = 180.0
@@ -111,6 +112,7 @@ class Stack:
         for future in (admin.delete_topics(names, operation_timeout=15.0) if names else {}).values():
             future.result(15.0)
         eventually(lambda: not set(names) & admin.list_topics(timeout=15.0).topics.keys(), "the topics are gone")
+        kafka_groups.forget(self.settings.kafka, admin)
         topics.create(self.settings.kafka)
         address = loader.platform()
         root = ClickHouse(address.clickhouse, database="")
@@ -173,7 +175,8 @@ def read_all(topic: str) -> list[Message]:
             "enable.auto.commit": False,
             "log_level": 0,
         }
-        | {"isolation.level": "read_committed", "auto.offset.reset": "earliest", "enable.partition.eof": True}
+        # A broker holds a fetch at the end of a partition back for half a second, in case there will be more.
+        | {"isolation.level": "read_committed", "auto.offset.reset": "earliest", "enable.partition.eof": True, "fetch.wait.max.ms": 10}
     )
     found: list[Message] = []
     try:

@@ -12,7 +12,6 @@ import pytest
 import urllib3
 from segment.analytics.client import Client
 
-from stack import board
 from tests.collectors import TOPIC, Running, records, running
 from tests.stacks import Stack, eventually, kill_nine, read_all
 
@@ -22,15 +21,9 @@ BATCH = 50
 PATIENCE_S = 10.0
 
 
-@pytest.fixture(scope="module")
-def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    made = Stack(tmp_path_factory.mktemp("outages") / "home")
-    with made.pointed_at():
-        try:
-            made.up("kafka")
-            yield made
-        finally:
-            made.down()
+@pytest.fixture
+def own(emptied: Stack, breakable: Stack) -> Stack:
+    return breakable
 
 
 class Senders:
@@ -101,18 +94,6 @@ def test_a_killed_kafka_costs_no_acknowledged_event_and_goes_on_by_itself(own: S
     assert_nothing_acknowledged_is_lost(senders)
 
 
-@contextlib.contextmanager
-def kafka_stopped(own: Stack) -> Iterator[None]:
-    wanted = board.read_wanted(own.settings)
-    board.write_wanted(own.settings, board.Wanted({name: on for name, on in wanted.services.items() if name != "kafka"}))
-    eventually(lambda: own.state("kafka").state == "stopped", "Kafka is stopped")
-    try:
-        yield
-    finally:
-        board.write_wanted(own.settings, wanted)
-        eventually(lambda: own.state("kafka").state == "ready", "Kafka is back", 180.0)
-
-
 def timed(call: Callable[[], object]) -> float:
     began = time.monotonic()
     call()
@@ -141,7 +122,7 @@ def test_without_kafka_requests_are_refused_in_bounded_time_and_with_it_taken_ag
     sent = {"type": "page", "userId": "u", "messageId": "away"}
     with running(tmp_path / "one") as collector:
         assert collector.post("/v1/page", sent | {"messageId": "before"}).status == 200
-        with kafka_stopped(own):
+        with own.without("kafka"):
             answers = []
             assert timed(lambda: answers.append(collector.post("/v1/page", sent))) < PATIENCE_S
             assert (answers[0].status, int(answers[0].headers["Retry-After"]) >= 1) == (503, True)
@@ -165,7 +146,7 @@ def test_an_sdk_delivers_later_what_it_could_not_while_kafka_was_away(own: Stack
     errors: list[object] = []
     with running(tmp_path / "one") as collector:
         client = Client("page-key", host=collector.url, upload_interval=0.1, on_error=lambda error, _batch: errors.append(error))
-        with kafka_stopped(own):
+        with own.without("kafka"):
             for index in range(50):
                 client.track("u", "X", message_id=f"sdk-{index}")
             eventually(
@@ -177,7 +158,7 @@ def test_an_sdk_delivers_later_what_it_could_not_while_kafka_was_away(own: Stack
 
 
 def test_a_collector_that_starts_before_kafka_waits_for_it(own: Stack, tmp_path: Path) -> None:
-    with kafka_stopped(own), running(tmp_path / "one") as collector:
+    with own.without("kafka"), running(tmp_path / "one") as collector:
         assert collector.ask("GET", "/ready").status == 503
         answers: list[int] = []
         waiting = threading.Thread(target=lambda: answers.append(collector.post("/v1/page", {"userId": "u", "messageId": "early"}).status))

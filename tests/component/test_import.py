@@ -10,14 +10,15 @@ from collections import Counter
 from pathlib import Path
 
 import pyarrow.parquet as pq
-import pytest
 
 from demo import dataset
+from stack import topics
 from stack.settings import PROJECT
 from tests.stacks import Stack, eventually, kill_nine, read_all
 
 RETAIL = PROJECT / "data" / "online_retail.parquet"
 TOPIC = "cdp.raw.orders"
+WHOLE_INVOICES = 240_012  # so many first lines end with an invoice; enough of them that three kills come before the end
 
 
 def command(*arguments: str | Path) -> list[str]:
@@ -63,15 +64,14 @@ def ids(source: str) -> Counter[str]:
     return Counter(json.loads(value)["messageId"] for value in values_of(source))
 
 
-@pytest.fixture
-def invoices(tmp_path: Path) -> Path:
-    """The first 20,000 lines of the data set: 925 invoices."""
-    path = tmp_path / "slice.parquet"
-    pq.write_table(pq.read_table(RETAIL).slice(0, 20_000), path)
+def slice_of(path: Path, first: int, rows: int) -> Path:
+    """A file with some lines of the data set; 20,000 are 925 invoices."""
+    pq.write_table(pq.read_table(RETAIL).slice(first, rows), path)
     return path
 
 
-def test_a_file_imported_twice_has_the_same_message_ids_and_bytes(stack: Stack, invoices: Path) -> None:
+def test_a_file_imported_twice_has_the_same_message_ids_and_bytes(stack: Stack, tmp_path: Path) -> None:
+    invoices = slice_of(tmp_path / "slice.parquet", 0, 20_000)
     first = imported(invoices, "-m", "online_retail", "--source", "twice")
     assert first.returncode == 0, first.stderr
     assert "20,000 rows of slice.parquet" in first.stdout
@@ -98,50 +98,43 @@ def test_a_failed_row_is_kept_beside_the_file_and_the_exit_code_says_so(stack: S
     assert ids("failing") == {"failing:L-1": 1}
 
 
-def test_a_killed_import_goes_on_and_every_row_is_there_once_by_its_id(stack: Stack) -> None:
-    arguments = (RETAIL, "-m", "online_retail", "--source", "killed")
+def test_a_killed_import_goes_on_and_every_row_is_there_once_by_its_id(stack: Stack, tmp_path: Path) -> None:
+    part = slice_of(tmp_path / "part.parquet", 0, WHOLE_INVOICES)
+    numbers = set(pq.read_table(part, columns=["InvoiceNo"])[0].to_pylist())
+    arguments = (part, "-m", "online_retail", "--source", "killed")
     progress = stack.settings.data / "imports"
     killed_at = [killed_on_the_way(arguments, progress, between_batches=number == 1) for number in range(3)]
     last = imported(*arguments)
     assert last.returncode == 0, last.stderr
     assert "going on after row" in last.stdout
 
-    sold = [one for one in dataset.load().invoices if one.is_refund or one.is_sale]
+    sold = [one for one in dataset.load().invoices if one.number in numbers and (one.is_refund or one.is_sale)]
     found = ids("killed")
     assert set(found) == {f"killed:{one.number}" for one in sold}
-    assert "541,909 rows of online_retail.parquet, 25,900 records" in last.stdout
+    assert f"{WHOLE_INVOICES:,} rows of part.parquet, {len(numbers):,} records" in last.stdout
     assert f"{sum(not one.is_refund for one in sold):,}  sent     Order Completed" in last.stdout
     assert f"{sum(one.is_refund for one in sold):,}  sent     Order Refunded" in last.stdout
     repeated = sum(found.values()) - len(found)
     assert 0 <= repeated <= 3 * 2 * 2000, f"more than the batches in hand were sent again: {repeated} ({killed_at})"
 
 
-def test_a_first_load_writes_the_events_on_their_own_clock_and_in_order(
-    tmp_path: Path, invoices: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    own = Stack(tmp_path / "home")
-    with own.pointed_at():
-        monkeypatch.setenv("CDP_RAW_CLOCK", "replay")
-        try:
-            own.up("kafka")
-            refused = imported(invoices, "-m", "online_retail")
-            assert refused.returncode == 1
-            assert "is on the producer's clock" in refused.stderr
-            began_ms = int(time.time() * 1000)
-            done = imported(invoices, "-m", "online_retail", "--clock", "event", "--then-live")
-            assert done.returncode == 0, done.stderr
-            messages = read_all(TOPIC)
-            events = [message for message in messages if message.value() != b'{"type":"tick"}']
-            assert len({json.loads(message.value())["messageId"] for message in events}) == len(events) > 800
-            by_partition: dict[int, list[int]] = {}
-            for message in messages:
-                by_partition.setdefault(message.partition(), []).append(message.timestamp()[1])
-            assert all(times == sorted(times) and times[-1] < began_ms for times in by_partition.values())
-            assert all(happened_ms(one.value()) == one.timestamp()[1] for one in events)
-            assert "imported already" in imported(invoices, "-m", "online_retail", "--clock", "event").stdout
-            newer = tmp_path / "other.parquet"
-            pq.write_table(pq.read_table(RETAIL).slice(100, 50), newer)
-            late = imported(newer, "-m", "online_retail", "--clock", "event")
-            assert "the log's clock cannot go back" in late.stderr
-        finally:
-            own.down()
+def test_a_first_load_writes_the_events_on_their_own_clock_and_in_order(emptied: Stack, tmp_path: Path) -> None:
+    topics.set_clock("replay")
+    invoices = slice_of(tmp_path / "slice.parquet", 0, 4_000)
+    refused = imported(invoices, "-m", "online_retail")
+    assert refused.returncode == 1
+    assert "is on the producer's clock" in refused.stderr
+    began_ms = int(time.time() * 1000)
+    done = imported(invoices, "-m", "online_retail", "--clock", "event", "--then-live")
+    assert done.returncode == 0, done.stderr
+    messages = read_all(TOPIC)
+    events = [message for message in messages if message.value() != b'{"type":"tick"}']
+    assert len({json.loads(message.value())["messageId"] for message in events}) == len(events) > 100
+    by_partition: dict[int, list[int]] = {}
+    for message in messages:
+        by_partition.setdefault(message.partition(), []).append(message.timestamp()[1])
+    assert all(times == sorted(times) and times[-1] < began_ms for times in by_partition.values())
+    assert all(happened_ms(one.value()) == one.timestamp()[1] for one in events)
+    assert "imported already" in imported(invoices, "-m", "online_retail", "--clock", "event").stdout
+    late = imported(slice_of(tmp_path / "other.parquet", 100, 50), "-m", "online_retail", "--clock", "event")
+    assert "the log's clock cannot go back" in late.stderr

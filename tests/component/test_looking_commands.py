@@ -23,23 +23,17 @@ PROFILE = f"{7:016x}"
 
 
 @pytest.fixture(scope="module")
-def double(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PipelineDouble]:
-    made = Stack(tmp_path_factory.mktemp("looking") / "home")
-    with made.pointed_at():
-        history = None
-        try:
-            made.up("kafka", "redis", "clickhouse")
-            history = subprocess.Popen([sys.executable, "-m", "jobs.history"], cwd=PROJECT, stderr=subprocess.DEVNULL)
-            double = PipelineDouble(1)
-            double.produce(1000)
-            report = run(timeout_s=30)
-            assert report.exit_code == 0, report.as_json().decode()
-            yield double
-        finally:
-            if history:
-                history.kill()
-                history.wait()
-            made.down()
+def double(emptied: Stack) -> Iterator[PipelineDouble]:
+    history = subprocess.Popen([sys.executable, "-m", "jobs.history"], cwd=PROJECT, stderr=subprocess.DEVNULL)
+    try:
+        double = PipelineDouble(1)
+        double.produce(1000)
+        report = run(timeout_s=30)
+        assert report.exit_code == 0, report.as_json().decode()
+        yield double
+    finally:
+        history.kill()
+        history.wait()
 
 
 def cdp(*arguments: str) -> Result:

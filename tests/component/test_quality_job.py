@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -61,18 +61,12 @@ def hook() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    made = Stack(tmp_path_factory.mktemp("quality") / "home")
-    with made.pointed_at():
-        try:
-            made.up("kafka", "clickhouse")
-            topics.set_clock("replay")
-            yield made
-        finally:
-            for job in Job.started:
-                if job.process.poll() is None:
-                    job.kill()
-            made.down()
+def own(emptied: Stack) -> Iterator[Stack]:
+    topics.set_clock("replay")
+    yield emptied
+    for job in Job.started:
+        if job.process.poll() is None:
+            job.kill()
 
 
 @pytest.fixture(scope="module")
@@ -266,7 +260,9 @@ def test_three_drops_are_found_named_and_told_once_though_the_job_is_killed_all_
     changes = [row["change"] for row in alerts]
     assert changes.count("opened") == changes.count("closed") == 3
 
-    kills = kill_at_every_step(harried, config, tmp_path / "harried.log")
+    kills = kill_at_every_step(
+        harried, config, tmp_path / "harried.log", lambda: progress(harried, JUDGED) >= first + minutes and not undelivered(harried)
+    )
     assert kills >= 5
     running = Job("quality_harried", config, tmp_path / "harried.log")
     eventually(lambda: progress(harried, JUDGED) >= first + minutes, "everything is judged", 120)
@@ -294,13 +290,15 @@ STEPS = (
 """What the job writes, in the order in which it does."""
 
 
-def kill_at_every_step(server: ClickHouse, config: Path, log: Path, most: int = 12) -> int:
-    """Run the job and kill it as soon as it has written something new, at most `most` times or until it writes nothing more for long."""
+def kill_at_every_step(server: ClickHouse, config: Path, log: Path, is_done: Callable[[], bool], most: int = 12) -> int:
+    """Run the job and kill it as soon as it has written something new, at most `most` times or until it has nothing more to write."""
     rng, kills = random.Random(5), 0
     seen = server.rows(f"SELECT [{', '.join(STEPS)}] AS steps")[0]["steps"]
     while kills < most:
         job, until = Job(server.database, config, log), time.monotonic() + 40
         while (now := server.rows(f"SELECT [{', '.join(STEPS)}] AS steps")[0]["steps"]) == seen and time.monotonic() < until:
+            if is_done():
+                break
             time.sleep(rng.uniform(0.001, 0.05))
         job.kill()
         if now == seen:

@@ -55,11 +55,20 @@ SOURCES = {
 DIMENSIONS = ("origin", "region", "app_version", "platform", "channel")
 
 
-@pytest.fixture
-def server(stack: Stack) -> Iterator[ClickHouse]:
+@pytest.fixture(scope="module")
+def made(stack: Stack) -> Iterator[ClickHouse]:
     made = database("quality_measures")
     yield made
     made.command("DROP DATABASE quality_measures SYNC")
+
+
+@pytest.fixture
+def server(made: ClickHouse) -> ClickHouse:
+    """A database with nothing in its tables."""
+    names = f"SELECT name FROM system.tables WHERE database = '{made.database}' AND engine LIKE '%MergeTree'"
+    for row in made.rows(names):
+        made.command(f"TRUNCATE TABLE {row['name']} SYNC")
+    return made
 
 
 def made_plan(**changes: Any) -> Plan:

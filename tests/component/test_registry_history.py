@@ -24,18 +24,7 @@ from tests.stacks import Stack, eventually, read_all
 
 
 @pytest.fixture(scope="module")
-def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    made = Stack(tmp_path_factory.mktemp("registry-history") / "home")
-    with made.pointed_at():
-        try:
-            made.up("kafka", "redis", "clickhouse")
-            yield made
-        finally:
-            made.down()
-
-
-@pytest.fixture(scope="module")
-def server(own: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServer]:
+def server(emptied: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServer]:
     made = RegistryServer(tmp_path_factory.mktemp("registry") / "home")
     try:
         yield made.start()
@@ -53,7 +42,7 @@ def ids(topic: str) -> set[int]:
 
 
 @pytest.mark.timeout(300)
-def test_the_switch_to_a_registry_needs_no_empty_topics(own: Stack, server: RegistryServer, tmp_path: Path) -> None:
+def test_the_switch_to_a_registry_needs_no_empty_topics(emptied: Stack, server: RegistryServer, tmp_path: Path) -> None:
     double = PipelineDouble(1)
     double.produce(500)
     running: subprocess.Popen[bytes] | None = None
@@ -77,7 +66,9 @@ def test_the_switch_to_a_registry_needs_no_empty_topics(own: Stack, server: Regi
 
 
 @pytest.mark.timeout(300)
-def test_a_loader_without_the_registry_stops_and_says_why_and_goes_on_with_it(own: Stack, server: RegistryServer, tmp_path: Path) -> None:
+def test_a_loader_without_the_registry_stops_and_says_why_and_goes_on_with_it(
+    emptied: Stack, server: RegistryServer, tmp_path: Path
+) -> None:
     double, log = PipelineDouble(2), tmp_path / "loader.log"
     with using(server.url):
         double.produce(200)
@@ -103,7 +94,7 @@ def test_a_loader_without_the_registry_stops_and_says_why_and_goes_on_with_it(ow
 
 
 @pytest.mark.timeout(120)
-def test_unmarked_records_of_before_are_found_where_a_registry_would_misread_them(own: Stack) -> None:
+def test_unmarked_records_of_before_are_found_where_a_registry_would_misread_them(emptied: Stack) -> None:
     marked = clean.encode(
         "link", {"tenant": "t", "a": "a", "b": "b", "message_id": "m", "source": "s", "partition": 0, "log_time": 0, "offset": 1}
     )

@@ -73,19 +73,13 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    made = Stack(tmp_path_factory.mktemp("rejected") / "home")
-    with made.pointed_at():
-        world = None
-        try:
-            made.up("kafka", "clickhouse")
-            world = World(tmp_path_factory.mktemp("files"))
-            yield world
-        finally:
-            if world:
-                world.loader.kill()
-                world.loader.wait()
-            made.down()
+def world(emptied: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    world = World(tmp_path_factory.mktemp("files"))
+    try:
+        yield world
+    finally:
+        world.loader.kill()
+        world.loader.wait()
 
 
 def event(name: str, message_id: str, price: float, user: str | None = "u1", **more: Any) -> bytes:

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,19 +15,15 @@ from tests.stacks import Stack, config_copy, eventually
 
 
 @pytest.fixture
-def servers(tmp_path: Path) -> Iterator[Stack]:
-    made = Stack(tmp_path / "servers", config_copy(tmp_path / "config", JOBS))
-    with made.pointed_at():
-        try:
-            made.up("kafka", "clickhouse")
-            parts.ensure(made.settings, ["flink-connector"], control.ignore_part)  # in an image it is part of the image
-            yield made
-        finally:
-            made.down()
+def servers(emptied: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
+    monkeypatch.setenv("CDP_CONFIG_DIR", str(config_copy(tmp_path / "config", JOBS)))
+    parts.ensure(emptied.settings, ["flink-connector"], control.ignore_part)  # in an image it is part of the image
+    return emptied
 
 
 def test_the_roles_of_the_containers_make_a_cluster_that_runs_a_job(servers: Stack, tmp_path: Path) -> None:
     inside = servers.env | {"CDP_HOME": str(tmp_path / "inside"), "CDP_HOST_FLINK": "localhost", "CDP_FLINK": ""}
+    inside["CDP_CONFIG_DIR"] = os.environ["CDP_CONFIG_DIR"]
     env = {key: value for key, value in os.environ.items() if not key.startswith("CDP_")} | inside
     chosen = settings.load(inside)
     assert chosen.flink == f"http://localhost:{servers.settings.ports.flink_rest}"

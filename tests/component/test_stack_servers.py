@@ -18,21 +18,24 @@ from stack.errors import StackError
 from stack.settings import PROJECT
 from tests.stacks import Stack, config_copy, eventually, kill_nine, read_all
 
+SERVICES = ("kafka", "redis", "clickhouse", "ticker")
+
 
 @pytest.fixture(scope="module")
-def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    made = Stack(tmp_path_factory.mktemp("servers") / "home")
-    with made.pointed_at():
-        try:
-            made.up("kafka", "redis", "clickhouse", "ticker")
-            yield made
-        finally:
-            made.down()
+def ticking(emptied: Stack) -> Iterator[None]:
+    emptied.up(*SERVICES)
+    yield
+    emptied.mend("kafka", "redis", "clickhouse")
+
+
+@pytest.fixture
+def own(ticking: None, breakable: Stack) -> Stack:
+    return breakable
 
 
 def test_a_second_up_starts_nothing(own: Stack) -> None:
-    before = {name: own.state(name).pid for name in ("kafka", "redis", "clickhouse", "ticker")}
-    states = own.up("kafka", "redis", "clickhouse", "ticker")
+    before = {name: own.state(name).pid for name in SERVICES}
+    states = own.up(*SERVICES)
     assert {name: state.pid for name, state in states.items()} == before
 
 
@@ -86,7 +89,7 @@ def test_a_topic_that_waits_for_the_others_to_catch_up_in_log_time_is_told(own: 
     topics.set_clock("live")
 
 
-@pytest.mark.parametrize("service", ["redis", "clickhouse", "kafka", "ticker"])
+@pytest.mark.parametrize("service", SERVICES)
 def test_a_killed_service_is_started_again(own: Stack, service: str) -> None:
     before = own.state(service)
     kill_nine(before.pid)
@@ -95,14 +98,13 @@ def test_a_killed_service_is_started_again(own: Stack, service: str) -> None:
 
 
 def test_the_servers_outlive_a_killed_supervisor_and_the_next_up_adopts_them(own: Stack) -> None:
-    names = ("kafka", "redis", "clickhouse", "ticker")
-    before = {name: own.state(name).pid for name in names}
+    before = {name: own.state(name).pid for name in SERVICES}
     status = board.live_status(own.settings)
     assert status is not None
     kill_nine(status.supervisor.pid)
     eventually(lambda: board.live_status(own.settings) is None, "the supervisor is gone")
     assert all(process.identify(pid) for pid in before.values())
-    states = own.up(*names)
+    states = own.up(*SERVICES)
     assert {name: state.pid for name, state in states.items()} == before
 
 

@@ -40,21 +40,15 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    made = Stack(tmp_path_factory.mktemp("verify") / "home")
-    with made.pointed_at():
-        world = None
-        try:
-            made.up("kafka", "redis", "clickhouse")
-            world = World(tmp_path_factory.mktemp("logs"))
-            report = world.verify()
-            assert report.exit_code == 0, report.as_json().decode()
-            yield world
-        finally:
-            if world:
-                world.loader.kill()
-                world.loader.wait()
-            made.down()
+def world(emptied: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    world = World(tmp_path_factory.mktemp("logs"))
+    try:
+        report = world.verify()
+        assert report.exit_code == 0, report.as_json().decode()
+        yield world
+    finally:
+        world.loader.kill()
+        world.loader.wait()
 
 
 @pytest.fixture(autouse=True)
