@@ -15,7 +15,8 @@ from stack import process
 from tests.stacks import Stack, config_copy
 from tests.system.running import Running, say
 
-# `test_http_edge` and `test_sdks` move the log's clock to the present; `test_savepoints` changes the configuration, so it comes last.
+# `test_http_edge` and `test_sdks` move the log's clock to the present; `test_savepoints` changes the configuration, so it comes after them;
+# `test_mutants` makes the log twice as long, which everything that comes after it would read.
 ORDER = (
     "test_schema_registry",
     "test_survives_kill_nine",
@@ -26,6 +27,7 @@ ORDER = (
     "test_http_edge",
     "test_sdks",
     "test_savepoints",
+    "test_mutants",
 )
 MIRROR = "mirror"
 

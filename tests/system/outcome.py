@@ -48,10 +48,10 @@ def outcomes(platform: Running, since: Ends) -> dict[str, dict[str, dict[str, An
     return shaped
 
 
-def changes(tenant_and_prefix: str = "") -> list[Change]:
-    """All committed profile changes whose nodes begin with something, oldest version first; `fields` holds the features."""
+def changes(*prefixes: str) -> list[Change]:
+    """All committed profile changes with a node that begins with one of these, oldest version first; `fields` holds the features."""
     found = records_of("cdp.profile.changes")
-    mine = [change for change in found if any(node.startswith(tenant_and_prefix) for node in change["nodes"])]
+    mine = [change for change in found if any(node.startswith(prefixes or "") for node in change["nodes"])]
     for change in mine:
         change["fields"] = orjson.loads(change["features"])
     return sorted(mine, key=lambda change: (change["incarnation"], change["version"]))
@@ -68,22 +68,28 @@ def rulebook(platform: Running) -> Rulebook:
     return Rulebook.read(loader.folder(), Nodes(loader.identity(), key).mask)
 
 
-def check_profiles(platform: Running, prefix: str = "") -> int:
+def judged(platform: Running) -> Log:
+    """What the oracle says of every record of the raw topics."""
+    return Log(read_raw(platform.bootstrap, platform.raw_topics), rulebook(platform))
+
+
+def check_profiles(platform: Running, *prefixes: str, log: Log | None = None) -> int:
     """Every profile is what the oracle computes from the raw topics, in the topic of changes and in Redis.
 
     Args:
         platform: all raw records must have been processed.
-        prefix: only profiles with a node whose key begins so, e.g. `demo|user_id|outage-`.
+        prefixes: only profiles with a node whose key begins with one of these, e.g. `demo|user_id|outage-`; all when there are none.
+        log: the oracle's judgement of all that is in the raw topics, if it is at hand: to judge takes long.
 
     Returns:
         How many profiles were compared.
     """
     rules = rulebook(platform)
-    log = Log(read_raw(platform.bootstrap, platform.raw_topics), rules)
+    log = log or judged(platform)
     profiles = Profiles(log, rules)
-    published = newest(changes(prefix))
+    published = newest(changes(*prefixes))
     nodes = {node for change in published.values() for node in change["nodes"]}
-    assert nodes == {node for node in log.events if node.startswith(prefix)}
+    assert nodes == {node for node in log.events if node.startswith(prefixes or "")}
     redis: Any = Redis.from_url(loader.platform().redis.url)
     wrong: dict[str, Any] = {}
     for (tenant, profile_id), change in published.items():

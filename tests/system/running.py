@@ -185,6 +185,7 @@ class Committed:
                 "group.id": "system-tests",
                 "enable.auto.commit": False,
                 "isolation.level": "read_committed",
+                "fetch.wait.max.ms": 10,
                 "log_level": 0,
             }
         )

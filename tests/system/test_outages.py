@@ -1,4 +1,4 @@
-"""A store that is away for a minute holds the pipeline up and costs nothing: no event is lost, and afterwards it is as quick as before."""
+"""A store that is away holds the pipeline up and costs nothing: no event is lost, and afterwards it is as quick as before."""
 
 import contextlib
 import time
@@ -11,6 +11,7 @@ from config import loader
 from demo.messages import CLICKSTREAM, TENANT, message, render
 from demo.stream import Slice
 from profile_store.client import Client
+from profile_store.connection import ANSWER_TIMEOUT_S
 from tests.stacks import POLL_S, eventually
 from tests.system import shop
 from tests.system.outcome import check_profiles, outcomes
@@ -19,13 +20,14 @@ from tests.system.running import Committed, Running, say
 PART = Slice(days=12, customers=300)
 PORTIONS = 4
 RATE = 100.0
-OUTAGE_S = 60.0
+REDIS_AWAY_S = ANSWER_TIMEOUT_S + 5.0  # a client gives an answer up and has to try again
+CLICKHOUSE_AWAY_S = 20.0  # nobody gives up for minutes: it is enough to see that the others go on
 PROBES = 10
 QUICK_S = 5.0
 
 
 @pytest.mark.timeout(1200)
-def test_redis_and_clickhouse_may_each_be_away_for_a_minute_during_a_replay(platform: Running) -> None:
+def test_redis_and_clickhouse_may_each_be_away_during_a_replay(platform: Running) -> None:
     events = shop.instalment(PART, platform.clock_ms(), "outage-")
     before, runs = platform.raw_ends(), platform.restarts()
     with (
@@ -37,16 +39,16 @@ def test_redis_and_clickhouse_may_each_be_away_for_a_minute_during_a_replay(plat
         committed.await_more_than(started, "the replay is under way")
         with platform.away("redis"):
             player.portion()
-            held = observe(committed.count)
-        say(f"without Redis: {held[-1] - held[0]:,} events committed within {OUTAGE_S:.0f} s, all of them in its first half")
+            held = observe(committed.count, REDIS_AWAY_S)
+        say(f"without Redis: {held[-1] - held[0]:,} events committed within {REDIS_AWAY_S:.0f} s, all of them in its first half")
         assert held[-1] == held[len(held) // 2], "nothing is committed that Redis does not hold"
         platform.await_processed()
         committed.await_more_than(held[-1], "progress after Redis")
 
         with platform.away("clickhouse"):
             player.portion()
-            grown = observe(committed.count)
-        say(f"without ClickHouse: {grown[-1] - grown[0]:,} events committed within {OUTAGE_S:.0f} s")
+            grown = observe(committed.count, CLICKHOUSE_AWAY_S)
+        say(f"without ClickHouse: {grown[-1] - grown[0]:,} events committed within {CLICKHOUSE_AWAY_S:.0f} s")
         assert grown[-1] > grown[0], "profiles do not wait for history"
         tally = player.finish()
     platform.await_processed()
@@ -59,9 +61,9 @@ def test_redis_and_clickhouse_may_each_be_away_for_a_minute_during_a_replay(plat
     check_profiles(platform)
 
 
-def observe(figure: Callable[[], int]) -> list[int]:
+def observe(figure: Callable[[], int], duration_s: float) -> list[int]:
     """A figure, looked at again and again for as long as an outage lasts."""
-    until = time.monotonic() + OUTAGE_S
+    until = time.monotonic() + duration_s
     seen = []
     while time.monotonic() < until:
         seen.append(figure())

@@ -37,7 +37,7 @@ def test_a_savepoint_carries_the_job_to_another_configuration(platform: Running)
     shop.write(platform, shop.instalment(THEN, platform.clock_ms(), AWAY))
     platform.await_processed()
     newer = platform.cdp("job", "stop", JOB, "--savepoint").splitlines()[-1]
-    before = newest([change for prefix in NODES for change in changes(prefix)])
+    before = newest(changes(*NODES))
     assert [Path(folder).parent.name for folder in (older, newer)] == [JOB, JOB], "savepoints lie by job"
     say(f"{len(before):,} profiles at the savepoint")
 
@@ -56,7 +56,7 @@ def test_a_savepoint_carries_the_job_to_another_configuration(platform: Running)
     platform.cdp("job", "start", JOB)
     platform.await_processed()
 
-    after = newest([change for prefix in NODES for change in changes(prefix)])
+    after = newest(changes(*NODES))
     untouched = {owner for owner in before if after[owner]["version"] == before[owner]["version"]}
     say(f"{len(after) - len(before):,} new profiles, {len(untouched):,} untouched, {len(before) - len(untouched):,} published again")
     came_back = {shop.node(event) for event in arrived} & {node for change in before.values() for node in change["nodes"]}
@@ -70,7 +70,7 @@ def test_a_savepoint_carries_the_job_to_another_configuration(platform: Running)
     from_topic = [change for change in after.values() if came_back & change["nodes"].keys()]
     assert all(change["fields"].keys() >= NEW_FIELDS for change in from_topic)
     assert any(change["fields"][f"orders_{WINDOW}"] for change in from_topic)
-    checked = sum(check_profiles(platform, prefix) for prefix in NODES[:2])
+    checked = check_profiles(platform, *NODES[:2])
     platform.verify()
     columns = "SELECT name FROM system.columns WHERE database = 'cdp' AND table = 'profiles'"
     shown = {row["name"] for row in ClickHouse(loader.platform().clickhouse).rows(columns)}
