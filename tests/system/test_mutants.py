@@ -1,7 +1,4 @@
-"""What chance makes of the contracts' examples ends on the stack as the oracle says, and no mutant stops the job.
-
-It comes last: everything that reads the whole log after it would read the mutants as well.
-"""
+"""What chance makes of the contracts' examples ends on the stack as the oracle says, and no mutant stops the job."""
 
 from collections import Counter
 
