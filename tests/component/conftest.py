@@ -7,11 +7,15 @@ import pytest
 LONGEST = (
     "test_stack_jobs",
     "test_quality_job",
-    "test_collector_outages",
     "test_history_exactly_once",
+    "test_import",
+    "test_collector_outages",
+    "test_quality_commands",
+    "test_quality_measures",
     "test_stack_containers",
     "test_stack_servers",
-    "test_import",
+    "test_verify",
+    "test_rejected",
 )
 
 

@@ -15,8 +15,8 @@ from stack import process
 from tests.stacks import Stack, config_copy
 from tests.system.running import Running, say
 
-# `test_mutants` makes the log several times as long, which everything after it has to read; `test_http_edge` and `test_sdks` move the log's clock
-# to the present; `test_savepoints` changes the configuration, so it comes last.
+# `test_mutants` makes the log several times as long, which everything after it has to read; `test_http_edge` and `test_sdks` move the log's
+# clock to the present; `test_savepoints` changes the configuration, so it comes last.
 ORDER = (
     "test_schema_registry",
     "test_survives_kill_nine",
