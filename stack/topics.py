@@ -181,16 +181,23 @@ def _found(admin: AdminClient, places: list[tuple[str, int]], which: OffsetSpec)
 
 
 def _await_leaders(admin: AdminClient, places: list[tuple[str, int]]) -> None:
-    """Until every new partition answers: the broker says `created` a moment before it has elected their leaders."""
+    """Until every new partition answers: the broker says `created` a moment before it has elected their leaders.
+
+    The client is asked for the metadata first: a request for offsets that finds no leader waits its whole time without looking again.
+    """
     deadline = time.monotonic() + TIMEOUT_S
-    while True:
-        try:
-            _offsets(admin, places, OffsetSpec.latest())  # type: ignore[no-untyped-call]
-            return
-        except KafkaException as error:
-            if time.monotonic() > deadline:
-                raise StackError(f"new topics have no leader: {error.args[0].str()}", "see `cdp logs kafka`") from error
-            time.sleep(0.1)
+    problem = ""
+    while time.monotonic() < deadline:
+        topics = admin.list_topics(timeout=TIMEOUT_S).topics
+        found = {(name, number): place.leader for name, topic in topics.items() for number, place in topic.partitions.items()}
+        if all(found.get(place, -1) >= 0 for place in places):
+            try:
+                _offsets(admin, places, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+                return
+            except KafkaException as error:
+                problem = error.args[0].str()
+        time.sleep(0.1)
+    raise StackError(f"new topics have no leader: {problem}", "see `cdp logs kafka`")
 
 
 def _bootstrap(bootstrap: str | None) -> str:
