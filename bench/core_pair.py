@@ -20,7 +20,7 @@ from bench import checkout
 from bench.checkout import CheckoutError, Version
 
 COUNTED_WITHIN_S: Final = 3_600
-_COLLECTED: Final = re.compile(r"Collected : (\d+)")
+_COUNTED: Final = re.compile(r"I +refs: +([\d,]+)")
 
 
 class Cost(msgspec.Struct, frozen=True):
@@ -30,16 +30,16 @@ class Cost(msgspec.Struct, frozen=True):
     bytes: dict[str, int]
 
 
-def collected(said: str) -> int:
-    """The number of instructions in callgrind's words.
+def counted(said: str) -> int:
+    """The number of instructions in valgrind's words.
 
     Raises:
         CheckoutError: there is none in them.
     """
-    found = _COLLECTED.search(said)
+    found = _COUNTED.search(said)
     if not found:
         raise CheckoutError(f"valgrind counted nothing: {said.strip()[-300:]}")
-    return int(found[1])
+    return int(found[1].replace(",", ""))
 
 
 def count(version: Version, events: int, profiles: int) -> Cost:
@@ -50,7 +50,9 @@ def count(version: Version, events: int, profiles: int) -> Cost:
 
 
 def _run(version: Version, events: int, profiles: int) -> tuple[int, dict[str, int]]:
-    command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", str(version.python), "-m", "bench.core_count"]
+    # Cachegrind without its caches is the tool that only counts.
+    valgrind = ["valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"]
+    command = [*valgrind, str(version.python), "-m", "bench.core_count"]
     done = subprocess.run(
         [*command, str(events), str(profiles)],
         cwd=version.folder,
@@ -62,7 +64,7 @@ def _run(version: Version, events: int, profiles: int) -> tuple[int, dict[str, i
     )
     if done.returncode:
         raise CheckoutError(f"{version.name}: {done.stderr.strip()[-500:]}")
-    return collected(done.stderr), msgspec.json.decode(done.stdout, type=dict[str, int])
+    return counted(done.stderr), msgspec.json.decode(done.stdout, type=dict[str, int])
 
 
 def ratio_line(ours: Cost, theirs: Cost) -> str:

@@ -85,10 +85,10 @@ def test_a_calibration_is_positive() -> None:
     assert min(found.loop_ns, found.read_ns, found.json_ns) > 0
 
 
-def test_instructions_are_read_from_callgrinds_words() -> None:
-    assert core_pair.collected("==7== \n==7== Collected : 123456789\n") == 123456789
+def test_instructions_are_read_from_valgrinds_words() -> None:
+    assert core_pair.counted("==7== \n==7== I   refs:      123,456,789\n") == 123456789
     with pytest.raises(CheckoutError, match="counted nothing"):
-        core_pair.collected("valgrind: not today")
+        core_pair.counted("valgrind: not today")
     ours, theirs = core_pair.Cost(90.0, {"node": 50, "profile": 52}), core_pair.Cost(100.0, {"node": 100})
     assert core_pair.ratio_line(ours, theirs) == "ratio: instructions_per_event 0.9 bytes 1.02"
 
