@@ -93,7 +93,7 @@ def test_a_topic_that_waits_for_the_others_to_catch_up_in_log_time_is_told(own: 
 def test_a_killed_service_is_started_again(own: Stack, service: str) -> None:
     before = own.state(service)
     kill_nine(before.pid)
-    eventually(lambda: own.state(service).state == "ready" and own.state(service).pid != before.pid, f"{service} is back")
+    eventually(lambda: own.state(service).state == "ready" and own.state(service).pid != before.pid, f"{service} is back", 180.0)
     assert own.state(service).restarts == before.restarts + 1
 
 
