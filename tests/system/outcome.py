@@ -37,7 +37,8 @@ def outcomes(platform: Running, since: Ends) -> dict[str, dict[str, dict[str, An
     for topic, label in (("cdp.events", "applied"), ("cdp.duplicates", "duplicates"), ("cdp.rejected", "rejected")):
         for found in records_of(topic):
             place = found["source"], found["partition"]
-            if found["offset"] >= since[place]:
+            # Rejected control records are none of the raw ones.
+            if place in since and found["offset"] >= since[place]:
                 counts[place].update([f"rejected {found['code']}" if label == "rejected" else label])
                 counts[place]["late"] += found.get("late", False)
     shaped: dict[str, dict[str, dict[str, Any]]] = {}
