@@ -21,10 +21,10 @@ def judge(
     and waits until each has answered. Exit code 1 when some have not.
     """
     from cli import stores
-    from cli.progress import Progress
     from config import loader
     from operations.controls import Publisher
     from operations.judging import judge as run
+    from operations.progress import Progress
     from pipelines.audiences.rules import fingerprint
     from stack import applied
     from stack.settings import load

@@ -21,6 +21,7 @@ MODULES = [
     "cli.verify_commands",
     "cli.tail_commands",
     "cli.rfm_commands",
+    "cli.sql_commands",
     "cli.judge_commands",
     "cli.schema_commands",
     "cli.shop_commands",

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from profile_store.profile import Profile
 
 profile_app = typer.Typer(help="One customer, seen from all sides.", no_args_is_help=True)
-Who = Annotated[str, typer.Argument(help="An identifier, namespace:value, e.g. user_id:17850.")]
+Who = Annotated[str, typer.Argument(help="An identifier, namespace:value, e.g. user_id:14646.")]
 TenantName = Annotated[str, typer.Option("--tenant", help="Whose customer; default: the platform's default tenant.")]
 
 
@@ -118,10 +118,10 @@ def history(
 def rebuild() -> None:
     """Write every profile's newest change from Kafka into Redis; what Redis holds newer stays."""
     from cli.profile_rebuild import rebuild as run
-    from cli.terminal import safe_console
+    from operations.progress import Progress
 
-    with safe_console(stderr=True).status("reading cdp.profile.changes") as status:
-        result = run(lambda text: status.update(text))
+    with Progress("reading cdp.profile.changes") as progress:
+        result = run(progress.say)
     print(f"{result.written:,} profiles written, {result.stale:,} were newer in Redis already")
 
 

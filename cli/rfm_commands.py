@@ -52,10 +52,10 @@ def refresh(
 
 def _refresh(console: "Console", tenant: str, dry_run: bool, wait_s: float) -> int:
     """Refresh one tenant; returns how many profiles did not follow in time."""
-    from cli.progress import Progress
     from cli.rfm_refresh import carry_out, look
     from config import loader
     from operations.controls import Publisher
+    from operations.progress import Progress
     from sinks.clickhouse import ClickHouse
 
     platform, definitions = loader.platform(), loader.definitions()

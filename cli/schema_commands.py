@@ -48,9 +48,10 @@ def show(
 
     known = contracts.load()
     if event not in known:
-        near = difflib.get_close_matches(event, known, 1, 0.4)
+        by_words = {name.lower(): name for name in known}  # capitals are what people forget first
+        near = difflib.get_close_matches(event.lower(), by_words, 1, 0.4)
         raise contracts.ContractError(
-            f"there is no event `{event}`" + (f"; did you mean `{near[0]}`?" if near else "; see `cdp schema list`")
+            f"there is no event `{event}`" + (f"; did you mean `{by_words[near[0]]}`?" if near else "; see `cdp schema list`")
         )
     if as_json:
         print(json.dumps(contract_pages.json_schema(known[event]), indent=2))

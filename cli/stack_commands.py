@@ -70,8 +70,14 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on printing as lines are written.")] = False,
     lines: Annotated[int, typer.Option("--lines", "-n", help="How many of the last lines to print.", min=0)] = 50,
 ) -> None:
-    """Print the end of a service's log."""
+    """Print the end of a service's log. A Flink job's own log tells of its submissions; what it says as it runs is in its TaskManagers'."""
+    import sys
+
     from cli.live import print_log
+    from stack import catalogue
     from stack.settings import load
 
     print_log(load().logs, service, lines, follow)
+    if service in catalogue.flink_jobs():
+        said = "what the job says as it runs is in `cdp logs taskmanager-1` and its peers; its state: `cdp jobs`"
+        print(f"(this log tells of submissions, whose process ends once the job is handed over; {said})", file=sys.stderr)

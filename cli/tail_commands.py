@@ -22,8 +22,11 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def tail(
         event: Annotated[str, typer.Option(help="Only events of this name, e.g. 'Order Completed'.")] = "",
-        source: Annotated[str, typer.Option(help="Only what came from raw topics whose name contains this, e.g. orders.")] = "",
-        user: Annotated[str, typer.Option(help="Only what concerns this identifier, e.g. user_id:17850.")] = "",
+        source: Annotated[str, typer.Option(help="Only what came through this source of config/sources.yaml, e.g. web-shop.")] = "",
+        from_topic: Annotated[
+            str, typer.Option("--topic", help="Only what came from raw topics whose name contains this, e.g. orders.")
+        ] = "",
+        user: Annotated[str, typer.Option(help="Only what concerns this identifier, e.g. user_id:14646.")] = "",
         rejected: Annotated[bool, typer.Option("--rejected", help="Rejected records instead of events.")] = False,
         changes: Annotated[bool, typer.Option("--changes", help="New versions of profiles instead of events.")] = False,
         from_start: Annotated[bool, typer.Option("--from-start", help="Begin with the oldest record, not with the next one.")] = False,
@@ -38,8 +41,8 @@ def register(app: typer.Typer) -> None:
             raise typer.BadParameter("choose one of --rejected and --changes")
         if event and (rejected or changes):
             raise typer.BadParameter("--event goes with events only")
-        if source and changes:
-            raise typer.BadParameter("a profile change has no --source")
+        if (source or from_topic) and changes:
+            raise typer.BadParameter("a profile change has no --source and no --topic")
         if user and rejected:
             raise typer.BadParameter("a rejected record belongs to nobody yet: --user does not go with --rejected")
         owner = stores.tenant_or_default(tenant)
@@ -53,7 +56,7 @@ def register(app: typer.Typer) -> None:
         shown = 0
         try:
             for record in follow(topic, from_start):
-                if not concerns(record, owner, event, source, node):
+                if not concerns(record, owner, event, source, from_topic, node):
                     continue
                 console.print(_line(topic)(record), highlight=False)
                 shown += 1
@@ -63,21 +66,24 @@ def register(app: typer.Typer) -> None:
             return
 
 
-def concerns(record: dict[str, Any], tenant: str, event: str, source: str, node: str) -> bool:
+def concerns(record: dict[str, Any], tenant: str, event: str, source: str, from_topic: str, node: str) -> bool:
     """Is this a record the options ask for?
 
     Args:
         record: decoded.
         tenant: only this one; a rejected record whose tenant is unknown passes.
         event: name, empty for any.
-        source: part of the raw topic's name, empty for any.
+        source: name of the source, empty for any.
+        from_topic: part of the raw topic's name, empty for any.
         node: node key, empty for any.
     """
     if record["tenant"] not in (tenant, ""):
         return False
     if event and record["name"].lower() != event.lower():
         return False
-    if source and source not in record["source"]:
+    if source and source != record["origin"]:
+        return False
+    if from_topic and from_topic not in record["source"]:
         return False
     named = record.get("identifiers") or record.get("nodes") or ()
     return not node or node in named or node == record.get("node")

@@ -30,11 +30,12 @@ def register(app: typer.Typer) -> None:
         pipeline is behind).
         """
         from cli.terminal import safe_console
+        from operations.progress import Progress
 
         started = time.monotonic()
         # Progress goes to the terminal's error stream, so that standard output holds the result alone.
-        with safe_console(stderr=True).status("verifying") as status:
-            report = run(timeout, lambda text: status.update(f"{text} ({time.monotonic() - started:.0f} s)"))
+        with Progress("verifying") as progress:
+            report = run(timeout, lambda text: progress.say(f"{text} ({time.monotonic() - started:.0f} s)"))
         if as_json:
             sys.stdout.write(report.as_json().decode() + "\n")
         else:

@@ -34,7 +34,8 @@ def glance(profile: Profile) -> Table:
     for name in GLANCE:
         if name in profile.fields:
             value = profile.fields[name]
-            table.add_row(name, iso(value) if name.endswith("_at") and value is not None else str(value))
+            shown = f"{value:,.2f}" if isinstance(value, float) else str(value)
+            table.add_row(name, iso(value) if name.endswith("_at") and value is not None else shown)
     table.add_row("tags", ", ".join(profile.tags) or "none")
     return table
 

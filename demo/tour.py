@@ -17,6 +17,7 @@ from demo.messages import TENANT, iso
 from demo.pipeline_watch import PipelineWatch
 from demo.player import Player
 from demo.records import Tally
+from operations.progress import Progress as Lines
 from profile_store.client import Client
 from sinks.clickhouse import ClickHouse, ClickHouseError
 from stack.errors import StackError
@@ -65,7 +66,7 @@ class Tour:
             TourError: a step failed.
         """
         with self._step(
-            "Start the stack", "Kafka, Flink, Redis and ClickHouse as plain processes on this machine, and the two jobs; nothing is faked."
+            "Start the stack", "Kafka, Flink, Redis and ClickHouse as plain processes on this machine, and the jobs; nothing is faked."
         ):
             if self._length.from_nothing:
                 self._cdp("down", "--wipe")
@@ -83,7 +84,8 @@ class Tour:
             with self._step("Wait for the history in ClickHouse", why):
                 self._wait_history(server, tally.to_json()["total"])
         with self._step(
-            "Compute the RFM cut points", "The tenant's own quantiles, out of ClickHouse; profiles whose scores change are published anew."
+            "Compute the RFM cut points",
+            "Quantiles of the shop's own customers, out of ClickHouse; everybody with an order is judged by them.",
         ):
             self._cdp("rfm", "refresh")
         with self._step("The shop's customers by value", "View `rfm_segments` over the newest snapshot of every profile."):
@@ -131,6 +133,7 @@ class Tour:
             written = bars.add_task("events written to Kafka", total=player.events or None, note="")
             applied = bars.add_task("raw records processed", total=None, note="")
             progress, first, moved_at = -1, False, time.monotonic()
+            lines = None if self._console.is_terminal else Lines("   replay", stream=self._console.file)
             while True:
                 over = player.is_over()
                 ends = watch.ends()
@@ -138,6 +141,10 @@ class Tour:
                 date = iso(player.progress.log_ms)[:10] if player.progress.log_ms else ""
                 bars.update(written, completed=player.progress.events, note=date)
                 bars.update(applied, completed=max(0, done), total=max(1, total), note=f"{watch.keys():,} keys in Redis")
+                if lines is not None:
+                    lines.say(
+                        f"{player.progress.events:,} events written, up to {date or '-'}; {max(0, done):,} of {total:,} records processed"
+                    )
                 first = first or (player.progress.events > 0 and self._show_first(watch, store))
                 if over and (player.tally is None or done >= player.written):
                     break
@@ -177,12 +184,12 @@ class Tour:
     def _wait_rows(self, count: Callable[[], int], expected: int, what: str) -> None:
         """Wait until ClickHouse holds so many rows; give up when it has not moved for two minutes."""
         stored, moved_at = -1, time.monotonic()
-        with self._console.status("loading") as status:
+        with Lines("   loading", stream=self._console.file) as lines:
             while stored < expected:
                 now = count()
                 if now != stored:
                     stored, moved_at = now, time.monotonic()
-                    status.update(f"{stored:,} of {expected:,} {what}")
+                lines.say(f"{max(0, stored):,} of {expected:,} {what}")
                 if time.monotonic() - moved_at > STALLED_S:
                     found = f"ClickHouse has had {stored:,} of {expected:,} {what} for {STALLED_S:.0f} s"
                     raise TourError(f"{found}: see `cdp jobs` and `cdp logs history`")
@@ -195,7 +202,14 @@ class Tour:
         ) as bar:
             task = bar.add_task("live", total=self._length.live_events)
             probe = latency.Probe(bootstrap, redis_url, TENANT)
-            measured = probe.measure(self._length.live_events, self._length.live_rate, lambda seen: bar.update(task, completed=seen))
+            lines = None if self._console.is_terminal else Lines("   live events seen in Redis", stream=self._console.file)
+
+            def tell(seen: int) -> None:
+                bar.update(task, completed=seen)
+                if lines is not None:
+                    lines.at(seen, self._length.live_events)
+
+            measured = probe.measure(self._length.live_events, self._length.live_rate, tell)
         self._console.print(showcase.of_latency(latency.percentiles(measured)))
 
     def _loyal(self, server: ClickHouse) -> None:
@@ -217,6 +231,7 @@ class Tour:
         self._console.print(
             f"   Kafka {platform.kafka.bootstrap}, Redis {platform.redis.url}, "
             f"ClickHouse http://{house.host}:{house.http_port}/play, Flink {platform.flink.rest}\n"
+            "   The clock is live now: events of yours are stamped as they come.\n"
             "   Try next: `cdp profile why user_id:14646 loyal`, `cdp profile history user_id:14646`, `cdp tail`, `cdp jobs`;\n"
             "   kill any process and run `cdp verify` again; docs/ tells the rest.\n"
             "   Stop everything: `cdp down` (data stays; `cdp up` goes on where it was)."

@@ -248,7 +248,10 @@ def shown(steps: Steps) -> str:
 def meant(word: Any, known: Iterable[Any], *, most: int = 12) -> str:
     """`did you mean ...?` when something is near, else what there is."""
     names = [str(name) for name in known]
-    near = difflib.get_close_matches(str(word), names, 1)
+    by_words = {name.lower(): name for name in names}
+    near = difflib.get_close_matches(str(word), names, 1) or [
+        by_words[one] for one in difflib.get_close_matches(str(word).lower(), by_words, 1)
+    ]
     if near:
         return f"did you mean `{near[0]}`?"
     if not names:

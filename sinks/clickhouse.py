@@ -73,18 +73,23 @@ class ClickHouse:
         """Run a statement that returns nothing."""
         self._post({**(settings or {})}, statement.encode())
 
-    def rows(self, query: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+    def rows(
+        self, query: str, parameters: Mapping[str, Any] | None = None, settings: Mapping[str, str] | None = None
+    ) -> list[dict[str, Any]]:
         """Run a query.
 
         Args:
             query: without `FORMAT`; parameters stand in it as `{name:Type}`.
             parameters: their values: texts, numbers, lists of them.
+            settings: of the server, for this query.
 
         Returns:
             One dict per row. Integers of 64 bits are ints, times are text.
         """
         answer = self._post(
-            _parameters(parameters), f"{query} FORMAT JSONEachRow".encode(), {"output_format_json_quote_64bit_integers": "0"}
+            _parameters(parameters),
+            f"{query} FORMAT JSONEachRow".encode(),
+            {"output_format_json_quote_64bit_integers": "0", **(settings or {})},
         )
         return [orjson.loads(line) for line in answer.splitlines()]
 

@@ -6,6 +6,7 @@ from typing import Final
 
 _MOST_BYTES: Final = 200_000
 _MOST_LINES: Final = 12
+_LOGGED: Final = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ")
 _TRACEBACK: Final = "Traceback (most recent call last):"
 _PYTHON_ERROR: Final = re.compile(r"^([\w.]*\.)?\w*(Error|Exception|Exit|Problems|Violation): ?|^([\w.]*\.)?\w*(Error|Exception)$")
 _ERROR: Final = re.compile(r"^(Caused by: |: )?[\w.$]+(Error|Exception)\b")
@@ -36,8 +37,11 @@ def error(said: str) -> str:
 
 
 def _python(said: str) -> list[str]:
-    """The last line of the last Python traceback and what follows it; Flink's client puts no indentation before it."""
-    lines = said.splitlines()
+    """The last line of the last Python traceback and what follows it.
+
+    Flink's client prints each line as it is and logs it once more, so that the two alternate.
+    """
+    lines = [line for line in said.splitlines() if not _LOGGED.match(line)]
     starts = [index for index, line in enumerate(lines) if line == _TRACEBACK]
     if not starts:
         return []

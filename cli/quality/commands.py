@@ -21,7 +21,8 @@ def register(app: typer.Typer) -> None:
 @quality_app.callback()
 def quality(
     context: typer.Context,
-    source: Annotated[str, typer.Option(help="Only this source of config/sources.yaml, or raw topic (`orders`).")] = "",
+    source: Annotated[str, typer.Option(help="Only this source of config/sources.yaml.")] = "",
+    topic: Annotated[str, typer.Option(help="Only this raw topic, e.g. orders.")] = "",
     event: Annotated[str, typer.Option(help="Only this event, e.g. `Order Completed`.")] = "",
     measure: Annotated[str, typer.Option(help="Only this measure: completeness, validity, accuracy ...")] = "",
     tenant: Annotated[str, typer.Option(help="Only this tenant.")] = "",
@@ -48,7 +49,9 @@ def quality(
     minutes, end = _minutes(since), report.newest_minute(server)
     wanted = {"event": event, "measure": measure, "tenant": stores.tenant_or_default(tenant) if tenant else ""}
     topics = {name.removeprefix("cdp.raw."): name for name in loader.topics().raw()} | {name: name for name in loader.topics().raw()}
-    wanted |= {"source": topics[source]} if source in topics else {"origin": source}
+    if topic and topic not in topics:
+        raise OptionError(f"--topic: no raw topic `{topic}`; there are {', '.join(loader.topics().raw())}")
+    wanted |= {"source": topics.get(topic, ""), "origin": source}
     found = report.lines(server, configured, end, minutes, {name: value for name, value in wanted.items() if value})
     open_alerts = [alert for alert in Register(server).known(end) if alert.change != "closed"]
     report.explained(server, configured, found, open_alerts, end, minutes)

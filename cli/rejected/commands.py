@@ -11,8 +11,8 @@ rejected_app = typer.Typer(help="Rejected records: why, how many, and back again
 
 Where = Annotated[str, typer.Option(help="A condition, e.g. \"code = 'quality_rule' and log_time > ago(1h)\" (docs/rejected.md).")]
 Code = Annotated[str, typer.Option(help="Only these codes, separated by commas.")]
-Source = Annotated[str, typer.Option(help="Only these raw topics, e.g. orders.")]
-Origin = Annotated[str, typer.Option(help="Only these sources of config/sources.yaml.")]
+Source = Annotated[str, typer.Option(help="Only these sources of config/sources.yaml.")]
+Topic = Annotated[str, typer.Option(help="Only these raw topics, e.g. orders.")]
 Field = Annotated[str, typer.Option(help="Only this field; * stands for anything: '$.properties.products[*].price'.")]
 Tenant = Annotated[str, typer.Option(help="Only this tenant.")]
 Since = Annotated[str, typer.Option(help="Not before: 15m, 6h, 2d of log time, or a time such as 2026-01-31T10:00:00Z.")]
@@ -38,7 +38,7 @@ def list_records(
     where: Where = "",
     code: Code = "",
     source: Source = "",
-    origin: Origin = "",
+    topic: Topic = "",
     field: Field = "",
     tenant: Tenant = "",
     since: Since = "",
@@ -55,7 +55,7 @@ def list_records(
     from cli.rejected.views import list_table
     from cli.terminal import plain_console
 
-    found = looking.newest(Selection(where, code, source, origin, field, tenant, since, until), limit, from_topic)
+    found = looking.newest(Selection(where, code, source, topic, field, tenant, since, until), limit, from_topic)
     if as_json:
         for record in found:
             print(msgspec.json.encode(looking.described(record)).decode())
@@ -104,7 +104,7 @@ def stats(
     where: Where = "",
     code: Code = "",
     source: Source = "",
-    origin: Origin = "",
+    topic: Topic = "",
     field: Field = "",
     tenant: Tenant = "",
     since: Since = "",
@@ -122,7 +122,7 @@ def stats(
     from cli.terminal import plain_console
 
     names = columns(by)
-    chosen = condition(Selection(where, code, source, origin, field, tenant, since, until))
+    chosen = condition(Selection(where, code, source, topic, field, tenant, since, until))
     found = looking.asking(lambda history: groups(history, chosen, names), "`cdp rejected list --from-topic` can do without it")
     if as_json:
         print(msgspec.json.encode(found).decode())
@@ -138,7 +138,7 @@ def export(
     where: Where = "",
     code: Code = "",
     source: Source = "",
-    origin: Origin = "",
+    topic: Topic = "",
     field: Field = "",
     tenant: Tenant = "",
     since: Since = "",
@@ -150,6 +150,6 @@ def export(
     from cli.rejected.export import write
     from cli.rejected.selection import Selection, condition
 
-    chosen = condition(Selection(where, code, source, origin, field, tenant, since, until))
+    chosen = condition(Selection(where, code, source, topic, field, tenant, since, until))
     count = write(output, lambda take: looking.each(chosen, from_topic, take))
     print(f"{count:,} records written to {output}")

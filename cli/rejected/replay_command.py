@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 def replay(
     where: Annotated[str, typer.Option(help="Which records: a condition (docs/rejected.md).")] = "",
     code: Annotated[str, typer.Option(help="Only these codes, separated by commas.")] = "",
-    source: Annotated[str, typer.Option(help="Only these raw topics, e.g. orders.")] = "",
-    origin: Annotated[str, typer.Option(help="Only these sources of config/sources.yaml.")] = "",
+    source: Annotated[str, typer.Option(help="Only these sources of config/sources.yaml.")] = "",
+    topic: Annotated[str, typer.Option(help="Only these raw topics, e.g. orders.")] = "",
     field: Annotated[str, typer.Option(help="Only this field; * stands for anything.")] = "",
     tenant: Annotated[str, typer.Option(help="Only this tenant.")] = "",
     since: Annotated[str, typer.Option(help="Not before: 15m, 6h, 2d of log time, or a time.")] = "",
@@ -40,9 +40,9 @@ def replay(
     from cli.rejected.views import show_tally
     from cli.terminal import plain_console
 
-    chosen = Selection(where, code, source, origin, field, tenant, since, until)
+    chosen = Selection(where, code, source, topic, field, tenant, since, until)
     if not any(chosen):
-        raise typer.BadParameter("say which records: --where, --code, --source, --origin, --field, --tenant, --since or --until")
+        raise typer.BadParameter("say which records: --where, --code, --source, --topic, --field, --tenant, --since or --until")
     mend = load_fix(fix) if fix is not None else None
     options = Options(condition(chosen), mend, raw_topic(to) if to else "", limit, dry_run, send_all, again)
     tally = looking.asking(

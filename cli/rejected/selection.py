@@ -27,7 +27,7 @@ class Selection(NamedTuple):
     where: str = ""
     code: str = ""
     source: str = ""
-    origin: str = ""
+    topic: str = ""
     field: str = ""
     tenant: str = ""
     since: str = ""
@@ -48,8 +48,9 @@ def condition(chosen: Selection, now: Callable[[], int] | None = None) -> where.
     clock = now or _now
     parts = [where.parse(chosen.where, clock)] if chosen.where.strip() else []
     parts += [_one_of("code", _codes(chosen.code))] if chosen.code else []
-    parts += [_one_of("source", [raw_topic(name) for name in listed(chosen.source)])] if chosen.source else []
-    parts += [_one_of("origin", listed(chosen.origin))] if chosen.origin else []
+    # In records and tables a source's name is `origin`, and `source` the raw topic.
+    parts += [_one_of("origin", listed(chosen.source))] if chosen.source else []
+    parts += [_one_of("source", [raw_topic(name) for name in listed(chosen.topic)])] if chosen.topic else []
     parts += [_one_of("tenant", listed(chosen.tenant))] if chosen.tenant else []
     parts += [_field(chosen.field)] if chosen.field else []
     parts += [where.Compare("log_time", ">=", moment("--since", chosen.since, clock))] if chosen.since else []

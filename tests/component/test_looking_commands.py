@@ -71,11 +71,23 @@ def test_history_lists_the_versions_that_changed_what_is_shown(double: PipelineD
 def test_tail_shows_events_of_one_customer_and_stops_at_the_limit(double: PipelineDouble) -> None:
     shown = cdp("tail", "--from-start", "--limit", "3", "--user", WHO)
     assert shown.exit_code == 0, shown.output
-    lines = shown.output.splitlines()
+    lines = shown.stdout.splitlines()
     assert len(lines) == 3
     assert all("Product Viewed" in line and "user_id:7" in line and "orders/" in line for line in lines)
     assert "quality_rule" in cdp("tail", "--from-start", "--limit", "1", "--rejected").output
     assert f"v{double.incarnation}-1" in cdp("tail", "--from-start", "--limit", "1", "--changes", "--user", WHO).output
+
+
+def test_a_question_to_clickhouse_is_answered_and_can_change_nothing(double: PipelineDouble) -> None:
+    shown = cdp("sql", "SELECT count() AS events, 'a' AS letter FROM events;")
+    assert shown.exit_code == 0, shown.output
+    assert shown.stdout.splitlines()[-1] == "1 row"
+    [row] = map(orjson.loads, cdp("sql", "--json", "SELECT count() > 0 AS holds FROM profiles").stdout.splitlines())
+    assert row == {"holds": 1}
+    for statement in ("DROP TABLE events", "INSERT INTO events SELECT * FROM events", "SET readonly = 0"):
+        refused = cdp("sql", statement)
+        assert refused.exit_code == 1
+    assert cdp("sql", "--json", "SELECT count() > 0 AS holds FROM events").stdout == '{"holds":1}\n'
 
 
 def test_rebuild_fills_an_empty_redis_and_touches_nothing_newer(double: PipelineDouble) -> None:

@@ -118,7 +118,7 @@ def test_the_worst_comes_first_with_its_cause_and_where_to_look(server: ClickHou
 def test_options_choose_and_mistakes_are_named(server: ClickHouse) -> None:
     only = json.loads(cdp("--source", "erp", "--event", "Order Completed", "--measure", "timeliness", "--json"))
     assert {(line["origin"], line["event"], line["measure"]) for line in only} == {("erp", "Order Completed", "timeliness")}
-    assert {line["topic"] for line in json.loads(cdp("--source", "clickstream", "--json")) if not line["origin"]} == {"cdp.raw.clickstream"}
+    assert {line["topic"] for line in json.loads(cdp("--topic", "clickstream", "--json")) if not line["origin"]} == {"cdp.raw.clickstream"}
     for arguments, said in (
         (["--since", "soon"], "write 15m"),
         (["--measure", "validty"], "no measure"),

@@ -135,7 +135,7 @@ def test_records_are_listed_counted_shown_and_exported(world: World) -> None:
     quality = listed("--where", "code = 'quality_rule' and field like '$.properties.%' and log_time > ago(1h)")
     assert {found["message_id"] for found in quality} == {"look-0", "look-1", "look-2", "look-9"}
     assert [found["log_time"] for found in quality] == sorted((found["log_time"] for found in quality), reverse=True)
-    assert {found["message_id"] for found in listed("--source", "clickstream", "--since", "1h")} == {"look-9"}
+    assert {found["message_id"] for found in listed("--topic", "clickstream", "--since", "1h")} == {"look-9"}
     assert listed("--until", "1h") == []
     assert len(listed("--code", "payload_format,schema_violation")) == 3
     assert "quality_rule" in cdp("list").output

@@ -91,6 +91,7 @@ EVENT = {
     "identifiers": ["demo|user_id|1", "demo|anonymous_id|x"],
     "name": "Order Completed",
     "source": "cdp.raw.orders",
+    "origin": "erp",
     "partition": 1,
     "offset": 7,
     "log_time": 1_700_000_000_123,
@@ -103,17 +104,19 @@ EVENT = {
 @pytest.mark.parametrize(
     ("options", "wanted"),
     [
-        (("demo", "", "", ""), True),
-        (("other", "", "", ""), False),
-        (("demo", "order completed", "", ""), True),
-        (("demo", "Order", "", ""), False),
-        (("demo", "", "orders", ""), True),
-        (("demo", "", "service", ""), False),
-        (("demo", "", "", "demo|anonymous_id|x"), True),
-        (("demo", "", "", "demo|user_id|2"), False),
+        (("demo", "", "", "", ""), True),
+        (("other", "", "", "", ""), False),
+        (("demo", "order completed", "", "", ""), True),
+        (("demo", "Order", "", "", ""), False),
+        (("demo", "", "erp", "", ""), True),
+        (("demo", "", "orders", "", ""), False),
+        (("demo", "", "", "orders", ""), True),
+        (("demo", "", "", "service", ""), False),
+        (("demo", "", "", "", "demo|anonymous_id|x"), True),
+        (("demo", "", "", "", "demo|user_id|2"), False),
     ],
 )
-def test_tail_shows_what_was_asked_for(options: tuple[str, str, str, str], wanted: bool) -> None:
+def test_tail_shows_what_was_asked_for(options: tuple[str, str, str, str, str], wanted: bool) -> None:
     assert concerns(EVENT, *options) == wanted
 
 

@@ -41,9 +41,9 @@ def chosen(found: Record, **options: str) -> bool:
     ("options", "yes", "no"),
     [
         ({"code": "quality_rule,internal"}, {"code": "internal"}, {"code": "id_conflict"}),
-        ({"source": "orders"}, {"source": "cdp.raw.orders"}, {"source": "orders"}),
-        ({"source": "old.topic"}, {"source": "old.topic"}, {"source": "cdp.raw.orders"}),
-        ({"origin": "erp, web"}, {"origin": "web"}, {"origin": ""}),
+        ({"topic": "orders"}, {"source": "cdp.raw.orders"}, {"source": "orders"}),
+        ({"topic": "old.topic"}, {"source": "old.topic"}, {"source": "cdp.raw.orders"}),
+        ({"source": "erp, web"}, {"origin": "web"}, {"origin": ""}),
         ({"tenant": "demo"}, {"tenant": "demo"}, {"tenant": ""}),
         ({"field": "$.a"}, {"field": "$.a"}, {"field": "$.ab"}),
         ({"field": "$.products[*].price"}, {"field": "$.products[12].price"}, {"field": "$.products[12].quantity"}),

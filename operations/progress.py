@@ -3,7 +3,7 @@
 import sys
 import time
 from types import TracebackType
-from typing import Final, Self, TextIO
+from typing import IO, Final, Self
 
 EVERY_S: Final = 3.0
 
@@ -17,7 +17,7 @@ class Progress:
         stream: where it is shown; by default standard error.
     """
 
-    def __init__(self, what: str, every_s: float = EVERY_S, stream: TextIO | None = None) -> None:
+    def __init__(self, what: str, every_s: float = EVERY_S, stream: IO[str] | None = None) -> None:
         self._what, self._every_s = what, every_s
         self._stream = stream or sys.stderr
         self._is_terminal = self._stream.isatty()
