@@ -6,7 +6,7 @@ from typing import Final
 from rich.console import Console
 from rich.progress import Progress as Bar
 
-from cli.import_job import ImportRefusedError, bars, identity, progress_folder
+from cli.import_job import ImportRefusedError, bars, identity, judge, progress_folder
 from cli.import_run import account
 from cli.terminal import plain_console
 from demo import replay
@@ -61,7 +61,7 @@ def load(job: Import, *, again: bool, force: bool, then_live: bool) -> int:
 
 
 def _sort(job: Import, order: TimeOrder, failures: Failures, state: State, bar: Bar) -> None:
-    task = bar.add_task("mapping and sorting", total=None, note="")
+    task, judged = bar.add_task("mapping and sorting", total=None, note=""), judge(job.topic, by_event_time=True)
     reader = open_rows(job.path, job.rules.options)
     try:
         for unit, outcome in made(job, reader):
@@ -74,6 +74,9 @@ def _sort(job: Import, order: TimeOrder, failures: Failures, state: State, bar: 
                 for message, at in zip(outcome if isinstance(outcome, list) else (), times, strict=False):
                     if at is not None:
                         order.add(at, message)
+                        refused = judged(message)
+                        if refused is not None:
+                            state.rejected[refused.code] = state.rejected.get(refused.code, 0) + 1
                         name = event_name(message.envelope)
                         state.sent[name] = state.sent.get(name, 0) + 1
             if isinstance(outcome, Skipped):

@@ -59,7 +59,12 @@ def prepared(file: Path, mapping: str, source: str, tenant: str, topic: str) -> 
     with bars(Console(stderr=True)) as bar:
         task = bar.add_task("file's digest", total=file.stat().st_size if file.exists() else None, note="")
         digest = sha256_of(file, lambda done: bar.update(task, completed=done))
-    return Import(file, digest, rules, Origin(source or path.stem, tenant), topic)
+    return Import(file, digest, rules, Origin(source or source_name(path), tenant), topic)
+
+
+def source_name(mapping: Path) -> str:
+    """What a source is called that nobody has named: as its mapping, a draft's `tickets.mapping.yaml` being called `tickets`."""
+    return mapping.stem.removesuffix(".mapping")
 
 
 def mapping_path(mapping: str) -> Path:

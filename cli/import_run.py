@@ -78,15 +78,14 @@ def _send(job: Import, sender: Sender, progress: Progress, state: State) -> None
             bar.update(task, total=reader.size, completed=reader.position(), note=f"{now.rows:,} rows, {rate:,.0f} rows/s")
 
         try:
-            run(job, sender, progress, state, late_before(), report)
+            run(job, sender, progress, state, late_before(), report, judge(job.topic, by_event_time=False))
         except KeyboardInterrupt:
             raise ImportRefusedError("broken off; the same command goes on from where it was") from None
 
 
 def account(job: Import, state: State, failures: Path, console: Console) -> None:
     """The last words of an import: every row in one of three."""
-    units = "records" if job.rules.group_by is not None else "rows"
-    console.print(f"{state.rows:,} rows of {job.path.name}, {state.units:,} {units}:")
+    console.print(f"{_rows(job, state.rows, state.units, f' of {job.path.name}')}:")
     table = Table(box=None, pad_edge=False, show_header=False)
     for name, count in state.sent.items():
         table.add_row(f"{count:,}", "sent", f"{name} to {job.topic}")
@@ -96,14 +95,20 @@ def account(job: Import, state: State, failures: Path, console: Console) -> None
         table.add_row(f"{count:,}", "[red]failed[/]", f"{code}; see {failures}")
     table.columns[0].justify = "right"
     console.print(table)
+    if state.rejected:
+        reasons = ", ".join(f"{code} {count:,}" for code, count in state.rejected.items())
+        console.print(f"[red]Of the events sent {sum(state.rejected.values()):,} are rejected by the platform[/] ({reasons}):")
+        console.print(
+            f"`cdp rejected list --origin {job.origin.source}` shows them and why; docs/rejected.md says how to mend and resend them."
+        )
     if state.late:
         console.print(_late(state.late))
 
 
 def _tell(job: Import, seen: Preview, console: Console) -> None:
     personal = Personal(loader.identity())
-    units = "records" if job.rules.group_by is not None else "rows"
-    console.print(f"{seen.rows:,} rows, {seen.units:,} {units}; source {job.origin.source}, tenant {job.origin.tenant}, topic {job.topic}")
+    rows = _rows(job, seen.rows, seen.units)
+    console.print(f"{rows}; source {job.origin.source}, tenant {job.origin.tenant}, topic {job.topic}")
     table = Table(box=None, pad_edge=False, show_header=False)
     _add(table, seen.events, "would be sent", "")
     _add(table, seen.skipped, "would be skipped", "")
@@ -135,6 +140,11 @@ def _troubles(troubles: list[Trouble], personal: Personal) -> Table:
         shown = "" if one.value is None else personal.shown(one.field, one.value)
         table.add_row(str(one.row), str(one.line or ""), one.code, field, one.rule, shown)
     return table
+
+
+def _rows(job: Import, rows: int, records: int, of_file: str = "") -> str:
+    """`20 rows`; where a mapping brings rows together also how many records they became."""
+    return f"{rows:,} rows{of_file}" + (f", {records:,} records" if job.rules.group_by is not None else "")
 
 
 def _add(table: Table, counts: Mapping[str, int], what: str, more: str) -> None:

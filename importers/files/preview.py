@@ -7,15 +7,11 @@ from typing import Any
 
 import msgspec
 
-from importers.envelope import Message
 from importers.files.opening import open_rows
 from importers.files.rows import Reader
-from importers.files.run import Import, event_name, is_late, made, moment, prepare
+from importers.files.run import Import, Judge, event_name, is_late, made, moment, prepare
 from importers.files.seen import SeenKeys
 from importers.mapping import Failed, Skipped
-
-Judge = Callable[[Message], Failed | None]
-"""Tells what the platform would refuse an event for; None when it would take it."""
 
 
 class Trouble(msgspec.Struct, frozen=True):

@@ -49,6 +49,7 @@ class State(msgspec.Struct):
         sent: events acknowledged by Kafka, by name.
         skipped: units by the mapping's reason.
         failed: units by code.
+        rejected: of the events sent those that the platform's own checks refuse, by code.
         late: events that were older than the platform's lateness when they were sent.
         failed_bytes: length of the file of failures.
         done: whether the file's end was reached.
@@ -60,6 +61,7 @@ class State(msgspec.Struct):
     sent: dict[str, int] = {}
     skipped: dict[str, int] = {}
     failed: dict[str, int] = {}
+    rejected: dict[str, int] = {}
     late: int = 0
     failed_bytes: int = 0
     done: bool = False

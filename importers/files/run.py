@@ -39,6 +39,15 @@ class Import(msgspec.Struct, frozen=True):
     topic: str
 
 
+Judge = Callable[[Message], Failed | None]
+"""Tells what the platform would refuse an event for; None when it would take it."""
+
+
+def nobody_judges(_message: Message) -> Failed | None:
+    """Takes everything."""
+    return None
+
+
 class Made(NamedTuple):
     """A unit and what it became."""
 
@@ -96,6 +105,7 @@ def run(
     state: State,
     late_before: dt.datetime,
     report: Callable[[State, Reader], None] | None = None,
+    judge: Judge = nobody_judges,
 ) -> Path:
     """Import a file from where the last run stopped.
 
@@ -109,6 +119,7 @@ def run(
         state: the account to go on with; is changed.
         late_before: events before this moment are counted as late.
         report: called after each batch.
+        judge: the platform's own checks: what they refuse is sent and counted, so that nobody takes it for applied.
 
     Returns:
         The path of the file of failures.
@@ -123,7 +134,7 @@ def run(
         with Failures(job.path, state.failed_bytes) as failures:
             waiting = 0
             for number, one in enumerate(made(job, reader, state.units), 1):
-                waiting += _account(job, one, target, failures, state, late_before)
+                waiting += _account(job, one, target, failures, state, late_before, judge)
                 if waiting >= BATCH_MESSAGES or number % BATCH_UNITS == 0:
                     _settle(target, failures, progress, state)
                     waiting = 0
@@ -172,13 +183,16 @@ def _outcome(job: Import, unit: Unit) -> list[Message] | Skipped | Failed:
     return completed(outcome.events, lambda event: complete(event, job.origin, position, lineage))
 
 
-def _account(job: Import, one: Made, target: Target, failures: Failures, state: State, late_before: dt.datetime) -> int:
+def _account(job: Import, one: Made, target: Target, failures: Failures, state: State, late_before: dt.datetime, judge: Judge) -> int:
     """Send or note what a unit became; how many messages were sent."""
     outcome, sent = one.outcome, 0
     if isinstance(outcome, list):
         for message in outcome:
             target.send(job.topic, message.key, message.value)
             _count(state.sent, event_name(message.envelope))
+            refused = judge(message)
+            if refused is not None:
+                _count(state.rejected, refused.code)
             state.late += is_late(message.envelope, late_before)
             sent += 1
     elif isinstance(outcome, Skipped):

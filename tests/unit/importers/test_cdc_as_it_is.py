@@ -287,6 +287,12 @@ def test_44_the_newer_of_two_states_of_one_transaction_says_so() -> None:
     orders = [one.envelope["context"] for one in seen]
     assert sorted(orders, key=canonical) == orders
     assert seen[1].envelope["timestamp"] == seen[2].envelope["timestamp"]
+    for order_of_arrival in ((0, 1, 2), (2, 1, 0), (1, 2, 0)):
+        platform = InProcess()
+        for offset, at in enumerate(order_of_arrival):
+            platform.record(seen[at].value, "cdp.raw.orders", 0, offset, 1795858200000 + offset)
+        ((_, fields),) = platform.fields()
+        assert fields["gross_lifetime"] == 36
 
 
 def test_rows_of_one_place_whose_keys_run_together_have_ids_of_their_own(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """An import accounts for every row once, whatever kills it; a dry run tells beforehand what it will do."""
 
 import datetime as dt
+import io
 import json
 from collections import Counter
 from pathlib import Path
@@ -8,7 +9,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 
+from cli.import_job import judge, source_name
+from cli.import_run import account
 from importers.envelope import Message, Origin
 from importers.files import run as importing
 from importers.files.opening import sha256_of
@@ -98,6 +102,36 @@ def test_whatever_kills_it_each_row_ends_once_in_the_account(
     assert state.late == counts["one"] + counts["two"]
     told = [json.loads(line)["row"] for line in failures.read_text().splitlines()] if failures.exists() else []
     assert told == [row for row, kind in enumerate(kinds, 1) if kind == "wrong"]
+
+
+def test_an_import_counts_what_the_platform_will_reject_as_its_dry_run_does(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("id,n,currency\n" + "".join(f"u{number},{number},{'GBP' if number % 3 else 'gbp'}\n" for number in range(1, 10)))
+    mapping = """
+events:
+  - track: Order Refunded
+    identifiers: {user_id: id}
+    properties: {refund_id: n, order_id: n, total: parse_number(n), currency: currency}
+"""
+    job = Import(path, sha256_of(path), compile_mapping(mapping, "m.yaml"), Origin("src", "demo"), "cdp.raw.orders")
+    judged = judge(job.topic, by_event_time=False)
+    dry = preview(job, judged, NOW)
+    log, state = Log(), State()
+    with progress_of(tmp_path, job) as progress:
+        run(job, log, progress, state, NOW, judge=judged)
+        assert progress.load().rejected == state.rejected, "a run that goes on knows it too"
+    assert state.rejected == dict(dry.rejected) == {"quality_rule": 3}
+    assert sum(state.sent.values()) == len(log.messages) == 9
+    console = Console(file=io.StringIO(), width=200)
+    account(job, state, path, console)
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "9 rows of a.csv:" in said
+    assert "3 are rejected by the platform (quality_rule 3)" in said
+    assert "cdp rejected list --origin src" in said
+
+
+def test_a_draft_gives_its_source_the_name_of_what_it_is_for() -> None:
+    assert [source_name(Path(name)) for name in ("/tmp/tickets.mapping.yaml", "tickets.yaml", "a.b.yaml")] == ["tickets", "tickets", "a.b"]
 
 
 def test_the_same_file_has_the_same_messages_again(tmp_path: Path) -> None:
