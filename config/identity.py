@@ -7,6 +7,8 @@ from typing import Final
 import msgspec
 from phonenumbers import SUPPORTED_REGIONS
 
+from schemas.documents import Mistake
+
 NORMALISERS: Final = ("", "email", "phone")
 """How values of a namespace are read: as they are, as e-mail addresses, as telephone numbers (docs/identifiers.md)."""
 EVERY: Final = "*"
@@ -60,8 +62,8 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     phone_region: PhoneRegion = PhoneRegion()
 
 
-def problems(identity: Identity, tenants: Collection[str], sources: Collection[str]) -> Iterator[str]:
-    """What is wrong with the rules, one sentence each.
+def mistakes(identity: Identity, tenants: Collection[str], sources: Collection[str]) -> Iterator[Mistake]:
+    """What is wrong with the rules.
 
     Args:
         identity: the rules.
@@ -69,21 +71,22 @@ def problems(identity: Identity, tenants: Collection[str], sources: Collection[s
         sources: names there are.
     """
     names = [namespace.name for namespace in identity.namespaces]
-    for namespace in identity.namespaces:
+    for index, namespace in enumerate(identity.namespaces):
         if namespace.normalise not in NORMALISERS:
             known = ", ".join(filter(None, NORMALISERS))
-            yield f"namespace `{namespace.name}`: unknown normaliser `{namespace.normalise}`; there are {known}"
+            yield Mistake(("namespaces", index, "normalise"), f"unknown normaliser `{namespace.normalise}`", f"there are {known}")
     for name, patterns in identity.blocked_patterns.items():
         if name not in (EVERY, *names):
-            yield f"blocked_patterns: `{name}` is no namespace; there are {', '.join(names)} and {EVERY} for all"
-        for pattern in patterns:
+            yield Mistake(("blocked_patterns", name), f"`{name}` is no namespace", f"there are {', '.join(names)} and {EVERY} for all")
+        for index, pattern in enumerate(patterns):
             try:
                 re.compile(pattern)
             except re.error as error:
-                yield f"blocked_patterns: `{pattern}` of `{name}` is no regular expression: {error}"
-    for kind, regions, there in (("tenant", identity.phone_region.tenants, tenants), ("source", identity.phone_region.sources, sources)):
-        for name, region in regions.items():
+                yield Mistake(("blocked_patterns", name, index), f"`{pattern}` is no regular expression: {error}")
+    regions = identity.phone_region
+    for kind, given, there in (("tenants", regions.tenants, tenants), ("sources", regions.sources, sources)):
+        for name, region in given.items():
             if name not in there:
-                yield f"phone_region: there is no {kind} `{name}`; there are {', '.join(there)}"
+                yield Mistake(("phone_region", kind, name), f"`{name}` is not among the {kind}", f"there are {', '.join(there)}")
             if region not in SUPPORTED_REGIONS:
-                yield f"phone_region: `{region}` of {kind} `{name}` is no country; write ISO 3166, e.g. GB, DE, CN"
+                yield Mistake(("phone_region", kind, name), f"`{region}` is no country", "write ISO 3166, e.g. GB, DE, CN")

@@ -336,10 +336,8 @@ def identity() -> Identity:
     Raises:
         ConfigError: the file is missing or has the wrong shape, or a rule in it cannot be followed.
     """
-    loaded = read("identity.yaml", Identity)
-    wrong = list(identities.problems(loaded, platform().tenants, sources()))
-    if wrong:
-        raise ConfigError("\n".join(f"{folder() / 'identity.yaml'}: {problem}" for problem in wrong))
+    document, loaded = placed("identity.yaml", Identity)
+    refuse(document, identities.mistakes(loaded, platform().tenants, sources()))
     return loaded
 
 

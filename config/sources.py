@@ -58,6 +58,24 @@ class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     tolerance_s: float = 300.0
 
 
+class Ping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A delivery that only asks whether somebody is there, as senders make when a webhook is set up: answered 200, and becomes no event.
+
+    All that is given has to hold. What is not signed is looked at only as far as `PING_BYTES`.
+
+    Attributes:
+        form: the fields of the body, a form, and no others: name -> regular expression of the whole value.
+        headers: name -> regular expression of the whole value.
+        body: members of the body, a JSON object: name -> regular expression of the whole value as text.
+        signed: whether it has to be signed like any delivery.
+    """
+
+    form: dict[str, str] = {}
+    headers: dict[str, str] = {}
+    body: dict[str, str] = {}
+    signed: bool = False
+
+
 class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where events come from.
 
@@ -73,6 +91,7 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         plan: name of a tracking plan; empty for none.
         mapping: of a webhook or file: mapping file below `config/mappings`.
         signature: of a webhook: how deliveries are signed.
+        pings: of a webhook: deliveries that are answered and become nothing.
         tables: of a cdc source: topic of Debezium -> mapping file below `config/mappings`; empty: the bridge leaves it alone.
         schema_changes: of a cdc source: Debezium's schema-change topic; empty: not watched.
         decimals: of a cdc source: the connector's `decimal.handling.mode`; empty: not said, then what may be of two forms is refused.
@@ -92,6 +111,7 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     plan: str = ""
     mapping: str = ""
     signature: Signature | None = None
+    pings: list[Ping] = []
     tables: dict[str, str] = {}
     schema_changes: str = ""
     decimals: Decimals = ""
@@ -126,6 +146,10 @@ def mistakes(sources: Mapping[str, Source], tenants: Collection[str], raw_topics
             yield Mistake((name,), what)
         if source.kind != "webhook" and source.signature:
             yield Mistake((name, "signature"), f"a signature belongs to a webhook, this one is {source.kind}")
+        if source.kind != "webhook" and source.pings:
+            yield Mistake((name, "pings"), f"pings belong to a webhook, this one is {source.kind}")
+        for ping in source.pings:
+            yield from (Mistake((name, "pings"), problem) for problem in _ping_problems(ping))
         if source.kind != "cdc" and (source.tables or source.schema_changes or source.decimals or source.unavailable != UNAVAILABLE):
             what = f"tables, schema_changes, decimals and unavailable belong to cdc sources, this one is {source.kind}"
             yield Mistake((name, "kind"), what)
@@ -134,3 +158,16 @@ def mistakes(sources: Mapping[str, Source], tenants: Collection[str], raw_topics
             yield Mistake((name, "unavailable"), what)
         if source.freshness_s < 0:
             yield Mistake((name, "freshness_s"), "freshness_s must not be negative")
+
+
+def _ping_problems(ping: Ping) -> Iterator[str]:
+    patterns = [*ping.form.items(), *ping.headers.items(), *ping.body.items()]
+    if not patterns:
+        yield "a ping needs at least one of form, headers and body, or every delivery would be one"
+    if ping.form and ping.body:
+        yield "a ping is a form or a JSON object, not both"
+    for name, pattern in patterns:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            yield f"ping: `{pattern}` of `{name}` is no regular expression: {error}"

@@ -92,11 +92,7 @@ class _Check:
 
     def _identity_rules(self, identity: Identity | None, platform: Platform | None, named: dict[str, Source] | None) -> None:
         if identity and platform and named is not None:
-            for said in identities.problems(identity, platform.tenants, named):
-                part, _, what = said.partition(": ")
-                field = part if part in Identity.__struct_fields__ else "namespaces"
-                what, _, remedy = (what if field == part else said).partition("; ")
-                self._files.found("identity.yaml", [Mistake((field,), what, remedy)])
+            self._files.found("identity.yaml", identities.mistakes(identity, platform.tenants, named))
 
     def _sources(
         self, platform: Platform | None, topics: Topics | None, plans: dict[str, Plan | None], identity: Identity | None

@@ -5,17 +5,18 @@
 
 import datetime as dt
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from config.sources import Source
+from config.sources import Ping, Source
 from importers.envelope import Message, Origin, complete, completed
 from importers.mapping import Failed, Mapped, MappingError, MappingRules, Skipped, load
 from importers.mapping.document import hint
 from importers.mapping.outcome import UNREADABLE, VALUE
+from importers.pings import is_ping
 from importers.signatures import Verifier
 from importers.unmapped import unmapped
 from schemas import json_text
@@ -23,6 +24,8 @@ from schemas import json_text
 RECORD_FIELDS: Final = ("headers", "body")
 BAD_SIGNATURE: Final = "bad_signature"
 UNMAPPED: Final = "unmapped"
+PING: Final = "a ping"
+"""What a delivery was skipped for when it only asks whether somebody is there."""
 _ID_DIGITS: Final = 32
 
 
@@ -50,6 +53,8 @@ class WebhookMapping:
         Returns:
             What it became, or why nothing: of the code `unreadable` when it is not JSON.
         """
+        if b"\x00" in body[:4] or body[:2] in (b"\xff\xfe", b"\xfe\xff"):
+            return Failed(UNREADABLE, "", "the body is UTF-16 or UTF-32; JSON is sent in UTF-8")
         try:
             parsed = json_text.read(body, wide=True)
         except json_text.JsonTextError as error:
@@ -72,10 +77,11 @@ class WebhookSource:
     Attributes:
         mapping: makes events of its deliveries.
         verifier: tells which are genuine.
+        pings: deliveries that are answered and become nothing.
     """
 
-    def __init__(self, mapping: WebhookMapping, verifier: Verifier) -> None:
-        self.mapping, self.verifier = mapping, verifier
+    def __init__(self, mapping: WebhookMapping, verifier: Verifier, pings: Sequence[Ping] = ()) -> None:
+        self.mapping, self.verifier, self.pings = mapping, verifier, pings
 
 
 class Received(msgspec.Struct, frozen=True):
@@ -146,7 +152,7 @@ def open_source(name: str, config: Source, folder: Path, environ: Mapping[str, s
         importers.signatures.SecretError: a secret is not there, or the scheme leaves something unsigned.
     """
     assert config.signature is not None, "checked when the sources are read"
-    return WebhookSource(open_mapping(name, config, folder), Verifier(name, config.signature, environ))
+    return WebhookSource(open_mapping(name, config, folder), Verifier(name, config.signature, environ), config.pings)
 
 
 def receive(source: WebhookSource, headers: Mapping[str, str], body: bytes, now: dt.datetime) -> Received | Refused:
@@ -160,6 +166,8 @@ def receive(source: WebhookSource, headers: Mapping[str, str], body: bytes, now:
     """
     named = {name.lower(): value for name, value in headers.items()}
     refusal = source.verifier.refusal(named, body, now)
+    if is_ping(source.pings, named, body, signed=not refusal):
+        return Received([], PING)
     if refusal:
         return Refused(401, BAD_SIGNATURE, refusal)
     found = source.mapping.become(named, body)

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 import phonenumbers
 
-from schemas import codes
+from schemas import codes, odd_spellings
 from schemas.contracts import MAX_AMOUNT, MAX_NAME, MAX_QUANTITY, Contract, Field, load
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]+")
@@ -41,6 +41,10 @@ _PLAIN: Final[dict[str, Any]] = {
     "url": str,
     "timestamp": dt.datetime,
 }
+
+
+_ODD: Final = frozenset({"map", "timestamp"})
+"""Types of fields that some writers spell otherwise."""
 
 
 def python_type(field: Field, parts: Mapping[str, type[msgspec.Struct]]) -> Any:
@@ -113,11 +117,24 @@ class Validator:
         self._ranges = _ranges(contract.fields)
         lists = {label: contract.parts[field.items] for label, field in contract.fields.items() if field.type == "list"}
         self._lists = [(label, _ranges(fields)) for label, fields in lists.items() if _ranges(fields)]
+        odd = {name: fields for name, fields in contract.parts.items() if any(field.type in _ODD for field in fields.values())}
+        self._parts = [(label, odd[field.items]) for label, field in contract.fields.items() if field.type == "list" and field.items in odd]
         plain = [(label, field.type) for label, field in contract.fields.items()]
         self._currencies = [label for label, kind in plain if kind == "currency"]
         self._texts = [(label, _TEXTS[kind]) for label, kind in plain if kind in _TEXTS]
         self._phones = [label for label, kind in plain if kind == "phone"]
         self._country = next((label for label, kind in plain if kind == "country"), "")
+
+    def read(self, properties: dict[str, Any]) -> dict[str, Any]:
+        """Properties with odd spellings read as they are meant (`schemas.odd_spellings`); the same object if all is plain."""
+        found = _read(properties, self.contract.fields)
+        for label, fields in self._parts:
+            lines = found.get(label)
+            if isinstance(lines, list):
+                read = [_read(line, fields) if isinstance(line, dict) else line for line in lines]
+                if any(one is not line for one, line in zip(read, lines, strict=True)):
+                    found = found | {label: read}
+        return found
 
     def check(self, properties: Mapping[str, Any], currencies: Sequence[str]) -> Any:
         """Check an event.
@@ -172,6 +189,20 @@ class Validator:
         if field is None or field.type != "choice" or not found.rule.startswith("Invalid enum value"):
             return found
         return Violation(found.code, found.path, f"one of {', '.join(field.values)}")
+
+
+def _read(properties: dict[str, Any], fields: Mapping[str, Field]) -> dict[str, Any]:
+    changed = {}
+    for label, value in properties.items():
+        field = fields.get(label)
+        if field is None or field.type not in _ODD:
+            continue
+        read = odd_spellings.as_object(value) if field.type == "map" else value
+        if field.type == "timestamp" and isinstance(value, str):
+            read = odd_spellings.without_second_60(value)
+        if read is not value:
+            changed[label] = read
+    return properties | changed if changed else properties
 
 
 def _within(value: float | None, one: _Range, path: str, implausible: list[tuple[str, str]]) -> None:

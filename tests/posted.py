@@ -60,6 +60,11 @@ class Posted:
             outcomes[str(msgspec.json.decode(value).get("messageId"))] = self.core.outcomes[TOPIC, 0, offset]
         return outcomes
 
+    @property
+    def values(self) -> list[bytes]:
+        """What was written to the raw topic."""
+        return self._written.values
+
     def decoded(self, message_id: str) -> Event | Rejected:
         """What the pipeline makes of a posted event by itself."""
         (value,) = [value for value in self._written.values if msgspec.json.decode(value).get("messageId") == message_id]

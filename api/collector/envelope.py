@@ -104,11 +104,16 @@ def _context(found: Members, stamp: Stamp) -> msgspec.Raw | None:
     """The event's context with what the request adds; None when it is something else than an object: that stays, to be rejected."""
     own: Members = {}
     if not _absent(found, "context"):
-        given = _object(found["context"])
+        given = {} if _is_empty_array(found["context"]) else _object(found["context"])
         if given is None:
             return None
         own = given
     return msgspec.Raw(_encode({**stamp.connection, **stamp.context, **own, "source": stamp.source}))
+
+
+def _is_empty_array(data: bytes) -> bool:
+    """What PHP makes of an empty object."""
+    return bytes(data).translate(None, b" \t\n\r") == b"[]"
 
 
 def _key(found: Members) -> bytes | None:

@@ -36,7 +36,7 @@ class Hooks:
                 self._open[name] = _opened(name, source, mappings)
 
     async def take(self, name: str, headers: Mapping[str, str], body: bytes) -> str:
-        """Take a delivery; returns what became of it once Kafka has acknowledged it: `applied`, `skipped` or `unmapped`.
+        """Take a delivery; returns what became of it once Kafka has acknowledged it: `applied`, `skipped`, `ping` or `unmapped`.
 
         Raises:
             Refusal: it is not genuine, not readable, or Kafka is away; nothing of it is kept.
@@ -49,6 +49,9 @@ class Hooks:
         found = webhooks.receive(source, headers, body, dt.datetime.now(dt.UTC))
         if isinstance(found, webhooks.Received):
             await self._publish(source.mapping.topic, [(message.key, message.value) for message in found.messages])
+            if found.skipped == webhooks.PING:
+                LOG.info("%s: a ping was answered", name)
+                return "ping"
             return "skipped" if found.skipped else "applied"
         if not found.kept:
             raise Refusal(found.status, found.code, found.says)

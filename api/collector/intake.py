@@ -140,10 +140,12 @@ class Intake:
         return list(events), stamp
 
     def _unpacked(self, arrival: Arrival) -> bytes:
-        if arrival.encoding.lower() not in ("", "identity", "gzip"):
-            raise Refusal(415, "encoding", "Content-Encoding: gzip or none")
+        encoding = arrival.encoding.strip().lower()
+        if encoding not in (*body.PLAIN, *body.ENCODINGS):
+            raise Refusal(415, "encoding", "Content-Encoding: gzip, deflate or none")
         try:
-            data = body.unzip(arrival.body, self._limits.request_bytes) if arrival.encoding.lower() == "gzip" else arrival.body
+            data = arrival.body if encoding in body.PLAIN else body.unpack(arrival.body, encoding, self._limits.request_bytes)
+            data = body.text(data)
         except body.TooLargeError:
             raise self.too_large(arrival) from None
         except body.UnreadableError as error:

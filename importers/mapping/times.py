@@ -1,13 +1,17 @@
 """Moments and days out of text and numbers, with time zones; what a clock change makes ambiguous is decided or refused, never guessed."""
 
 import datetime as dt
+import re
 from functools import lru_cache
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from importers.mapping import amounts
 from importers.mapping.unfit import Unfit
+from schemas.odd_spellings import without_second_60
 
+_SECOND_60: Final = re.compile(r"(?<=:[0-5][0-9]):60(?![0-9:])")
+"""Of a leap second: the first moment of the next minute, see `schemas.odd_spellings`."""
 EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 UNIX: Final = {"unix_s": 1, "unix_ms": 1000, "unix_us": 1_000_000, "unix_ns": 1_000_000_000}
 """Time since 1970 UTC; units a second."""
@@ -126,7 +130,13 @@ def _since_epoch(value: str | int | float, units_a_second: int) -> dt.datetime:
 
 def _read(text: str, form: Any) -> dt.datetime:
     try:
-        return dt.datetime.fromisoformat(text.strip()) if form == "iso" else dt.datetime.strptime(text.strip(), form)
+        if form == "iso":
+            return dt.datetime.fromisoformat(without_second_60(text.strip()))
+        second_60 = _SECOND_60.search(text) if "%S" in form else None
+        if second_60 is None:
+            return dt.datetime.strptime(text.strip(), form)
+        before = f"{text[: second_60.start()]}:59{text[second_60.end() :]}"
+        return dt.datetime.strptime(before.strip(), form).replace(microsecond=0) + dt.timedelta(seconds=1)
     except (ValueError, TypeError) as error:
         raise Unfit(f"a time of the form `{form}`", text) from error
 

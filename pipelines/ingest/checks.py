@@ -120,6 +120,7 @@ class Checks:
             properties, flags = plan.judge(name, properties)
         if validator is None:
             return Checked(properties, flags=flags, target=self._targets.of(name, properties))
+        properties = validator.read(properties)
         contract, exchange = validator.contract, self._exchange[tenant]
         typed = _checked(validator, properties, exchange.accepted)
         currency = getattr(typed, "currency", None)

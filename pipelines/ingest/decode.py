@@ -15,7 +15,7 @@ from pipelines.ingest.checks import Checked, Checks, Rules
 from pipelines.ingest.hashing import fingerprint, hash64
 from pipelines.ingest.personal import Masker
 from pipelines.wire import Event, Rejected
-from schemas import codes, json_text
+from schemas import codes, json_text, odd_spellings
 from schemas.contracts import MAX_NAME
 from schemas.registry import RegistryError
 from schemas.validators import Violation, shape_violation
@@ -101,6 +101,7 @@ class Decoder:
         except Violation:
             self._note(strict_json.glimpse(value), known)
             raise
+        odd_spellings.mend_envelope(whole)
         self._note(whole, known)
         raw = msgspec.convert(whole, shape.Envelope)
         properties, traits, context_raw = (strict_json.part(whole, name) for name in ("properties", "traits", "context"))

@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 
 from pipelines.rejected.fixes import ORIGINAL_BASE64, ORIGINAL_TEXT, Fix, FixError, LoadedFix
 from pipelines.rejected.record import Record, iso
-from schemas import codes, json_text
+from schemas import codes, json_text, odd_spellings
 
 _CONTENT: Final = (
     "type",
@@ -110,7 +110,7 @@ def _replayed(record: Record, fix: LoadedFix | None, id_chars: int, known_id: st
         raise NotReplayableError(UNREADABLE)
     fixed = _fixed(record, original, fix.apply) if fix is not None else json_text.read_generously(record.original)
     context = fixed.get("context")
-    context = {} if context is None else context
+    context = {} if context is None else odd_spellings.as_object(context)
     if not isinstance(context, dict):
         raise NotReplayableError("`context` is no object, so that it cannot carry a lineage; give a fix that sets it")
     before = lineage_of(original or {})

@@ -170,7 +170,7 @@ def _event_ms(times: dict[str, dt.datetime | None], zone: str | None, log_ms: in
 
 def _object(record: dict[str, Any], name: str) -> dict[str, Any]:
     value = record.get(name)
-    if value is None:
+    if value is None or value == []:  # PHP writes an empty object like that
         return {}
     if not isinstance(value, dict):
         raise Violation(SCHEMA)

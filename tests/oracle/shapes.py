@@ -72,10 +72,17 @@ def text(fields: Properties, name: str, *, required: bool = False, at_most: int 
 
 def moment(written: str) -> dt.datetime:
     """A point in time as RFC 3339 writes it, with or without its distance from UTC."""
+    leap = dt.timedelta(0)
+    if written[16:19] == ":60":  # of a leap second: the next minute begins
+        second_60, written = written, written[:16] + ":00" + written[19:]
+        if "." in second_60:
+            fraction = re.match(r"\.[0-9]+", written[19:])
+            written = written[:19] + (written[19 + len(fraction[0]) :] if fraction else written[19:])
+        leap = dt.timedelta(minutes=1)
     if not _ISO.fullmatch(written):
         raise Violation(SCHEMA)
     try:
-        return dt.datetime.fromisoformat(written.upper().replace(" ", "T"))
+        return dt.datetime.fromisoformat(written.upper().replace(" ", "T")) + leap
     except ValueError:
         raise Violation(SCHEMA) from None
 
@@ -232,6 +239,7 @@ def _check(values: Properties, fields: dict[str, Any], parts: dict[str, Any], ac
             for entry in value:
                 yield from _check(entry, parts[field["items"]], parts, accepted)
         elif field["type"] == "map":
+            value = {} if value == [] else value  # PHP writes an empty object like that
             if not isinstance(value, dict) or not field.get("min", 0) <= len(value) <= field.get("max", math.inf):
                 raise Violation(SCHEMA)
             for name, inner in value.items():
