@@ -44,12 +44,15 @@ def start(
         bool, typer.Option("--rewind", help="Allow a point older than the newest: what came after it is written again.")
     ] = False,
     parallelism: Annotated[int, typer.Option(help="Parallelism from now on (0: as before). Needs 3 TaskManagers per unit.")] = 0,
+    accept_loss: Annotated[
+        bool, typer.Option("--accept-loss", help="Start although output of the last seconds before the stop is lost; a refusal names it.")
+    ] = False,
 ) -> None:
     """Start a job from its newest point, or from a named one."""
     from stack import job_control
     from stack.settings import load
 
-    print(job_control.start(load(), name, path, rewind, parallelism))
+    print(job_control.start(load(), name, path, rewind, parallelism, accept_loss))
 
 
 @job_app.command()

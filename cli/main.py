@@ -13,6 +13,8 @@ MODULES = [
     "cli.job_commands",
     "cli.topic_commands",
     "cli.limit_commands",
+    "cli.transaction_commands",
+    "cli.offset_commands",
     "cli.import_commands",
     "cli.source_commands",
     "cli.replay_commands",

@@ -32,6 +32,11 @@ def up(
 
 def down(
     wipe: Annotated[bool, typer.Option("--wipe", help="DELETE the data too: topics, tables, profiles, checkpoints.")] = False,
+    savepoint: Annotated[
+        bool,
+        typer.Option("--savepoint/--no-savepoint", help="Save the state of the Flink jobs first, for a long absence."),
+    ] = True,
+    within: Annotated[float, typer.Option(help="Seconds that each savepoint may take.")] = 60.0,
 ) -> None:
     """Stop everything that belongs to this stack. Data stays; `cdp up` goes on where it was."""
     import time
@@ -41,7 +46,7 @@ def down(
 
     settings = load()
     began = time.monotonic()
-    count = control.down(settings, lambda line: print(line, flush=True))
+    count = control.down(settings, lambda line: print(line, flush=True), within if savepoint and not wipe else 0.0)
     print(f"stopped {count} processes in {time.monotonic() - began:.1f} s" if count else "nothing was running")
     if wipe:
         print("data deleted" if control.wipe(settings) else "there was no data")

@@ -14,7 +14,7 @@ def register(app: typer.Typer) -> None:
 
 @topics_app.callback()
 def show(context: typer.Context) -> None:
-    """Show every topic: partitions, offsets in use (end minus begin), size on disk, clock.
+    """Show every topic: partitions, offsets in use (end minus begin), those no transaction has committed yet, size on disk, clock.
 
     In topics that a job writes exactly once, offsets count its transactions' markers too: `cdp verify` counts records.
     """
@@ -28,13 +28,14 @@ def show(context: typer.Context) -> None:
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("topic")
-    for column in ("partitions", "offsets", "MB"):
+    for column in ("partitions", "offsets", "uncommitted", "MB"):
         table.add_column(column, justify="right")
     for column in ("clock", ""):
         table.add_column(column)
     for state in topics.describe(folder=load().data / "kafka"):
         size = f"{state.size_bytes / 2**20:.1f}" if state.size_bytes >= 0 else ""
-        table.add_row(state.name, str(state.partitions), f"{state.records:,}", size, state.clock, state.difference)
+        uncommitted = f"{state.uncommitted:,}"
+        table.add_row(state.name, str(state.partitions), f"{state.records:,}", uncommitted, size, state.clock, state.difference)
     console = plain_console()
     console.print(table)
     console.print("offsets: records, and in topics written exactly once a marker for each transaction", style="dim")

@@ -88,6 +88,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lateness_s: Positive
     dedupe_s: Positive
     drift_s: Positive = 86_400
+    clock_ahead_s: Positive = 3_600
 
 
 class Platform(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

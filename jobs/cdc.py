@@ -42,6 +42,7 @@ def run(sources: "Sequence[CdcSource]", folder: Path, stop: Event, retry_for_s: 
         MappingError: a mapping cannot be used.
         SendError: Kafka did not take what was sent.
         KafkaException: Kafka refuses to be read, or another process of this name has taken over.
+        LogCutError: a topic ends before the place up to which it was read.
     """
     from importers.cdc.bridge import load_bridge
     from importers.cdc.consumer import Consumer
@@ -102,6 +103,7 @@ def _run_until_stopped(arguments: argparse.Namespace, stop: Event) -> int:
     from confluent_kafka import KafkaException
 
     from importers.cdc.bridge import CdcSource, configured
+    from importers.cdc.progress import LogCutError
     from importers.mapping import MappingError
     from importers.sender import SendError
 
@@ -124,7 +126,7 @@ def _run_until_stopped(arguments: argparse.Namespace, stop: Event) -> int:
             arguments.retry_for,
             arguments.instance,
         )
-    except (KafkaException, MappingError, SendError, loader.ConfigError) as error:
+    except (KafkaException, LogCutError, MappingError, SendError, loader.ConfigError) as error:
         _log.error("%s", error)
         return 1
     return 0

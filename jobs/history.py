@@ -13,11 +13,12 @@ import sys
 from threading import Event
 
 from config import loader as config
+from pipelines.history import marks
 from pipelines.history.group import GroupLog, LogAwayError, LogError, rewind
 from pipelines.history.loader import FencedError, Limits, Loader
 from pipelines.history.plan import BrokenPlanError
 from pipelines.history.progress import Progress
-from pipelines.history.schema import ensure_schema, unmade
+from pipelines.history.schema import ensure_schema, forget_marks, unmade
 from pipelines.history.tables import TABLES
 from schemas.clean import UnknownSchemaError
 from schemas.registry import VARIABLE, RegistryError
@@ -31,6 +32,7 @@ _FATAL = (
     FencedError,
     LogAwayError,
     LogError,
+    marks.LogCutError,
     RegistryError,
     UnknownSchemaError,
     config.ConfigError,
@@ -45,11 +47,13 @@ def run(instance: str, stop: Event, retry_for_s: float = 300) -> None:
     server, root = ClickHouse(platform.clickhouse), ClickHouse(platform.clickhouse, database="")
     wait_until_up(root, retry_for_s, stop.wait)
     # First the offsets, then the tables: if we end in between, the next start finds the tables missing still.
-    rewind(platform.kafka.bootstrap, unmade(server, root), retry_for_s, stop.wait)
+    lost = unmade(server, root)
+    rewind(platform.kafka.bootstrap, lost, retry_for_s, stop.wait)
+    forget_marks(server, root, lost)
     ensure_schema(server, root, config.definitions(), config.identity(), platform.tenants)
     inserts = PatientInserts(server, retry_for_s, stop.wait)
     for _ in range(REJOINS):
-        log = GroupLog(platform.kafka.bootstrap, list(TABLES), instance, retry_for_s, stop.wait)
+        log = GroupLog(platform.kafka.bootstrap, list(TABLES), instance, inserts.kept, retry_for_s, stop.wait)
         try:
             load(log, inserts, stop)
             return

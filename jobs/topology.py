@@ -177,6 +177,7 @@ def pinned(stream: DataStream, name: str, slots: str, *, own_thread: bool = Fals
         transformation.setUid(f"{name} {position}")
         if position == 0 or not list(transformation.getInputs()):
             transformation.setName(name)
+        _never_start_over(transformation)
         transformation.setSlotSharingGroup(slots)
         position += 1
         inputs = list(transformation.getInputs())
@@ -184,3 +185,22 @@ def pinned(stream: DataStream, name: str, slots: str, *, own_thread: bool = Fals
             transformation.setChainingStrategy(get_gateway().jvm.org.apache.flink.streaming.api.operators.ChainingStrategy.HEAD)
         waiting.extend(inputs)
     return stream
+
+
+def _never_start_over(transformation: Any) -> None:
+    """Let a Kafka source fail when the broker has lost the end of its log, instead of reading everything again from the beginning.
+
+    The connector sets `auto.offset.reset` from where a *new* source begins, and has no option for it. Where it begins is asked for
+    otherwise, so the setting only counts when an offset is out of range.
+
+    Args:
+        transformation: one that SQL made.
+    """
+    if transformation.getClass().getSimpleName() != "SourceTransformation":
+        return
+    source = transformation.getSource()
+    if source.getClass().getSimpleName() != "KafkaSource":
+        return
+    properties = source.getClass().getDeclaredField("props")
+    properties.setAccessible(True)
+    properties.get(source).setProperty("auto.offset.reset", "none")

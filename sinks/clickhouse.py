@@ -11,7 +11,9 @@ import orjson
 import urllib3
 
 from config.loader import ClickHouse as Address
+from pipelines.history import marks as history_marks
 from pipelines.history.mend import mend
+from pipelines.history.plan import Mark, Partition
 
 CONNECT_TIMEOUT_S: Final = 5.0
 ANSWER_TIMEOUT_S: Final = 300.0
@@ -204,6 +206,26 @@ class PatientInserts:
             found += mend(self._server, table, messages, fence)
 
         self._patiently(table, fence, attempt)
+        return found
+
+    def keep(self, marks: Mapping[Partition, Mark], topic_ids: Mapping[str, str], fence: Callable[[], None]) -> None:
+        """Write plans down beside the rows, see `pipelines.history.marks`.
+
+        Raises:
+            ClickHouseAwayError: see `insert`.
+            ClickHouseRefusedError: see `insert`.
+        """
+        self._patiently(history_marks.TABLE, fence, lambda: history_marks.write(self._server, marks, topic_ids))
+
+    def kept(self, topic_ids: Mapping[str, str]) -> dict[Partition, Mark]:
+        """The plans that were written down last.
+
+        Raises:
+            ClickHouseAwayError: see `insert`.
+            ClickHouseRefusedError: see `insert`.
+        """
+        found: dict[Partition, Mark] = {}
+        self._patiently(history_marks.TABLE, lambda: None, lambda: found.update(history_marks.read(self._server, topic_ids)))
         return found
 
     def _patiently(self, table: str, fence: Callable[[], None], attempt: Callable[[], None]) -> bool:

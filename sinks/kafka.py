@@ -6,7 +6,8 @@ from pyflink.datastream.connectors.base import DeliveryGuarantee
 from pyflink.datastream.connectors.kafka import KafkaRecordSerializationSchema, KafkaSink
 
 # Longer than any outage we promise to survive: a transaction past its timeout is aborted by the broker, and counted records would be gone.
-TRANSACTION_TIMEOUT_MS = 3_600_000
+# The broker allows up to `transaction.max.timeout.ms` (config/stack.yaml).
+TRANSACTION_TIMEOUT_MS = 7 * 86_400_000
 # Records are seen when their transaction commits, with the checkpoint, and that flushes what lingers: fewer requests for nothing lost.
 LINGER_MS = 100
 

@@ -57,7 +57,7 @@ def live_status(settings: Settings) -> Status | None:
 
 def write_status(settings: Settings, supervisor: Identity, services: dict[str, ServiceState]) -> None:
     """Publish the status."""
-    write_json(settings.run / "status.json", Status(supervisor, time.time(), services))
+    write_json(settings.run / "status.json", Status(supervisor, time.time(), services), durable=False)
 
 
 def read_wanted(settings: Settings) -> Wanted:

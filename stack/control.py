@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from stack import applied, board, catalogue, parts, preflight, process, source, topics
+from stack import applied, board, catalogue, parts, preflight, process, requests, source, topics
 from stack.board import ServiceState
 from stack.errors import StackError
 from stack.process import Identity
@@ -17,6 +17,7 @@ from stack.settings import Settings, child_environment, prepare_home
 LAST = ("kafka", "redis", "clickhouse")  # stopped after everything that talks to them
 STOP_WITHIN_S = 20.0
 LAUNCH_WITHIN_S = 15.0
+ANSWER_WITHIN_S = 5.0
 Watcher = Callable[[dict[str, ServiceState]], None]
 
 
@@ -68,18 +69,39 @@ def up(
     return _wait_ready(settings, chosen, asked, watch, deadline_s)
 
 
-def down(settings: Settings, say: Callable[[str], None] = lambda _line: None) -> int:
+def down(settings: Settings, say: Callable[[str], None] = lambda _line: None, savepoint_within_s: float = 0.0) -> int:
     """Stop everything that belongs to this home; returns the number of processes that ran.
+
+    Args:
+        settings: which stack.
+        say: told what happens.
+        savepoint_within_s: how long a Flink job may take to save its state and to commit what it has written; 0: it is not asked to. It
+            then goes on from its newest checkpoint, and what that counts as written waits in open transactions (sinks/kafka.py).
 
     Raises:
         StackError: a process cannot be stopped.
     """
+    if savepoint_within_s:
+        _suspend_jobs(settings, say, savepoint_within_s)
     count = 0
     supervisor = process.read_record(settings.run / "supervisor.json")
     if supervisor:
         process.stop([supervisor.identity], 10.0)
         count += 1
     return count + stop_services(settings, say)
+
+
+def _suspend_jobs(settings: Settings, say: Callable[[str], None], within_s: float) -> None:
+    status = board.live_status(settings)
+    for name in catalogue.flink_jobs():
+        if status is None or status.services.get(name, ServiceState(name)).state in ("stopped", "failed"):
+            continue
+        say(f"{name}: saving its state, {within_s:.0f} s at most")
+        try:
+            path = requests.ask(settings, name, requests.new("suspend", within_s=within_s), within_s + ANSWER_WITHIN_S).path
+            say(f"{name}: savepoint {path}")
+        except StackError as error:
+            say(f"{name}: no savepoint ({error.problem}); it will go on from its newest checkpoint, if it is back within days")
 
 
 def wipe(settings: Settings) -> bool:

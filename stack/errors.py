@@ -13,3 +13,7 @@ class StackError(Exception):
         super().__init__(f"{problem}\n{remedy}" if remedy else problem)
         self.problem = problem
         self.remedy = remedy
+
+
+class RefusedError(StackError):
+    """Something is not done because it would lose or repeat data; only a person can decide."""

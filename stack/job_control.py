@@ -11,7 +11,7 @@ READY_WITHIN_S = 600.0
 SETTLE_S = 1.5
 
 
-def start(settings: Settings, name: str, path: str = "", rewind: bool = False, parallelism: int = 0) -> str:
+def start(settings: Settings, name: str, path: str = "", rewind: bool = False, parallelism: int = 0, accept_loss: bool = False) -> str:
     """Start a job and wait until it runs; returns a sentence for people.
 
     Args:
@@ -20,6 +20,7 @@ def start(settings: Settings, name: str, path: str = "", rewind: bool = False, p
         path: a checkpoint or savepoint; by default the newest point.
         rewind: allow a point older than the newest.
         parallelism: of a Flink job from now on; 0 for the one it had.
+        accept_loss: start although output that its point counts as written is in no topic.
 
     Raises:
         StackError: a definition is wrong, it runs already, its point is refused, or it does not come up.
@@ -29,15 +30,15 @@ def start(settings: Settings, name: str, path: str = "", rewind: bool = False, p
     _must_be_up(settings)
     applied.apply(settings.run)
     if job.kind == "process":
-        if path or rewind or parallelism:
-            raise StackError(
-                f"{name} is a plain process: its state is in Kafka and ClickHouse", "start it without --from, --rewind and --parallelism"
-            )
+        if path or rewind or parallelism or accept_loss:
+            raise StackError(f"{name} is a plain process: its state is in Kafka and ClickHouse", "start it without options")
         _keep_process(settings, name, "running")
         said = "starting"
     else:
         _want(settings, name)
-        said = requests.ask(settings, name, requests.new("start", path=path, rewind=rewind, parallelism=parallelism), DEADLINE_S).said
+        said = requests.ask(
+            settings, name, requests.new("start", path=path, rewind=rewind, parallelism=parallelism, accept_loss=accept_loss), DEADLINE_S
+        ).said
     began = time.monotonic()
     _await(settings, name, "ready")
     return f"{name}: {said}; runs after {time.monotonic() - began:.1f} s"

@@ -7,11 +7,13 @@ import time
 import uuid
 from collections.abc import Callable
 from importlib import metadata
+from pathlib import Path
 
-from stack import flink, ledger, requests, source, submission
+from stack import checkpoint_files, flink, ledger, requests, source, start_checks, submission
 from stack.board import ServiceState, State
-from stack.errors import StackError
-from stack.flink_rest import NO_REASON, TERMINAL, Rest
+from stack.checkpoint_watch import CheckpointWatch
+from stack.errors import RefusedError, StackError
+from stack.flink_rest import NO_REASON, TERMINAL, JobState, Rest
 from stack.jobs import Job
 from stack.keeper import Bound, Keeper, counted
 from stack.ledger import Ledger, Manifest, Point, Run
@@ -23,6 +25,11 @@ READY_LOOP_S = 0.5
 SUBMIT_WITHIN_S = 300.0
 STOP_WITHIN_S = 300.0
 CLEAN_EVERY_S = 30.0
+SEAL_EVERY_S = 10.0
+CANCEL_WITHIN_S = 30.0
+GOING_DOWN_S = 60.0
+REFUSED_AGAIN_S = 5.0
+STALLS, STALLS_WITHIN_S = 3, 3600.0  # a job that stalls again and again does so for a reason that a restart does not mend
 SUBMISSIONS = 3  # a submission that fails thrice in a row fails for a reason that time does not mend
 
 
@@ -38,8 +45,12 @@ class JobKeeper:
         self._bound = Bound(supervision.restarts, supervision.within_s)
         self._halt = threading.Event()
         self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
+        self._watch = CheckpointWatch(supervision.checkpoint_late_s, supervision.checkpoint_stalled_s)
+        self._stalls = Bound(STALLS - 1, STALLS_WITHIN_S)
         self._generation = self._wanted_generation = 0
-        self._not_before = self._last_clean = 0.0
+        self._not_before = self._last_clean = self._last_seal = 0.0
+        self._sealed = ""
+        self._suspended_until = 0.0
         self._began = time.monotonic()
         self._unsubmitted = 0
         self._is_awaited = False  # whether somebody has asked for it to start and waits
@@ -87,6 +98,9 @@ class JobKeeper:
         if request:
             self._carry_out(request, book)
             return
+        if time.monotonic() < self._suspended_until:
+            self._show("stopped", "with a savepoint; the stack goes down")
+            return
         if book.desired == "stopped":
             self._show("stopped", f"on purpose; `cdp job start {self.name}` starts it")
             return
@@ -95,20 +109,20 @@ class JobKeeper:
     def _look_after(self, book: Ledger) -> None:
         waiting_for = self._waiting_for()
         if waiting_for:
+            self._watch.forget()
             self._show("waiting", f"for {', '.join(waiting_for)}")
             return
         run = book.runs[-1] if book.runs else None
         found = self._rest.job(run.job_id) if run else None
         if run and found and found.state not in TERMINAL:
             self._seen = run.job_id
-            if found.is_running and self.state.state != "ready":
-                self.state.started = found.since
-                self.state.ready_after_s = time.monotonic() - self._began
-            self._show("ready" if found.is_running else "starting", "" if found.is_running else found.state.lower())
             if found.is_running:
-                self._clean(book)
+                self._judge(book, run, found)
+            else:
+                self._watch.forget()
+                self._show("starting", found.state.lower())
             return
-        if run and found and found.state in ("FINISHED", "CANCELED"):
+        if run and found and found.state in ("FINISHED", "CANCELED") and run.job_id != book.ended_by_us:
             # Somebody ended it through Flink itself: their will, and not an accident.
             self._log(f"{self.name}: {found.state.lower()} from outside")
             book.desired = "stopped"
@@ -117,16 +131,55 @@ class JobKeeper:
         if run and run.job_id != self._mourned and (found or run.job_id == self._seen):
             self._mourned = run.job_id
             self._failed(f"failed: {self._rest.failure(run.job_id)}" if found else f"the cluster does not know run {run.job_id} any more")
+        self._watch.forget()
         if self._bound.is_spent or self._unsubmitted >= SUBMISSIONS:
             self._show("failed", f"gave up after {counted(self._bound.recent)}: {self.state.detail}", keep=True)
         elif time.monotonic() >= self._not_before:
-            point = ledger.choose(self._settings, self.name, book)
-            is_first_try = run is not None and point is not None and run.start is not None and point.path == run.start.path
-            self._submit(book, point, bool(run and is_first_try and run.rewound), run.parallelism if run else self._job.parallelism)
+            try:
+                self._go_on(book, run)
+            except RefusedError as error:  # only a person can decide; but what is missing may come back by itself
+                self._not_before = time.monotonic() + REFUSED_AGAIN_S
+                self._show("failed", f"{error.problem}; {error.remedy}")
+
+    def _go_on(self, book: Ledger, run: Run | None) -> None:
+        """Submit the next run, from the newest point; what was allowed for a start holds until it has a point of its own."""
+        point = ledger.choose(self._settings, self.name, book)
+        again = run if run and point and run.start and point.path == run.start.path else None
+        accepts_loss = bool(again and again.accepts_loss)
+        book.topic_ids = start_checks.check(self._settings.kafka, self.name, self._job, book, point, accepts_loss)
+        rewound = bool(again and again.rewound)
+        self._submit(book, point, rewound, accepts_loss, run.parallelism if run else self._job.parallelism)
+
+    def _judge(self, book: Ledger, run: Run, found: JobState) -> None:
+        """All tasks of the job run: it is ready while its checkpoints complete; when they do not for long, it is started anew."""
+        newest = ledger.newest_checkpoint(self._settings, run)
+        health = self._watch.look(run.job_id, newest.checkpoint_id if newest else 0)
+        waited = f"no checkpoint has completed for {self._watch.waited_s:.0f} s"
+        if health == "healthy":
+            if self.state.state != "ready":
+                self.state.started = found.since
+                self.state.ready_after_s = time.monotonic() - self._began
+            self._show("ready")
+            self._clean(book)
+            self._seal(newest)
+        elif health == "starting":
+            self._show("starting", "its first checkpoint")
+        elif health == "late" or self._stalls.is_spent:
+            given_up = self._stalls.is_spent and health == "stalled"
+            self._show("failed" if given_up else "waiting", f"{waited}{f', {STALLS} restarts did not help' if given_up else ''}")
+        else:
+            self._log(f"{self.name}: {waited}: ending run {run.job_id}, the next one starts from its newest checkpoint")
+            book.ended_by_us = run.job_id
+            ledger.write(self._settings, self.name, book)
+            self._rest.cancel(run.job_id, CANCEL_WITHIN_S)
+            self._mourned = run.job_id
+            self._stalls.record()
+            self._watch.forget()
+            self._failed(waited)
 
     def _carry_out(self, request: Request, book: Ledger) -> None:
         try:
-            action = {"start": self._start, "stop": self._stop, "savepoint": self._savepoint}[request.action]
+            action = {"start": self._start, "stop": self._stop, "savepoint": self._savepoint, "suspend": self._suspend}[request.action]
             given = action(request, book)
         except StackError as error:
             given = Answer(id=request.id, problem=error.problem, remedy=error.remedy)
@@ -139,12 +192,14 @@ class JobKeeper:
         if running:
             raise StackError(f"{self.name} runs already{self._ailing(running)}", f"`cdp job stop {self.name}` stops it")
         point = ledger.choose(self._settings, self.name, book, request.path, request.rewind)
+        book.topic_ids = start_checks.check(self._settings.kafka, self.name, self._job, book, point, request.accept_loss)
         # Written down before anything is submitted: a start that has to be tried again keeps its point.
         rewound = bool(request.path) and request.rewind
         parallelism = request.parallelism or (book.runs[-1].parallelism if book.runs else self._job.parallelism)
         book.desired = "running"
-        book.runs.append(Run(uuid.uuid4().hex, time.time(), point, parallelism, rewound))
+        book.runs.append(Run(uuid.uuid4().hex, time.time(), point, parallelism, rewound, request.accept_loss))
         ledger.write(self._settings, self.name, book)
+        self._suspended_until = 0.0
         self._forgive()
         self._is_awaited = True
         self._show("waiting", "to be submitted")
@@ -169,7 +224,7 @@ class JobKeeper:
         if keep_savepoint and not ailing:
             restarts = self._rest.restarts(running.job_id)
             try:
-                return self._make_savepoint(running, book, stop=True), "stopped"
+                return self._make_savepoint(running, book, stop=True, within_s=STOP_WITHIN_S), "stopped"
             except StackError as error:
                 ailing = self._ailing(running, restarts)
                 if not ailing:
@@ -192,14 +247,27 @@ class JobKeeper:
         running = self._running(book)
         if running is None:
             raise StackError(f"{self.name} does not run", f"`cdp job start {self.name}` starts it")
-        made = self._make_savepoint(running, book, stop=False)
+        made = self._make_savepoint(running, book, stop=False, within_s=STOP_WITHIN_S)
         ledger.write(self._settings, self.name, book)
         return Answer(id=request.id, said="savepoint made", path=made.path)
 
-    def _make_savepoint(self, run: Run, book: Ledger, stop: bool) -> Point:
+    def _suspend(self, request: Request, book: Ledger) -> Answer:
+        running = self._running(book)
+        if running is None or self.state.state != "ready":
+            raise StackError(f"{self.name} is {self.state.state}", "it goes on from its newest point")
+        book.ended_by_us = running.job_id
+        ledger.write(self._settings, self.name, book)
+        made = self._make_savepoint(running, book, stop=True, within_s=request.within_s)
+        ledger.write(self._settings, self.name, book)
+        self._suspended_until = time.monotonic() + GOING_DOWN_S  # should whoever takes the stack down die meanwhile, the job goes on
+        self._show("stopped", "with a savepoint; the stack goes down")
+        return Answer(id=request.id, said="stopped with a savepoint", path=made.path)
+
+    def _make_savepoint(self, run: Run, book: Ledger, stop: bool, within_s: float) -> Point:
         folder = self._settings.savepoints / self.name
         self._log(f"{self.name}: {'stopping with a savepoint' if stop else 'making a savepoint'}")
-        made, number = self._rest.savepoint(run.job_id, folder, stop, STOP_WITHIN_S)
+        made, number = self._rest.savepoint(run.job_id, folder, stop, within_s)
+        checkpoint_files.seal(self._settings, self.name, made)
         now = time.time()
         version = metadata.version("open-cdp")
         ledger.write_manifest(made, Manifest(self.name, version, ledger.EXECUTION_MODE, now, run.job_id, number, run.parallelism))
@@ -218,10 +286,10 @@ class JobKeeper:
         names = [*self._job.needs, "jobmanager", *(name for name in self._peers if name.startswith("taskmanager"))]
         return [name for name in names if name in self._peers and self._peers[name].state.state != "ready"]
 
-    def _submit(self, book: Ledger, point: Point | None, rewound: bool, parallelism: int) -> None:
+    def _submit(self, book: Ledger, point: Point | None, rewound: bool, accepts_loss: bool, parallelism: int) -> None:
         if not self._has_current_code() or not self._has_slots(parallelism):
             return
-        run = Run(uuid.uuid4().hex, time.time(), point, parallelism, rewound)
+        run = Run(uuid.uuid4().hex, time.time(), point, parallelism, rewound, accepts_loss)
         book.runs.append(run)
         ledger.write(self._settings, self.name, book)
         self._log(f"{self.name}: submitting run {run.job_id}, parallelism {run.parallelism}, from {_words(point)}")
@@ -284,6 +352,7 @@ class JobKeeper:
 
     def _forgive(self) -> None:
         self._bound.forgive()
+        self._stalls.forgive()
         self._not_before = 0.0
         self._unsubmitted = 0
 
@@ -293,6 +362,14 @@ class JobKeeper:
         self._last_clean = time.monotonic()
         for folder in ledger.forget_earlier_runs(self._settings, book):
             shutil.rmtree(folder, ignore_errors=True)
+
+    def _seal(self, newest: Point | None) -> None:
+        """Now and then bring the newest checkpoint to disk; what a power cut may cost is what came after it."""
+        if newest is None or newest.path == self._sealed or time.monotonic() - self._last_seal < SEAL_EVERY_S:
+            return
+        self._last_seal = time.monotonic()
+        if checkpoint_files.seal(self._settings, self.name, Path(newest.path)):
+            self._sealed = newest.path
 
     def _show(self, state: State, detail: str = "", keep: bool = False) -> None:
         if state != self.state.state:

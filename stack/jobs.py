@@ -20,6 +20,8 @@ class Job(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
         slots: slots a Flink job takes per unit of parallelism (its slot sharing groups).
         needs: services that must be ready before it starts; a Flink job needs Flink anyway.
         group: consumer group whose committed offsets tell how far it is; empty when there is none.
+        reads: topics it reads, for which the group counts; `raw` stands for all raw topics, `clean` for those that history has tables for,
+            `tables` for those of the sources of kind cdc.
         port: of `stack.yaml`, on which a process answers HTTP; empty when it answers nobody.
     """
 
@@ -29,6 +31,7 @@ class Job(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     slots: int = 1
     needs: list[str] = []
     group: str = ""
+    reads: list[str] = []
     port: str = ""
 
     @property

@@ -13,13 +13,12 @@ from typing import Literal
 
 import msgspec
 
-from stack.errors import StackError
+from stack.checkpoint_files import METADATA, damage, read_seals
+from stack.errors import RefusedError, StackError
 from stack.process import write_json
 from stack.settings import Settings
 
 EXECUTION_MODE = "thread"
-# Flink's metadata files begin with this number (org.apache.flink.runtime.checkpoint.Checkpoints.HEADER_MAGIC_NUMBER).
-MAGIC = (0x4960672D).to_bytes(4, "big")
 MANIFEST = "cdp.json"
 KEEP_RUNS = 50
 
@@ -35,21 +34,28 @@ class Point(msgspec.Struct, frozen=True):
 
 
 class Run(msgspec.Struct, frozen=True):
-    """One submission. `start` is the point it started from, None when it started empty."""
+    """One submission. `start` is the point it started from, None when it started empty; `accepts_loss`: somebody knows of a hole there."""
 
     job_id: str
     submitted_at: float
     start: Point | None = None
     parallelism: int = 1
     rewound: bool = False
+    accepts_loss: bool = False
 
 
 class Ledger(msgspec.Struct):
-    """The file. `desired` survives `cdp down`: a job that was stopped on purpose stays stopped."""
+    """The file. `desired` survives `cdp down`: a job that was stopped on purpose stays stopped.
+
+    `ended_by_us` is a run that the platform itself ended and means to follow with another (`cdp down`, a job without checkpoints);
+    `topic_ids` are the ids of the topics that the job's offsets belong to.
+    """
 
     desired: Literal["running", "stopped"] = "running"
     runs: list[Run] = []
     savepoints: list[Point] = []
+    ended_by_us: str = ""
+    topic_ids: dict[str, str] = {}
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -101,7 +107,7 @@ def newest(settings: Settings, ledger: Ledger) -> Point | None:
     run = ledger.runs[-1]
     own = [
         *_checkpoints(settings, run),
-        *(point for point in ledger.savepoints if point.run == run.job_id and _is_readable(Path(point.path))),
+        *(point for point in ledger.savepoints if point.run == run.job_id and (Path(point.path) / METADATA).exists()),
     ]
     return max(own, key=lambda point: point.checkpoint_id, default=run.start)
 
@@ -117,12 +123,12 @@ def choose(settings: Settings, job: str, ledger: Ledger, wanted: str = "", rewin
         rewind: whether an older point (or one whose age is unknown) is allowed.
 
     Raises:
-        StackError: the point is unreadable, was made in another execution mode, or is older than the newest one.
+        RefusedError: the point is damaged, was made in another execution mode, or is older than the newest one.
     """
     last = newest(settings, ledger)
     if not wanted:
-        if last and not _is_readable(Path(last.path)):
-            raise StackError(f"the newest point of {job} is gone: {last.path}", "start from another with --from PATH --rewind")
+        if last and (wrong := damage(Path(last.path), read_seals(settings, job))):
+            raise RefusedError(f"the newest point of {job} is damaged: {last.path}: {wrong}", _older(settings, job, ledger, last))
         return _identify(settings, job, ledger, Path(last.path)) if last else None
     point = _identify(settings, job, ledger, Path(wanted.removeprefix("file://")).expanduser().absolute())
     if last and point.path != last.path and not rewind:
@@ -133,7 +139,7 @@ def choose(settings: Settings, job: str, ledger: Ledger, wanted: str = "", rewin
             if point.run
             else "is not known to this stack"
         )
-        raise StackError(
+        raise RefusedError(
             f"{job} would go back: {point.path} {known}, the newest point is {last.path} (id {last.checkpoint_id})",
             "what the job wrote since then would be written again, and differently; leave out --from, or add --rewind if you mean it",
         )
@@ -147,31 +153,47 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 def forget_earlier_runs(settings: Settings, ledger: Ledger) -> list[Path]:
     """Folders of checkpoints that nobody needs any more: earlier runs', once the last run has one (its first one is always full)."""
-    if not ledger.runs or not _checkpoints(settings, ledger.runs[-1]):
+    if not ledger.runs or not any(not damage(Path(point.path)) for point in _checkpoints(settings, ledger.runs[-1])):
         return []
     return [folder for run in ledger.runs[:-1] if (folder := settings.checkpoints / run.job_id).is_dir()]
 
 
+def _older(settings: Settings, job: str, ledger: Ledger, damaged: Point) -> str:
+    """What to do about a damaged newest point: which one is the newest that is whole."""
+    seals = read_seals(settings, job)
+    runs = [run for run in ledger.runs if run.job_id == damaged.run]
+    points = [*(point for run in runs for point in _checkpoints(settings, run)), *ledger.savepoints]
+    points += [run.start for run in ledger.runs if run.start]
+    whole = [point for point in points if point.path != damaged.path and not damage(Path(point.path), seals)]
+    if not whole:
+        return "bring its files back from a backup; no other point of this job is whole, so the only other way is a new stack"
+    last = max(whole, key=lambda point: (point.run == damaged.run, point.taken_at if point.run != damaged.run else point.checkpoint_id))
+    return (
+        f"bring its files back from a backup, or go back: `cdp job start {job} --from {last.path} --rewind`; "
+        "what the job wrote since then is written again"
+    )
+
+
 def _identify(settings: Settings, job: str, ledger: Ledger, folder: Path) -> Point:
-    if not _is_readable(folder):
-        raise StackError(f"{folder} is no completed checkpoint or savepoint", "name the folder that holds the file `_metadata`")
+    if wrong := damage(folder, read_seals(settings, job)):
+        raise RefusedError(f"{folder} is no whole checkpoint or savepoint: {wrong}", f"name a folder that holds the file `{METADATA}`")
     for run in ledger.runs:
         for point in _checkpoints(settings, run):
             if point.path == str(folder):
                 return point
     manifest = _manifest(folder)
     if manifest is None:
-        raise StackError(
+        raise RefusedError(
             f"{folder} has no {MANIFEST}, so nobody can say in which execution mode of Python it was made",
             "state of another mode would read as empty, in silence; use a savepoint made by `cdp job stop`",
         )
     if manifest.execution_mode != EXECUTION_MODE:
-        raise StackError(
+        raise RefusedError(
             f"{folder} was made in execution mode `{manifest.execution_mode}`, this platform runs in `{EXECUTION_MODE}`",
             "its state would read as empty, in silence; there is no way to convert it: replay the events",
         )
     if manifest.job != job:
-        raise StackError(f"{folder} is a savepoint of job `{manifest.job}`, not of `{job}`", "name one of this job")
+        raise RefusedError(f"{folder} is a savepoint of job `{manifest.job}`, not of `{job}`", "name one of this job")
     known = any(run.job_id == manifest.job_id for run in ledger.runs)
     return Point(str(folder), "savepoint", manifest.job_id if known else "", manifest.checkpoint_id, manifest.taken_at)
 
@@ -186,19 +208,18 @@ def _manifest(folder: Path) -> Manifest | None:
 def _checkpoints(settings: Settings, run: Run) -> list[Point]:
     folders = (settings.checkpoints / run.job_id).glob("chk-*")
     numbered = [(int(number), folder) for folder in folders if (number := folder.name.removeprefix("chk-")).isdigit()]
-    return [Point(str(folder), "checkpoint", run.job_id, number, _taken_at(folder)) for number, folder in numbered if _is_readable(folder)]
+    # Flink gives `_metadata` its name once it is written: a folder without it is a checkpoint under way, or one that is being removed.
+    complete = [(number, folder) for number, folder in numbered if (folder / METADATA).exists()]
+    return [Point(str(folder), "checkpoint", run.job_id, number, _taken_at(folder)) for number, folder in complete]
 
 
-def _is_readable(folder: Path) -> bool:
-    try:
-        with (folder / "_metadata").open("rb") as file:
-            return file.read(4) == MAGIC
-    except OSError:
-        return False
+def newest_checkpoint(settings: Settings, run: Run) -> Point | None:
+    """The newest completed checkpoint that a run itself made."""
+    return max(_checkpoints(settings, run), key=lambda point: point.checkpoint_id, default=None)
 
 
 def _taken_at(folder: Path) -> float:
     try:
-        return (folder / "_metadata").stat().st_mtime
+        return (folder / METADATA).stat().st_mtime
     except OSError:
         return time.time()

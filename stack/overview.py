@@ -5,7 +5,7 @@ import time
 import msgspec
 import psutil
 
-from stack import board, catalogue, ledger, process, topics
+from stack import board, catalogue, ledger, offsets, process
 from stack import jobs as catalogue_jobs
 from stack.board import ServiceState, State
 from stack.flink_rest import Rest
@@ -116,7 +116,8 @@ def jobs(settings: Settings) -> list[JobLine]:
                         f"{found.id}: {max(0.0, time.time() - found.at):.1f} s ago, {found.size / 2**20:.1f} MB, took {found.took_s:.1f} s"
                     )
         detail = state.detail if job.is_there else f"there is no {job.entry}"
-        lag = topics.lag(job.group) if job.group and kafka_is_up else None
+        read = offsets.positions(job) if kafka_is_up else None
+        lag = sum(position.behind for position in read) if read is not None else None
         lines.append(JobLine(name, job.kind, state.state, state.since, restarts, checkpoint, lag, detail))
     return lines
 

@@ -85,11 +85,32 @@ def read_record(path: Path) -> Record | None:
     return record if is_alive(record.identity) else None
 
 
-def write_json(path: Path, value: object) -> None:
-    """Replace a file as a whole: a reader sees the old content or the new one."""
+def write_json(path: Path, value: object, durable: bool = True) -> None:
+    """Replace a file as a whole: a reader sees the old content or the new one, after a power cut too.
+
+    Args:
+        path: the file.
+        value: what it shall hold.
+        durable: on disk before this returns; not needed of what means nothing once its processes are gone.
+    """
     draft = path.with_name(f".{path.name}.{os.getpid()}.{time.monotonic_ns()}")
-    draft.write_bytes(msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n")
+    with draft.open("wb") as file:
+        file.write(msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n")
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
     draft.replace(path)
+    if durable:
+        sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring a folder's names to disk: a new or renamed file is lost by a power cut before that."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def spawn(

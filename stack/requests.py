@@ -14,14 +14,19 @@ from stack.settings import Settings
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What somebody wants from a job. `path` and `rewind` belong to `start`, `keep_savepoint` to `stop`."""
+    """What somebody wants from a job. `path`, `rewind` and `accept_loss` belong to `start`, `keep_savepoint` to `stop`.
+
+    `suspend` is a stop with a savepoint, within `within_s` seconds, after which the job still counts as wanted: the stack goes down.
+    """
 
     id: str
-    action: Literal["start", "stop", "savepoint"]
+    action: Literal["start", "stop", "savepoint", "suspend"]
     path: str = ""
     rewind: bool = False
     keep_savepoint: bool = True
     parallelism: int = 0
+    accept_loss: bool = False
+    within_s: float = 0.0
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +50,7 @@ def ask(settings: Settings, job: str, request: Request, deadline_s: float) -> An
     folder = _folder(settings)
     folder.mkdir(parents=True, exist_ok=True)
     answer_file = folder / f"{job}.{request.id}.answer"
-    write_json(folder / f"{job}.request", request)
+    write_json(folder / f"{job}.request", request, durable=False)
     deadline = time.monotonic() + deadline_s
     while time.monotonic() < deadline:
         if answer_file.exists():
@@ -58,7 +63,7 @@ def ask(settings: Settings, job: str, request: Request, deadline_s: float) -> An
     raise StackError(f"job {job} did not answer for {deadline_s:.0f} s", "see `cdp logs supervisor`")
 
 
-def new(action: Literal["start", "stop", "savepoint"], **fields: object) -> Request:
+def new(action: Literal["start", "stop", "savepoint", "suspend"], **fields: object) -> Request:
     """A request with an id of its own."""
     return msgspec.convert({"id": uuid.uuid4().hex, "action": action} | fields, Request)
 
@@ -76,7 +81,7 @@ def take(settings: Settings, job: str) -> Request | None:
 
 def answer(settings: Settings, job: str, given: Answer) -> None:
     """The keeper's side: say what became of a request."""
-    write_json(_folder(settings) / f"{job}.{given.id}.answer", given)
+    write_json(_folder(settings) / f"{job}.{given.id}.answer", given, durable=False)
 
 
 def _folder(settings: Settings) -> Path:

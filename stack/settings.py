@@ -103,12 +103,23 @@ class Flink(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Supervision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How long the supervisor waits and how often it tries."""
+    """How long the supervisor waits and how often it tries.
+
+    Attributes:
+        restarts: failures within `within_s` after which a service or job is left alone.
+        within_s: see `restarts`.
+        start_deadline_s: how long a service may take to become ready.
+        hung_after_s: how long a ready service may stay without an answer.
+        checkpoint_late_s: a Flink job without a completed checkpoint for that long is not ready.
+        checkpoint_stalled_s: after that long without one it is restarted from its newest; longer than Flink's time-out of a checkpoint.
+    """
 
     restarts: int
     within_s: float
     start_deadline_s: float
     hung_after_s: float
+    checkpoint_late_s: float
+    checkpoint_stalled_s: float
 
 
 class Stack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,5 +1,7 @@
 """Make time pass where nobody writes: one tick a second to every partition of every raw topic that stamps records with the broker's time.
 
+And watch that it passes as it should: see `stack.watch`.
+
 `python -m stack.ticker`, supervised. Topics on the producer's clock are left alone: whoever replays into them ticks in its own time.
 """
 
@@ -12,10 +14,12 @@ from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
 from config import loader
-from stack import topics
+from stack import topics, transactions, watch
+from stack.errors import StackError
 
 TICK = b'{"type":"tick"}'
 EVERY_S = 1.0
+TRANSACTIONS_EVERY_S = 30.0
 # The broker replaces it. Should a topic have moved to the producer's clock since we looked, such a tick moves nothing there;
 # one with the present time would push a replay of last year out of its windows. (0 would mean "now" to the client.)
 EPOCH_MS = 1
@@ -33,7 +37,8 @@ def main() -> None:
     bootstrap: dict[str, str | int | float | bool] = {"bootstrap.servers": loader.platform().kafka.bootstrap, "log_level": 0}
     producer = Producer(bootstrap | {"linger.ms": 0, "acks": "all", "message.timeout.ms": 5000, "queue.buffering.max.messages": 10_000})
     admin = AdminClient(bootstrap)
-    last_said = ""
+    bell = watch.Bell(producer, _say)
+    last_said, looked_s = "", 0.0
     while not halt.wait(EVERY_S):
         try:
             ticked = tick(producer, admin)
@@ -42,9 +47,31 @@ def main() -> None:
             # Kafka is down or its topics are not there yet: the supervisor mends that, the next tick is a second away.
             said = f"no tick: {error}"
         if said != last_said:
-            print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {said}", flush=True)
+            _say(said)
             last_said = said
+        try:
+            bell.ring("clock", clock_alarms(admin))
+            if time.monotonic() - looked_s > TRANSACTIONS_EVERY_S:
+                looked_s = time.monotonic()
+                bell.ring("transaction", watch.stuck(transactions.ours(loader.platform().kafka.bootstrap)))
+        except (KafkaException, StackError, BufferError):
+            continue  # Kafka is away: that is told above
     producer.flush(2.0)
+
+
+def clock_alarms(admin: AdminClient) -> list[watch.Alarm]:
+    """Raw partitions that are ahead of the clock on the wall.
+
+    Raises:
+        KafkaException: Kafka does not answer.
+    """
+    there = admin.list_topics(timeout=5.0).topics
+    places = [(name, number) for name in loader.topics().raw() if name in there for number in there[name].partitions]
+    return watch.ahead(topics.newest_ms(admin, places), int(time.time() * 1000), loader.platform().limits.max_future_s)
+
+
+def _say(line: str) -> None:
+    print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}", flush=True)
 
 
 def tick(producer: Producer, admin: AdminClient) -> list[str]:

@@ -6,11 +6,12 @@ the log's own time is the time of the events.
 
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 import msgspec
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -23,9 +24,11 @@ from confluent_kafka.admin import (
 )
 
 from config import loader
+from stack import watch
 from stack.errors import StackError
 
 CLOCK = "message.timestamp.type"
+AHEAD = "message.timestamp.after.max.ms"  # a record whose producer says it is further ahead of the broker's clock is refused
 Mode = Literal["live", "replay"]
 CLOCKS: dict[str, str] = {"live": "LogAppendTime", "replay": "CreateTime"}
 TIMEOUT_S = 15.0
@@ -35,7 +38,8 @@ DAY_MS = 86_400_000
 class TopicState(msgspec.Struct, frozen=True):
     """A topic as the broker has it.
 
-    `records` is end minus begin over all partitions; `size_bytes` is -1 where the broker's folder is not at hand.
+    `records` is end minus begin over all partitions; `uncommitted` those from the oldest open transaction on, which readers of committed
+    records do not get yet; `size_bytes` is -1 where the broker's folder is not at hand.
     """
 
     name: str
@@ -44,6 +48,7 @@ class TopicState(msgspec.Struct, frozen=True):
     clock: str
     size_bytes: int = -1
     difference: str = ""
+    uncommitted: int = 0
 
 
 def create(bootstrap: str | None = None) -> list[str]:
@@ -62,12 +67,12 @@ def create(bootstrap: str | None = None) -> list[str]:
     mode = os.environ.get("CDP_RAW_CLOCK", "live")
     if mode not in CLOCKS:
         raise StackError(f"CDP_RAW_CLOCK={mode} is no clock", "say `live` or `replay`")
-    admin = _admin(bootstrap)
+    admin = connect(bootstrap)
     there = _metadata(admin)
     new = []
     for name, topic in wanted.topics.items():
         if name not in there:
-            clock = {CLOCK: CLOCKS[mode]} if topic.raw else {}
+            clock = {CLOCK: CLOCKS[mode], AHEAD: _ahead_ms()} if topic.raw else {}
             new.append(NewTopic(name, wanted.partitions(name), wanted.replication(name), config=clock | topic.config))
     if new:
         for name, future in admin.create_topics(new, operation_timeout=TIMEOUT_S).items():
@@ -89,9 +94,10 @@ def set_clock(mode: Mode, bootstrap: str | None = None) -> None:
     """
     if mode not in CLOCKS:
         raise StackError(f"there is no clock `{mode}`", "say `live` or `replay`")
-    change = ConfigEntry(CLOCK, CLOCKS[mode], incremental_operation=AlterConfigOpType.SET)
-    resources = [ConfigResource(ResourceType.TOPIC, name, incremental_configs=[change]) for name in loader.topics().raw()]
-    admin = _admin(bootstrap)  # must outlive its futures
+    values = {CLOCK: CLOCKS[mode], AHEAD: _ahead_ms()}
+    changes = [ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in values.items()]
+    resources = [ConfigResource(ResourceType.TOPIC, name, incremental_configs=changes) for name in loader.topics().raw()]
+    admin = connect(bootstrap)  # must outlive its futures
     try:
         for future in admin.incremental_alter_configs(resources, request_timeout=TIMEOUT_S).values():
             future.result(TIMEOUT_S)
@@ -101,7 +107,7 @@ def set_clock(mode: Mode, bootstrap: str | None = None) -> None:
 
 def clocks(names: list[str], bootstrap: str | None = None, admin: AdminClient | None = None) -> dict[str, str]:
     """`message.timestamp.type` of topics."""
-    admin = admin or _admin(bootstrap)
+    admin = admin or connect(bootstrap)
     resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
     found = {}
     for resource, future in admin.describe_configs(resources, request_timeout=TIMEOUT_S).items():
@@ -117,14 +123,16 @@ def describe(bootstrap: str | None = None, folder: Path | None = None) -> list[T
         folder: the broker's data folder, if it is on this machine.
     """
     wanted = loader.topics()
-    admin = _admin(bootstrap)
+    admin = connect(bootstrap)
     there = _metadata(admin)
     present = [name for name in wanted.topics if name in there]
     clock = clocks(present, admin=admin)
     places = [(name, index) for name in present for index in range(there[name])]
     try:
-        begins, ends = _offsets(admin, places, OffsetSpec.earliest()), _offsets(admin, places, OffsetSpec.latest())  # type: ignore[no-untyped-call]
-        held = _held(admin, [place for place in places if wanted.topics[place[0]].raw])
+        begins, ends = offsets(admin, places, OffsetSpec.earliest()), offsets(admin, places, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+        stable = offsets(admin, places, OffsetSpec.latest(), committed=True)  # type: ignore[no-untyped-call]
+        at_ms = newest_ms(admin, [place for place in places if wanted.topics[place[0]].raw])
+        held = _held(at_ms) | {name: said for name, said in _early(at_ms)}
     except KafkaException as error:
         raise StackError(f"Kafka does not tell its offsets: {error.args[0].str()}", "it may still be starting: try again") from error
     states = []
@@ -132,32 +140,37 @@ def describe(bootstrap: str | None = None, folder: Path | None = None) -> list[T
         partitions = there.get(name, 0)
         records = sum(ends[name, index] - begins[name, index] for index in range(partitions))
         difference = held.get(name, "") if partitions == wanted.partitions(name) else _difference(name, wanted.partitions(name), partitions)
-        states.append(TopicState(name, partitions, records, clock.get(name, ""), _size(folder, name), difference))
+        uncommitted = sum(ends[name, index] - stable[name, index] for index in range(partitions))
+        states.append(TopicState(name, partitions, records, clock.get(name, ""), _size(folder, name), difference, uncommitted))
     return states
 
 
-def lag(group: str, bootstrap: str | None = None) -> int | None:
-    """Records between a consumer group's committed offsets and the ends of the partitions it commits; None when it never committed."""
-    admin = _admin(bootstrap)
-    try:
-        committed = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group].result(TIMEOUT_S).topic_partitions or []
-        places = [place for place in committed if place.offset >= 0]
-        if not places:
-            return None
-        ends = _offsets(admin, [(place.topic, place.partition) for place in places], OffsetSpec.latest())  # type: ignore[no-untyped-call]
-        behind = [ends[place.topic, place.partition] - int(place.offset) for place in places]
-        return sum(max(0, records) for records in behind)
-    except KafkaException:
-        return None  # the group is not there, or Kafka is starting: a status line is no place to fail
+def newest_ms(admin: AdminClient, places: list[tuple[str, int]]) -> dict[tuple[str, int], int]:
+    """Greatest record timestamp of partitions; those without records are left out.
+
+    Raises:
+        KafkaException: Kafka does not answer.
+    """
+    newest = _found(admin, places, OffsetSpec.max_timestamp())  # type: ignore[no-untyped-call]
+    return {place: int(found.timestamp) for place, found in newest.items() if found.timestamp >= 0}
 
 
-def _held(admin: AdminClient, places: list[tuple[str, int]]) -> dict[str, str]:
+def _ahead_ms() -> str:
+    return str(loader.platform().limits.clock_ahead_s * 1000)
+
+
+def _early(at_ms: dict[tuple[str, int], int]) -> Iterator[tuple[str, str]]:
+    """Raw topics whose log time is ahead of the clock on the wall: what is said of each."""
+    allowed_s = loader.platform().limits.max_future_s
+    for alarm in watch.ahead(at_ms, int(time.time() * 1000), allowed_s):
+        yield alarm.id.split(":")[1], f"{alarm.says}: docs/operations.md, section Clock"
+
+
+def _held(stands: dict[tuple[str, int], int]) -> dict[str, str]:
     """Raw topics that wait for others to catch up with them in log time: what is said of each.
 
     No partition is read far ahead of another. On the live clock ticks move all of them; on the producer's clock whoever writes has to tick.
     """
-    newest = _found(admin, places, OffsetSpec.max_timestamp())  # type: ignore[no-untyped-call]
-    stands = {place: int(found.timestamp) for place, found in newest.items() if found.timestamp >= 0}
     if not stands:
         return {}
     slowest = min(stands, key=lambda place: stands[place])
@@ -171,12 +184,16 @@ def _held(admin: AdminClient, places: list[tuple[str, int]]) -> dict[str, str]:
     }
 
 
-def _offsets(admin: AdminClient, places: list[tuple[str, int]], which: OffsetSpec) -> dict[tuple[str, int], int]:
-    return {place: found.offset for place, found in _found(admin, places, which).items()}
+def offsets(admin: AdminClient, places: list[tuple[str, int]], which: OffsetSpec, committed: bool = False) -> dict[tuple[str, int], int]:
+    """Offsets of partitions: the earliest, the latest, or the end as readers of committed records see it."""
+    return {place: found.offset for place, found in _found(admin, places, which, committed).items()}
 
 
-def _found(admin: AdminClient, places: list[tuple[str, int]], which: OffsetSpec) -> dict[tuple[str, int], ListOffsetsResultInfo]:
-    futures = admin.list_offsets({TopicPartition(*place): which for place in places}, request_timeout=TIMEOUT_S)
+def _found(
+    admin: AdminClient, places: list[tuple[str, int]], which: OffsetSpec, committed: bool = False
+) -> dict[tuple[str, int], ListOffsetsResultInfo]:
+    isolation = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
+    futures = admin.list_offsets({TopicPartition(*place): which for place in places}, isolation_level=isolation, request_timeout=TIMEOUT_S)
     return {(place.topic, place.partition): future.result(TIMEOUT_S) for place, future in futures.items()}
 
 
@@ -192,7 +209,7 @@ def _await_leaders(admin: AdminClient, places: list[tuple[str, int]]) -> None:
         found = {(name, number): place.leader for name, topic in topics.items() for number, place in topic.partitions.items()}
         if all(found.get(place, -1) >= 0 for place in places):
             try:
-                _offsets(admin, places, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+                offsets(admin, places, OffsetSpec.latest())  # type: ignore[no-untyped-call]
                 return
             except KafkaException as error:
                 problem = error.args[0].str()
@@ -204,7 +221,8 @@ def _bootstrap(bootstrap: str | None) -> str:
     return bootstrap or loader.platform().kafka.bootstrap
 
 
-def _admin(bootstrap: str | None) -> AdminClient:
+def connect(bootstrap: str | None = None) -> AdminClient:
+    """A client of the broker, by default of the platform's; it must outlive its futures."""
     return AdminClient({"bootstrap.servers": _bootstrap(bootstrap), "log_level": 0})
 
 

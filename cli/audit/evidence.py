@@ -11,14 +11,17 @@ import numpy as np
 from confluent_kafka import Message
 
 from cli.audit.compare import Array
+from pipelines.history.tables import TABLES
 from schemas import clean
 
 TICK: Final = b'{"type":"tick"}'
 POSITIONED: Final = {"cdp.events": "event", "cdp.duplicates": "duplicate", "cdp.rejected": "rejected"}
 EVENTS: Final = "cdp.events"
 CHANGES: Final = "cdp.profile.changes"
-LINKS: Final = "cdp.links"
-CLEAN: Final = (*POSITIONED, CHANGES, LINKS)
+CLEAN: Final = tuple(TABLES)
+"""Every topic that history has a table for."""
+COUNTED: Final = tuple(topic for topic in CLEAN if topic not in POSITIONED and topic != CHANGES)
+"""Those whose rows are only counted: nothing more is known of them."""
 Rank = tuple[int, int]
 Owner = tuple[str, str]
 
@@ -82,7 +85,7 @@ class CleanEvidence:
             (partition, offset).
         changes: `(tenant, profile number, incarnation, version)` of every change, and where it lies.
         newest: the newest change of each profile, as its message.
-        links: number of links.
+        counted: topic -> number of its records, for those that are only counted.
         on_change: called with each change.
         on_event: called with name and message of each event.
     """
@@ -93,7 +96,7 @@ class CleanEvidence:
         self.positions = {topic: Columns(5) for topic in POSITIONED}
         self.changes = Columns(6)
         self.newest: dict[Owner, tuple[Rank, bytes]] = {}
-        self.links = 0
+        self.counted = dict.fromkeys(COUNTED, 0)
         self.on_change: Callable[[Owner, Rank, bytes], None] = lambda *_: None
         self.on_event: Callable[[str, bytes], None] = lambda *_: None
 
@@ -107,8 +110,8 @@ class CleanEvidence:
         assert value is not None
         assert partition is not None
         assert offset is not None
-        if topic == LINKS:
-            self.links += 1
+        if topic in self.counted:
+            self.counted[topic] += 1
             return
         head = _head(value)
         if topic == CHANGES:

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from cli.audit.compare import Array, Key, difference
-from cli.audit.evidence import CHANGES, LINKS, CleanEvidence, profile_id
+from cli.audit.evidence import CHANGES, CleanEvidence, profile_id
 from cli.audit.report import Check
 from pipelines.history.tables import ROLLUPS, TABLES, select_rollup
 from sinks.clickhouse import ClickHouse
@@ -46,7 +46,7 @@ def history(
     """
     evidence = {**clean.positions, CHANGES: clean.changes}
     expected = {topic: columns.arrays() for topic, columns in evidence.items()}
-    links = clean.links
+    counted = dict(clean.counted)
     for topic, wanted in expected.items():
         table, width = TABLES[topic].name, len(wanted) - 2
         position = _of_changes(tenants) if topic == CHANGES else _of_events(sources)
@@ -68,11 +68,17 @@ def history(
         differences += [f"{position.name(key)}: more than one row" for key in gap.twice]
         note = f"{late:,} not loaded yet: is job `history` running?" if late else ""
         yield Check(f"table {table}", len(wanted[0]), len(rows), differences, note, known=not late)
-    rows_of_links = _wait_for_rows(server, TABLES[LINKS].name, links, deadline)
+    for topic, records in counted.items():
+        yield _count(server, clean, topic, records, read_on, deadline)
+
+
+def _count(server: ClickHouse, clean: CleanEvidence, topic: str, records: int, read_on: Callable[[], None], deadline: float) -> Check:
+    table = TABLES[topic].name
+    rows = _wait_for_rows(server, table, records, deadline)
     read_on()
-    too_many = [f"{rows_of_links - clean.links} rows too many"] if rows_of_links > clean.links else []
-    too_few = [f"{links - rows_of_links} rows too few"] if rows_of_links < links else []
-    yield Check("table links", links, rows_of_links, too_few + too_many, "counted only")
+    too_many = [f"{rows - clean.counted[topic]} rows too many"] if rows > clean.counted[topic] else []
+    too_few = [f"{records - rows} rows too few"] if rows < records else []
+    return Check(f"table {table}", records, rows, too_few + too_many, "counted only")
 
 
 def _is_loaded(columns: list[Array], key: Key, topic: str, done: Mapping[Part, int]) -> bool:

@@ -1,11 +1,14 @@
 """Reads Debezium's topics as one consumer group; what was read is committed when the caller says so, not before."""
 
+import hashlib
 import logging
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from confluent_kafka import Consumer as Client
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
+
+from importers.cdc.progress import ANSWER_S, Found, Progress, resume
 
 GROUP: Final = "cdp-cdc"
 BATCH: Final = 500
@@ -36,20 +39,24 @@ class Consumer:
     """
 
     def __init__(self, bootstrap: str, topics: Sequence[str], instance: str = "0") -> None:
+        self._progress = Progress(bootstrap, GROUP)
+        self._failed: Exception | None = None
+        # What it reads is part of the name: a member that comes back under its old name gets its old partitions, whatever it reads now.
+        reads = hashlib.blake2b(chr(0).join(sorted(topics)).encode(), digest_size=4).hexdigest()
         self._client = Client(
             {
                 "bootstrap.servers": bootstrap,
                 "group.id": GROUP,
-                "group.instance.id": f"{GROUP}-{instance}",
+                "group.instance.id": f"{GROUP}-{instance}-{reads}",
                 "enable.auto.commit": False,
-                "auto.offset.reset": "earliest",
+                "auto.offset.reset": "error",
                 "isolation.level": "read_committed",
                 "max.poll.interval.ms": 600_000,
                 "session.timeout.ms": 10_000,
                 "log_level": 3,
             }
         )
-        self._client.subscribe(list(topics))
+        self._client.subscribe(list(topics), on_assign=self._assigned)
         self._said = ""
 
     def read(self) -> list[Record]:
@@ -57,9 +64,13 @@ class Consumer:
 
         Raises:
             KafkaException: an error that waiting does not cure.
+            LogCutError: a topic ends before the place up to which it was read.
         """
         found = []
-        for message in self._client.consume(BATCH, READ_S):
+        messages = self._client.consume(BATCH, READ_S)
+        if self._failed is not None:
+            raise self._failed
+        for message in messages:
             error = message.error()
             if error is None:
                 topic, partition, offset = message.topic(), message.partition(), message.offset()
@@ -90,6 +101,23 @@ class Consumer:
             if error.args[0].code() not in _GIVEN_AWAY and not error.args[0].retriable():
                 raise
             _log.warning("not committed, so these records come again: %s", error.args[0].str())
+            return
+        self._progress.keep(next_offsets)
+
+    def _assigned(self, client: Client, partitions: list[TopicPartition]) -> None:
+        try:
+            starts = []
+            kept = self._progress.read(sorted({part.topic for part in partitions}))
+            for part in client.committed(partitions, timeout=ANSWER_S):
+                low, high = client.get_watermark_offsets(part, timeout=ANSWER_S)
+                place = (part.topic, part.partition)
+                found = Found(part.offset if part.offset >= 0 else -1, kept.get(place, -1), low, high)
+                if found.kept > found.committed:
+                    _log.warning("%s partition %d: the group remembers %d, going on from %d", *place, found.committed, found.kept)
+                starts.append(TopicPartition(*place, resume(place, found)))
+            client.assign(starts)
+        except Exception as error:  # raised in librdkafka's callback it would be lost; `read` raises it
+            self._failed = error
 
     def close(self) -> None:
         """Leave the group."""

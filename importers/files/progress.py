@@ -111,6 +111,11 @@ class Progress:
             file.flush()
             os.fsync(file.fileno())
         draft.replace(self._file)
+        folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)  # the new name as well
+        finally:
+            os.close(folder)
 
     def __enter__(self) -> Self:
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,9 @@
 """The clean topics, read as a member of the consumer group whose generation fences the loader."""
 
+import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -10,7 +11,11 @@ from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, 
 from confluent_kafka.admin import AdminClient
 
 from pipelines.history.loader import FencedError, RebalancingError, Record
-from pipelines.history.plan import Mark, Partition, done, parse_mark
+from pipelines.history.marks import resume
+from pipelines.history.plan import Mark, Partition, parse_mark
+
+Kept = Callable[[Mapping[str, str]], Mapping[Partition, Mark]]
+"""Looks up the marks kept beside the rows, for topics and their ids."""
 
 GROUP: Final = "cdp-history"
 SESSION_TIMEOUT_MS: Final = 10_000
@@ -85,17 +90,25 @@ class GroupLog:
         topics: topics to read.
         instance: name of this member; a member that comes back under its name gets its partitions at once, and the one it replaces
             is fenced.
+        kept: the marks kept beside the rows.
         retry_for_s: how long a commit or a look-up waits for Kafka.
         sleep: see `sinks.clickhouse.PatientInserts`.
     """
 
     def __init__(
-        self, bootstrap: str, topics: list[str], instance: str, retry_for_s: float = 300, sleep: Callable[[float], Any] = time.sleep
+        self,
+        bootstrap: str,
+        topics: list[str],
+        instance: str,
+        kept: Kept,
+        retry_for_s: float = 300,
+        sleep: Callable[[float], Any] = time.sleep,
     ) -> None:
         self._retry_for_s = retry_for_s
         self._sleep = sleep
         self._topics = topics
-        self._ids = _topic_ids(bootstrap, topics, retry_for_s, sleep)
+        self._kept = kept
+        self._ids = topic_ids(bootstrap, topics, retry_for_s, sleep)
         self._on_assign: Callable[[Mapping[Partition, Mark]], None] = lambda _: None
         self._on_revoke: Callable[[Iterable[Partition]], None] = lambda _: None
         self._failed: BaseException | None = None
@@ -104,7 +117,7 @@ class GroupLog:
             {
                 "bootstrap.servers": bootstrap,
                 "group.id": GROUP,
-                "group.instance.id": f"{GROUP}-{instance}",
+                "group.instance.id": member_name(instance, topics),
                 "client.id": f"{GROUP}-{instance}",
                 "partition.assignment.strategy": "cooperative-sticky",
                 "isolation.level": "read_committed",
@@ -187,14 +200,17 @@ class GroupLog:
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         try:
             committed = retry("read committed offsets", self._retry_for_s, lambda: consumer.committed(partitions, timeout=10), self._sleep)
+            kept = self._kept(self._ids)
             marks = {}
             for found in committed:
                 part = Partition(found.topic, found.partition)
-                low = 0
-                if found.offset < 0:
-                    look_up = partial(consumer.get_watermark_offsets, found, timeout=10)
-                    low = retry("read offsets", self._retry_for_s, look_up, self._sleep)[0]
-                marks[part] = parse_mark(found.offset, found.metadata) if found.offset >= 0 else done(low)
+                look_up = partial(consumer.get_watermark_offsets, found, timeout=10)
+                low, high = retry("read offsets", self._retry_for_s, look_up, self._sleep)
+                group = parse_mark(found.offset, found.metadata) if found.offset >= 0 else None
+                resumed = resume(part, group, kept.get(part), low, high)
+                if resumed.note:
+                    _log.warning("%s partition %d: %s", part.topic, part.number, resumed.note)
+                marks[part] = resumed.mark
             under_way = sum(mark.plan is not None for mark in marks.values())
             _log.info("%d partitions assigned, %d with a planned range to complete", len(marks), under_way)
             self._on_assign(marks)
@@ -205,6 +221,19 @@ class GroupLog:
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._on_revoke([Partition(part.topic, part.partition) for part in partitions])
         consumer.incremental_unassign(partitions)
+
+
+def member_name(instance: str, topics: Sequence[str]) -> str:
+    """Name of a member in the group.
+
+    What it reads is part of it: the group gives a member that comes back under its old name its old partitions, without asking what it
+    reads now, so a topic added by an upgrade would have no reader.
+
+    Args:
+        instance: name of the process.
+        topics: what it reads.
+    """
+    return f"{GROUP}-{instance}-{hashlib.blake2b(chr(0).join(sorted(topics)).encode(), digest_size=4).hexdigest()}"
 
 
 def _fenced(error: KafkaError) -> FencedError:
@@ -251,8 +280,8 @@ def _alter(admin: AdminClient, starts: list[TopicPartition]) -> str:
     return next((part.error.name() for part in answer.topic_partitions if part.error is not None), "")
 
 
-def _topic_ids(bootstrap: str, topics: list[str], retry_for_s: float, sleep: Callable[[float], Any]) -> dict[str, str]:
-    """Ids of the topics.
+def topic_ids(bootstrap: str, topics: list[str], retry_for_s: float = 30, sleep: Callable[[float], Any] = time.sleep) -> dict[str, str]:
+    """Ids that Kafka gave topics when they were made.
 
     Raises:
         LogError: a topic does not exist.

@@ -65,6 +65,9 @@ class Inserts(Protocol):
     def mend(self, table: str, messages: list[bytes], fence: Callable[[], None]) -> int:
         """Make sure that the rows of an insert in doubt are there; the number of those that were not."""
 
+    def keep(self, marks: Mapping[Partition, Mark], topic_ids: Mapping[str, str], fence: Callable[[], None]) -> None:
+        """Write plans down beside the rows, see `pipelines.history.marks`."""
+
 
 class Limits(msgspec.Struct, frozen=True):
     """When a range is closed: at so many rows or bytes, or when its first record has waited so long; and how much one read may bring."""
@@ -97,6 +100,7 @@ class Loader:
         self._buffers: dict[Partition, Buffer] = {}
         self._inserted: dict[Partition, Mark] = {}
         self._doubtful: set[Partition] = set()
+        self._mend_until: dict[Partition, int] = {}
         self._proved_s = 0.0
 
     @property
@@ -115,6 +119,7 @@ class Loader:
             self._buffers[partition] = Buffer(mark)
             if mark.plan is not None:
                 self._doubtful.add(partition)
+            self._mend_until[partition] = mark.mend_until
 
     def revoke(self, partitions: Iterable[Partition]) -> None:
         """Partitions are no longer ours: forget what was read of them."""
@@ -122,6 +127,7 @@ class Loader:
             self._buffers.pop(partition, None)
             self._inserted.pop(partition, None)
             self._doubtful.discard(partition)
+            self._mend_until.pop(partition, None)
 
     def turn(self, timeout_s: float) -> int:
         """Read once, and insert the ranges that are due.
@@ -162,10 +168,13 @@ class Loader:
         return full or buffer.planned or self._clock() - buffer.since_s >= self._limits.linger_s
 
     def _plan(self, due: list[Partition]) -> None:
-        """Commit what the next ranges are; the same commit confirms what went before."""
+        """Commit what the next ranges are (the same commit confirms what went before), and write them down beside the rows."""
         plans = {partition: planned(self._buffers[partition].range()) for partition in due}
         self._commit({**self._inserted, **plans})
         self._inserted = {}
+        kept = {partition: plan._replace(mend_until=self._mend_until[partition]) for partition, plan in plans.items()}
+        ids = {partition.topic: self._log.topic_id(partition.topic) for partition in due}
+        self._inserts.keep(kept, ids, partial(self._prove, plans))
         for partition in due:
             self._buffers[partition].fix()
 
@@ -174,9 +183,10 @@ class Loader:
         doubtful = partition in self._doubtful
         self._doubtful.add(partition)  # until the insert has ended well, whatever ends it
         table, fence = self._tables[partition.topic], partial(self._prove, {partition: planned(plan)})
+        may_be_there = plan.start < self._mend_until[partition]
         for written, data in container.files_of(rows).items():
             name = token(partition, self._log.topic_id(partition.topic), plan, written.name)
-            answered = self._inserts.insert(table, data, name, fence)
+            answered = not may_be_there and self._inserts.insert(table, data, name, fence)
             if doubtful or not answered:
                 self._inserts.mend(table, [row for row in rows if clean.format_of(row) is written], fence)
         self._doubtful.discard(partition)

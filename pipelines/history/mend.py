@@ -16,14 +16,6 @@ from schemas import clean
 
 LOOKS: Final = 3
 PAUSE_S: Final = 1.0
-_POSITION: Final = ("source", "partition", "offset")
-_KEYS: Final[dict[clean.Subject, tuple[str, ...]]] = {
-    "event": _POSITION,
-    "duplicate": _POSITION,
-    "rejected": _POSITION,
-    "link": (*_POSITION, "a", "b"),
-    "profile_change": ("profile_id", "incarnation", "version"),
-}
 _BY_NAME: Final = {table.name: table for table in TABLES.values()}
 _log = logging.getLogger(__name__)
 
@@ -65,12 +57,11 @@ def mend(
         Number of rows that were missing.
     """
     table, written = _BY_NAME[name], clean.format_of(messages[0])
-    subject = written.subject
     records = [clean.decode(message) for message in messages]
-    keys = [tuple(record[column] for column in _KEYS[subject]) for record in records]
+    keys = [tuple(record[column] for column in table.key) for record in records]
     times = [record[table.month_of] for record in records]
     span = _span(table.month_of, min(times), max(times))
-    lost = _lasting(lambda: set(keys) - _present(server, table, subject, records, span), sleep)
+    lost = _lasting(lambda: set(keys) - _present(server, table, records, span), sleep)
     if lost:
         _log.warning("%d rows of an interrupted insert into %s are missing: inserting them again", len(lost), name)
         bodies = [message[clean.PREFIX_BYTES :] for key, message in zip(keys, messages, strict=True) if key in lost]
@@ -86,8 +77,8 @@ def _span(time_column: str, first_ms: int, last_ms: int) -> str:
     return f"{time_column} BETWEEN fromUnixTimestamp64Milli({first_ms}) AND fromUnixTimestamp64Milli({last_ms})"
 
 
-def _present(server: Server, table: Table, subject: clean.Subject, records: Sequence[Mapping[str, Any]], span: str) -> set[Key]:
-    columns = _KEYS[subject]
+def _present(server: Server, table: Table, records: Sequence[Mapping[str, Any]], span: str) -> set[Key]:
+    columns = table.key
     where = span
     if "offset" in columns:
         offsets = [record["offset"] for record in records]

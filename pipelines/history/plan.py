@@ -28,10 +28,15 @@ class Range(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """What is committed for a partition: the next offset, and the range planned from there (None: nothing is under way)."""
+    """What is committed for a partition: the next offset, and the range planned from there (None: nothing is under way).
+
+    Rows of records below `mend_until` may be in the store already, in ranges that nobody remembers: each is looked for. The group does not
+    keep that, `history_marks` does.
+    """
 
     offset: int
     plan: Range | None
+    mend_until: int = 0
 
     @property
     def metadata(self) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from config.loader import Definitions, Identity, Tenant
+from pipelines.history import marks
 from pipelines.history.event_views import event_views
 from pipelines.history.tables import ROLLUPS, TABLES, add_columns, create_rollup, create_rollup_view, create_table, fill_rollup
 from pipelines.history.views import views
@@ -18,10 +19,10 @@ class Server(Protocol):
 
     database: str
 
-    def command(self, statement: str) -> None:
+    def command(self, statement: str, settings: Mapping[str, str] | None = None) -> None:
         """Run a statement."""
 
-    def rows(self, query: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def rows(self, query: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """Run a query."""
 
 
@@ -32,6 +33,13 @@ def unmade(server: Server, root: Server) -> list[str]:
     """Topics whose table is not there: everything in them is still to be loaded, whatever the consumer group remembers of them."""
     present = {row["name"] for row in root.rows(_PRESENT, {"db": server.database})}
     return [topic for topic, table in TABLES.items() if table.name not in present]
+
+
+def forget_marks(server: Server, root: Server, topics: list[str]) -> None:
+    """Nothing of these topics is loaded any more, whatever was written down beside their rows."""
+    present = {row["name"] for row in root.rows(_PRESENT, {"db": server.database})}
+    if topics and marks.TABLE in present:
+        marks.forget(server, topics)
 
 
 def ensure_schema(server: Server, root: Server, definitions: Definitions, identity: Identity, tenants: dict[str, Tenant]) -> None:
@@ -53,6 +61,7 @@ def ensure_schema(server: Server, root: Server, definitions: Definitions, identi
             for name in (f"{rollup.name}_mv", rollup.name):
                 server.command(f"DROP TABLE IF EXISTS {name} SYNC")
             present -= {f"{rollup.name}_mv", rollup.name}
+    server.command(marks.CREATE)
     for table in TABLES.values():
         server.command(create_table(table))
         for statement in add_columns(table, held.get(table.name, set())) if table.name in present else ():

@@ -27,12 +27,14 @@ class Table(msgspec.Struct, frozen=True):
         subject: schema of the topic's records; its fields are the columns.
         order_by: sort key.
         month_of: time column whose month is the partition.
+        key: columns that no two rows share: by them a row is looked for after an interrupted insert.
     """
 
     name: str
     subject: clean.Subject
     order_by: str
     month_of: str
+    key: tuple[str, ...]
 
 
 class Rollup(msgspec.Struct, frozen=True):
@@ -59,12 +61,15 @@ class Rollup(msgspec.Struct, frozen=True):
     group_by: str = ""
 
 
+_POSITION: Final = ("source", "partition", "offset")
 TABLES: Final[dict[str, Table]] = {
-    "cdp.events": Table("events", "event", "tenant, node, event_time", "log_time"),
-    "cdp.duplicates": Table("duplicates", "duplicate", "tenant, node, log_time", "log_time"),
-    "cdp.rejected": Table("rejected", "rejected", "code, source, log_time", "log_time"),
-    "cdp.links": Table("links", "link", "tenant, a, b", "log_time"),
-    "cdp.profile.changes": Table("profile_changes", "profile_change", "tenant, profile_id, incarnation, version", "at"),
+    "cdp.events": Table("events", "event", "tenant, node, event_time", "log_time", _POSITION),
+    "cdp.duplicates": Table("duplicates", "duplicate", "tenant, node, log_time", "log_time", _POSITION),
+    "cdp.rejected": Table("rejected", "rejected", "code, source, log_time", "log_time", _POSITION),
+    "cdp.links": Table("links", "link", "tenant, a, b", "log_time", (*_POSITION, "a", "b")),
+    "cdp.profile.changes": Table(
+        "profile_changes", "profile_change", "tenant, profile_id, incarnation, version", "at", ("profile_id", "incarnation", "version")
+    ),
 }
 """Topic -> table."""
 

@@ -15,6 +15,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from config import loader
+from importers.cdc.consumer import GROUP
 from stack.settings import PROJECT
 from tests.stacks import Stack, eventually, kill_nine, read_all
 from tests.unit.importers import debezium as db
@@ -171,6 +172,27 @@ def test_what_cannot_be_mapped_and_what_drifts_is_kept_and_the_rest_goes_on(erp:
     assert "ALTER TABLE tickets DROP prio" in text
     assert '"freshness_s": {"orders"' in text
     assert "example.org" not in text
+
+
+def test_a_group_that_kafka_has_forgotten_sends_nothing_twice(erp: Erp, tmp_path: Path) -> None:
+    log = tmp_path / "cdc.log"
+
+    def bridge_to_the_end(expected: set[str]) -> None:
+        with bridging(erp, log) as process:
+            eventually(lambda: erp.ids().keys() >= expected, "all changes are there", 60)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0, log.read_text()
+
+    expected = {erp.change("c", None, order(number)) for number in range(50)}
+    erp.flush()
+    bridge_to_the_end(expected)
+    admin = AdminClient({"bootstrap.servers": loader.platform().kafka.bootstrap})
+    eventually(lambda: admin.delete_consumer_groups([GROUP])[GROUP].result() is None, "the group is deleted, its members gone", 60)
+    expected |= {erp.change("c", None, order(number)) for number in range(50, 60)}
+    erp.flush()
+    bridge_to_the_end(expected)
+    assert set(erp.ids().values()) == {1}
+    assert "the group remembers -1, going on from" in log.read_text()
 
 
 def test_a_bridge_without_sources_waits_and_stops_when_asked(stack: Stack) -> None:

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from confluent_kafka.admin import AdminClient
 
 from cli.audit.history import rollups
 from config import loader
 from pipelines.history import container
+from pipelines.history.group import GROUP
 from pipelines.history.schema import ensure_schema
 from pipelines.history.tables import TABLES
 from schemas import clean
@@ -41,10 +43,14 @@ class Loader:
 
     started: ClassVar[list["Loader"]] = []
 
-    def __init__(self, log: Path, instance: str = "0") -> None:
+    def __init__(self, log: Path, instance: str = "0", without: str = "") -> None:
         self.started.append(self)
+        earlier = (
+            f"from pipelines.history.tables import TABLES; del TABLES['{without}']; from jobs.history import main; raise SystemExit(main())"
+        )
+        how = ["-c", earlier] if without else ["-m", "jobs.history"]
         with log.open("ab") as output:
-            command = [sys.executable, "-m", "jobs.history", "--instance", instance]
+            command = [sys.executable, *how, "--instance", instance]
             self.process = subprocess.Popen(command, cwd=PROJECT, stderr=output, stdout=output)
 
     def kill(self) -> None:
@@ -204,4 +210,34 @@ def test_tables_that_were_lost_are_loaded_again_from_the_beginning(own: Stack, t
     running = Loader(tmp_path / "loader.log")
     eventually(lambda: server.rows("SELECT count() FROM events"), "the table is back")
     assert_all_there(server)
+    assert running.stop() == 0
+
+
+@pytest.mark.timeout(120)
+def test_a_topic_that_an_upgrade_adds_is_read_at_once(own: Stack, tmp_path: Path) -> None:
+    double, server = PipelineDouble(6), ClickHouse(loader.platform().clickhouse)
+    before = Loader(tmp_path / "before.log", without="cdp.links")
+    double.produce(300)
+    eventually(lambda: rows(server, "cdp.events") == keys("cdp.events"), "the version before loads what it knows")
+    assert rows(server, "cdp.links") != keys("cdp.links")
+    assert before.stop() == 0
+    after = Loader(tmp_path / "after.log")
+    double.produce(300)
+    assert_all_there(server)
+    assert after.stop() == 0
+
+
+@pytest.mark.timeout(120)
+def test_a_group_that_kafka_has_forgotten_inserts_nothing_twice(own: Stack, tmp_path: Path) -> None:
+    double, server = PipelineDouble(7), ClickHouse(loader.platform().clickhouse)
+    running = Loader(tmp_path / "before.log")
+    double.produce(300)
+    assert_all_there(server)
+    running.kill()
+    admin = AdminClient({"bootstrap.servers": own.settings.kafka})
+    eventually(lambda: admin.delete_consumer_groups([GROUP])[GROUP].result() is None, "the group is deleted, its members gone")
+    double.produce(300)
+    running = Loader(tmp_path / "after.log")
+    assert_all_there(server)
+    assert "the consumer group remembers nothing" in (tmp_path / "after.log").read_text()
     assert running.stop() == 0

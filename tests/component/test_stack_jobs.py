@@ -14,7 +14,14 @@ from tests.stacks import Stack, config_copy, eventually, kill_nine, read_all
 
 JOB = "count"
 JOBS: dict[str, object] = {
-    JOB: {"kind": "flink", "entry": "tests/component/count_job.py", "slots": 1, "needs": ["kafka"], "group": "cdp-count"}
+    JOB: {
+        "kind": "flink",
+        "entry": "tests/component/count_job.py",
+        "slots": 1,
+        "needs": ["kafka"],
+        "group": "cdp-count",
+        "reads": ["cdp.raw.service"],
+    }
 }
 KEYS = 7
 # Flink gives a failing job up after five tries of its own; then it is the supervisor's turn.
@@ -236,6 +243,11 @@ def test_stop_with_savepoint_stays_stopped_and_start_goes_on_from_it(counted: Co
     manifest = msgspec.json.decode((folder / "cdp.json").read_bytes(), type=ledger.Manifest)
     assert (manifest.job, manifest.execution_mode, manifest.platform_version) == (JOB, "thread", "0.1.0")
     assert counted.newest().path == str(folder)
+    whole = (folder / "_metadata").read_bytes()
+    (folder / "_metadata").write_bytes(whole[:-9] + bytes(9))  # as a power cut leaves it
+    with pytest.raises(StackError, match="the newest point of count is damaged"):
+        job_control.start(counted.stack.settings, JOB)
+    (folder / "_metadata").write_bytes(whole)
     counted.feed()
     counted.stack.up()
     assert counted.stack.state(JOB).state == "stopped", "`cdp up` respects the will to stop"

@@ -11,6 +11,7 @@ from demo.dataset import DAY_MS
 from demo.messages import Message, message
 from demo.stream import Slice
 from sinks.clickhouse import ClickHouse
+from stack import transactions
 from tests.oracle.compare import differences
 from tests.system import shop
 from tests.system.outcome import changes, check_profiles, newest
@@ -34,6 +35,8 @@ def test_a_savepoint_carries_the_job_to_another_configuration(platform: Running)
     shop.write(platform, events)
     platform.await_processed()
     older = platform.cdp("job", "savepoint", JOB).splitlines()[-1]
+    promised = {one.id.removeprefix("cdp-profiles-").rsplit("-", 2)[0] for one in transactions.committables(Path(older))}
+    assert promised >= {"cdp.events", "cdp.profile.changes"}, "what a start from here would have to commit can be read"
     shop.write(platform, shop.instalment(THEN, platform.clock_ms(), AWAY))
     platform.await_processed()
     newer = platform.cdp("job", "stop", JOB, "--savepoint").splitlines()[-1]

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipelines.history.group import member_name
 from pipelines.history.loader import FENCE_AGE_S, FencedError, Limits, Loader, RebalancingError, Record
+from pipelines.history.marks import LogCutError, resume
 from pipelines.history.plan import BrokenPlanError, Buffer, Mark, Partition, Range, done, parse_mark, planned
 from schemas import clean
 
@@ -23,13 +25,13 @@ class KilledError(BaseException):
     """The process ends here."""
 
 
-def link(offset: int) -> bytes:
-    base = {"tenant": "t", "a": "a", "b": "b", "message_id": "m", "source": "s", "partition": 0, "log_time": 0}
+def link(offset: int, partition: int = 0) -> bytes:
+    base = {"tenant": "t", "a": "a", "b": "b", "message_id": "m", "source": "s", "partition": partition, "log_time": 0}
     return clean.encode("link", {**base, "offset": offset})
 
 
-def duplicate(offset: int) -> bytes:
-    base = {"tenant": "t", "node": "n", "message_id": "m", "source": "s", "partition": 0, "log_time": 0}
+def duplicate(offset: int, partition: int = 0) -> bytes:
+    base = {"tenant": "t", "node": "n", "message_id": "m", "source": "s", "partition": partition, "log_time": 0}
     return clean.encode("duplicate", {**base, "offset": offset})
 
 
@@ -40,7 +42,11 @@ class World:
     log: dict[Partition, list[tuple[int, bytes]]]
     rng: random.Random
     kill: float
+    forgets: str = ""
+    lapses: int = 4
     committed: dict[Partition, tuple[int, str]] = field(default_factory=dict)
+    kept: dict[Partition, Mark] = field(default_factory=dict)
+    backup: tuple[list[tuple[str, int]], set[str], dict[Partition, Mark]] = field(default_factory=lambda: ([], set(), {}))
     owner: object = None
     tokens: set[str] = field(default_factory=set)
     rows: list[tuple[str, int]] = field(default_factory=list)
@@ -52,6 +58,26 @@ class World:
     def maybe_die(self) -> None:
         if self.happens():
             raise KilledError
+
+    def mark(self, part: Partition) -> Mark:
+        """Where the next owner begins."""
+        offset, metadata = self.committed.get(part, (-1, ""))
+        group = parse_mark(offset, metadata) if offset >= 0 else None
+        return resume(part, group, self.kept.get(part), 0, self.log[part][-1][0] + 1 if self.log[part] else 0).mark
+
+    def forget(self) -> None:
+        """The group is gone, or went back; or ClickHouse comes back from a backup that was made between two inserts."""
+        if all(mark.plan is None or self.committed.get(part) == (mark.plan.end, "") for part, mark in self.kept.items()) and self.happens():
+            self.backup = (list(self.rows), set(self.tokens), dict(self.kept))
+        if self.lapses == 0 or self.rng.random() < 0.5:
+            return
+        self.lapses -= 1
+        if self.forgets == "group":
+            self.committed.clear()
+        elif self.forgets == "group back":
+            self.committed = {part: (self.rng.randint(0, offset), "") for part, (offset, _) in self.committed.items()}
+        elif self.forgets == "backup":
+            self.rows, self.tokens, self.kept = list(self.backup[0]), set(self.backup[1]), dict(self.backup[2])
 
     def store(self, table: str, data: bytes, token: str) -> None:
         """Takes a token once; rows that were stored may go unacknowledged."""
@@ -68,7 +94,8 @@ class Member:
 
     def __init__(self, world: World, limits: Limits) -> None:
         self.world = world
-        self.marks = {part: parse_mark(*world.committed.get(part, (0, ""))) for part in PARTS}
+        world.forget()
+        self.marks = {part: world.mark(part) for part in PARTS}
         self.next = {part: mark.offset for part, mark in self.marks.items()}
         self.loader = Loader(self, self, TABLES, limits, clock=lambda: world.now_s)
         world.owner = self
@@ -101,7 +128,6 @@ class Member:
     def insert(self, table: str, data: bytes, token: str, fence: Callable[[], None]) -> bool:
         """Attempts that end without an answer, with, without and with half an effect, far enough apart for the fence to ask again."""
         answered = True
-        self.partition = token.split(":")[1]
         while True:
             fence()
             self.world.maybe_die()
@@ -122,12 +148,23 @@ class Member:
     def mend(self, table: str, messages: list[bytes], fence: Callable[[], None]) -> int:
         """Look for the rows themselves."""
         fence()
-        wanted = {(self.partition, clean.decode(message)["offset"]) for message in messages}
+        records = [clean.decode(message) for message in messages]
+        wanted = {(str(record["partition"]), record["offset"]) for record in records}
         missing = sorted(wanted - set(self.world.rows))
         self.world.maybe_die()
         self.world.rows += missing
         self.world.maybe_die()
         return len(missing)
+
+    def keep(self, marks: Mapping[Partition, Mark], topic_ids: Mapping[str, str], fence: Callable[[], None]) -> None:
+        """Beside the rows; the greatest start wins."""
+        assert topic_ids == {TOPIC: "id"}
+        fence()
+        self.world.maybe_die()
+        for part, mark in marks.items():
+            if part not in self.world.kept or mark.offset >= self.world.kept[part].offset:
+                self.world.kept[part] = mark
+        self.world.maybe_die()
 
     @property
     def finished(self) -> bool:
@@ -143,21 +180,29 @@ def wake_up(zombie: Member) -> None:
             return
 
 
-def gapped(rng: random.Random, count: int) -> list[tuple[int, bytes]]:
+def gapped(rng: random.Random, count: int, partition: int = 0) -> list[tuple[int, bytes]]:
     """Records of two schemas with holes between them, as transaction markers make them."""
     offset, entries = 0, []
     for _ in range(count):
         offset += rng.choice([0, 0, 0, 1, 2])
-        entries.append((offset, rng.choice([link, link, duplicate])(offset)))
+        entries.append((offset, rng.choice([link, link, duplicate])(offset, partition)))
         offset += 1
     return entries
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.integers(0, 2**32), st.integers(0, 60), st.integers(1, 20), st.sampled_from([0.0, 0.02, 0.1]))
-def test_every_record_becomes_one_row_however_often_loader_and_server_die(seed: int, count: int, rows: int, kill: float) -> None:
+@given(
+    st.integers(0, 2**32),
+    st.integers(0, 60),
+    st.integers(1, 20),
+    st.sampled_from([0.0, 0.02, 0.1]),
+    st.sampled_from(["", "group", "group back", "backup"]),
+)
+def test_every_record_becomes_one_row_however_often_loader_and_server_die_and_forget(
+    seed: int, count: int, rows: int, kill: float, forgets: str
+) -> None:
     rng = random.Random(seed)
-    world = World({part: gapped(rng, count) for part in PARTS}, rng, kill)
+    world = World({part: gapped(rng, count, part.number) for part in PARTS}, rng, kill, forgets)
     zombies: list[Member] = []
     for _ in range(400):
         member = Member(world, Limits(rows=rows, linger_s=0.5, reads=7))
@@ -165,7 +210,8 @@ def test_every_record_becomes_one_row_however_often_loader_and_server_die(seed: 
             while not member.finished:
                 member.loader.turn(0.1)
         except KilledError:
-            zombies.append(member)  # it may only have been frozen: let it run on a little beside its successor
+            if forgets != "backup":
+                zombies.append(member)  # it may only have been frozen: let it run on a little beside its successor
             continue
         break
     world.kill = 0.0
@@ -233,3 +279,41 @@ def test_marks_survive_the_groups_memory(start: int, length: int) -> None:
 def test_foreign_metadata_is_refused(metadata: str) -> None:
     with pytest.raises(BrokenPlanError):
         parse_mark(7, metadata)
+
+
+PART = PARTS[0]
+
+
+def test_a_group_that_forgot_everything_goes_on_from_what_is_written_beside_the_rows() -> None:
+    kept = planned(Range(90, 120))
+    resumed = resume(PART, None, kept, 0, 500)
+    assert resumed.mark == kept, "and that range once more, under its old name"
+    assert "remembers nothing" in resumed.note
+    assert resume(PART, None, None, 7, 500).mark == done(7)
+
+
+def test_of_two_memories_the_one_that_knows_more_counts() -> None:
+    kept = planned(Range(90, 120))
+    for same in (done(120), planned(Range(90, 120)), planned(Range(120, 150))):
+        assert resume(PART, same, kept, 0, 500) == (same, "")
+    assert resume(PART, done(40), kept, 0, 500).mark == kept
+    for ahead, until in ((done(300), 300), (planned(Range(300, 310)), 310)):
+        resumed = resume(PART, ahead, kept, 0, 500)
+        assert resumed.mark == Mark(90, None, until), "ClickHouse came from a backup: look for each row of what lies between"
+        assert "up to 120 only" in resumed.note
+
+
+@pytest.mark.parametrize("known", [(done(501), None), (None, planned(Range(490, 501))), (planned(Range(490, 501)), None)])
+def test_a_log_that_ends_before_what_is_loaded_is_refused_never_read_from_the_beginning(known: tuple[Mark | None, Mark | None]) -> None:
+    with pytest.raises(LogCutError, match=r"ends at offset 500, .* up to 501 .* `cdp offsets reset history`"):
+        resume(PART, *known, 0, 500)
+
+
+def test_a_log_cut_at_its_beginning_goes_on_where_it_begins_and_says_so() -> None:
+    resumed = resume(PART, None, planned(Range(90, 120)), 130, 500)
+    assert (resumed.mark, "begins at 130" in resumed.note) == (done(130), True)
+
+
+def test_members_with_other_topics_have_other_names() -> None:
+    assert member_name("0", ["a", "b"]) == member_name("0", ["b", "a"])
+    assert len({member_name("0", ["a"]), member_name("0", ["a", "b"]), member_name("1", ["a"])}) == 3

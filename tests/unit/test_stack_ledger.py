@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from stack import ledger, settings
+from stack.checkpoint_files import MAGIC
 from stack.errors import StackError
-from stack.ledger import MAGIC, Ledger, Manifest, Point, Run
+from stack.ledger import Ledger, Manifest, Point, Run
 from stack.settings import Settings
 
 
@@ -57,12 +58,41 @@ def test_the_highest_number_wins_whatever_the_files_times_say(home: Settings) ->
     assert newest_path(home, book) == str(newer)
 
 
-@pytest.mark.parametrize("content", [b"", b"\0\0\0\0\0\0", b"\x49\x60"])
-def test_an_unfinished_or_damaged_checkpoint_does_not_count(home: Settings, content: bytes) -> None:
+def test_an_unfinished_checkpoint_does_not_count(home: Settings) -> None:
     whole = checkpoint(home, "a", 3)
-    checkpoint(home, "a", 4, content)
     (home.checkpoints / "a" / "chk-5").mkdir()
     assert newest_path(home, Ledger(runs=[Run("a", 1.0)])) == str(whole)
+
+
+@pytest.mark.parametrize("content", [b"", b"\0\0\0\0\0\0", b"\x49\x60"])
+def test_a_damaged_newest_checkpoint_is_refused_and_nothing_older_taken_in_silence(home: Settings, content: bytes) -> None:
+    whole, damaged = checkpoint(home, "a", 3), checkpoint(home, "a", 4, content)
+    checkpoint(home, "a", 2)
+    book = Ledger(runs=[Run("a", 1.0)])
+    with pytest.raises(StackError, match="the newest point of count is damaged") as caught:
+        ledger.choose(home, "count", book)
+    assert str(damaged) in caught.value.problem
+    assert f"cdp job start count --from {whole} --rewind" in caught.value.remedy
+    with pytest.raises(StackError, match="would go back"):
+        ledger.choose(home, "count", book, str(whole))
+    gone_back_to = ledger.choose(home, "count", book, str(whole), rewind=True)
+    assert gone_back_to is not None
+    assert gone_back_to.path == str(whole)
+    with pytest.raises(StackError, match="no whole checkpoint"):
+        ledger.choose(home, "count", book, str(damaged), rewind=True)
+
+
+def test_a_state_file_that_is_missing_is_damage_too(home: Settings) -> None:
+    name = "0b8f7f8e-9a5c-4b5e-8c6e-1f2d3c4b5a69"
+    folder = checkpoint(home, "a", 4, MAGIC + b"\x06\x00\x24" + name.encode() + (5).to_bytes(8, "big"))
+    book = Ledger(runs=[Run("a", 1.0)])
+    with pytest.raises(StackError, match=f"state file .*{name} is missing") as caught:
+        ledger.choose(home, "count", book)
+    assert "new stack" in caught.value.remedy, "there is nothing else to go back to"
+    (folder / name).write_bytes(b"12345")
+    point = ledger.choose(home, "count", book)
+    assert point is not None
+    assert point.path == str(folder)
 
 
 def test_a_savepoint_taken_after_the_last_checkpoint_is_newest(home: Settings) -> None:
@@ -124,13 +154,13 @@ def test_another_execution_mode_another_job_and_an_unknown_origin_are_refused_ev
 
 
 def test_a_folder_that_holds_no_point_is_refused(home: Settings, tmp_path: Path) -> None:
-    with pytest.raises(StackError, match="no completed checkpoint"):
+    with pytest.raises(StackError, match="no whole checkpoint"):
         ledger.choose(home, "count", Ledger(), str(tmp_path))
 
 
 def test_a_newest_savepoint_that_is_gone_is_an_error_not_an_empty_start(home: Settings) -> None:
     start = Point(str(home.savepoints / "gone"), "savepoint", "a", 8, 5.0)
-    with pytest.raises(StackError, match="the newest point of count is gone"):
+    with pytest.raises(StackError, match=r"the newest point of count is damaged: .*_metadata cannot be read"):
         ledger.choose(home, "count", Ledger(runs=[Run("b", 2.0, start)]))
 
 
