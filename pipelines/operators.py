@@ -40,6 +40,16 @@ class Out:
         return RowKind.INSERT
 
 
+def is_first_subtask(runtime_context: Any) -> bool:
+    """Whether this is the first of an operator's subtasks: of what all of them hear, it is the one that speaks.
+
+    PyFlink 2.3 itself asks Java for a method that moved to `TaskInfo`. Where that is not there either, each of them speaks.
+    """
+    task = getattr(runtime_context._runtime_context, "getTaskInfo", None)
+    index = getattr(task(), "getIndexOfThisSubtask", None) if task is not None else None
+    return index is None or index() == 0
+
+
 class ExecutionModeError(RuntimeError):
     """An operator runs outside the TaskManager's own process, where its state would not be the one that was written."""
 

@@ -21,7 +21,7 @@ from pipelines.features.plan import compile_plan
 from pipelines.identity.nodes import split
 from pipelines.ingest.records import duplicate_record, event_record, link_record, rejected_record
 from pipelines.ingest.traffic import Traffic
-from pipelines.operators import DUPLICATES, EVENTS, LINKS, RECORD, REJECTED, Out, require_thread_mode
+from pipelines.operators import DUPLICATES, EVENTS, LINKS, RECORD, REJECTED, Out, is_first_subtask, require_thread_mode
 from pipelines.wire import Alias, Join, NodeInput, ProfileInput, Rejected, Roster, Update
 from profile_store import patch
 from profile_store.writer import next_incarnation
@@ -214,7 +214,7 @@ class ProfileFunction(KeyedBroadcastProcessFunction):
         self._decode = msgspec.msgpack.Decoder(ProfileInput).decode
         self._restored = False
         self._rejected = OutputTag(REJECTED, RECORD)
-        self._tells = runtime_context.get_index_of_this_subtask() == 0
+        self._tells = is_first_subtask(runtime_context)
         metrics = runtime_context.get_metrics_group()
         self._count_changes, self._count_control = metrics.counter("changes"), metrics.counter("control_rejected")
 

@@ -43,6 +43,7 @@ class Engine:
 
     def __init__(self, key: str) -> None:
         self.key, self.counts, self.broadcast = key, dict[str, int](), State()
+        self._runtime_context = self
 
     def get_state(self, _: object) -> State:
         return State()
@@ -61,7 +62,10 @@ class Engine:
 
         return Counter()
 
-    def get_index_of_this_subtask(self) -> int:
+    def getTaskInfo(self) -> "Engine":
+        return self
+
+    def getIndexOfThisSubtask(self) -> int:
         return 0
 
     def get_current_key(self) -> str:
