@@ -54,7 +54,7 @@ def commands(question: Question, quality: Quality, first: int, end: int) -> list
 
 
 def _rejected(question: Question, first: int, end: int, *options: str) -> str:
-    origin = f" --origin {question.origin}" if question.origin else ""
+    origin = f" --source {question.origin}" if question.origin else ""
     return f"cdp rejected list{''.join(' ' + option for option in options)}{origin} --since {_iso(first)} --until {_iso(end)}"
 
 
@@ -103,7 +103,7 @@ def _validity(question: Question, quality: Quality, first: int, end: int) -> lis
         return [_rejected(question, first, end, "--code payload_format")]
     if question.field == OTHER:
         return [
-            f"cdp rejected stats --by field,rule{f' --origin {question.origin}' if question.origin else ''} --since {_iso(first)}",
+            f"cdp rejected stats --by field,rule{f' --source {question.origin}' if question.origin else ''} --since {_iso(first)}",
             _rejected(question, first, end),
         ]
     return [_rejected(question, first, end, f"--field '$.properties.{question.field}*'")]

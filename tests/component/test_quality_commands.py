@@ -109,7 +109,7 @@ def test_the_worst_comes_first_with_its_cause_and_where_to_look(server: ClickHou
     price = by_name["web-shop", "Product Viewed", "validity", "price"]
     assert price["cause"] == {"region": "north", "app_version": "5.0"}
     assert price["low"] < price["share"] < price["high"] < price["goal"]
-    assert price["look"][0].startswith("cdp rejected list --field '$.properties.price*' --origin web-shop --since ")
+    assert price["look"][0].startswith("cdp rejected list --field '$.properties.price*' --source web-shop --since ")
     shown = cdp("--since", "20m")
     assert re.search(r"web-shop +Product Viewed +validity +price +8\d\.\d% +95\.0% ", shown)
     assert "region=north and app_version=5.0 (100%)" in shown
