@@ -12,7 +12,7 @@ from cli.profile_card import card
 from cli.tail_commands import concerns
 from cli.why import reasons, sentence, tree
 from config import loader
-from pipelines.audiences.rules import RuleBook
+from pipelines.audiences.rules import RuleBook, fingerprint
 from profile_store.profile import Profile
 
 DEFINITIONS = loader.definitions()
@@ -59,6 +59,20 @@ def test_the_card_says_what_marketing_wants_to_know() -> None:
         assert wanted in shown
     assert "2.0 s ago" in shown
     assert "version 7-3" in shown
+
+
+def test_the_card_tells_a_rule_that_does_not_hold_from_one_that_nobody_has_asked_yet() -> None:
+    shown = text_of(
+        card(Profile("demo", "ab", (7, 3), 1_700_000_000_000, FIELDS), ["user_id:1"], DEFINITIONS, "GBP", 1_700_000_002.0, None)
+    )
+    assert "not  churn_warning" in shown
+    assert "not judged yet  high_value_dormant, frequent_small_basket: `cdp judge` judges everybody now" in shown
+    judged = FIELDS | {f"tag:{rule.name}": 0 for rule in DEFINITIONS.tags}
+    for rules, is_old in ((fingerprint(DEFINITIONS), False), ("00000000", True)):
+        profile = Profile("demo", "ab", (7, 3), 1_700_000_000_000, judged | {"rules_version": rules})
+        shown = text_of(card(profile, ["user_id:1"], DEFINITIONS, "GBP", 1_700_000_002.0, None))
+        assert "not judged yet" not in shown
+        assert ("judged by other rules than those in force" in shown) is is_old
 
 
 def test_the_card_of_a_profile_that_has_nothing_yet_is_a_card_too() -> None:

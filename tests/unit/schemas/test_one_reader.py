@@ -4,7 +4,21 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
-ROOMS = ("api", "cli", "config", "demo", "importers", "jobs", "pipelines", "profile_store", "schemas", "sinks", "stack")
+ROOMS = (
+    "api",
+    "cli",
+    "config",
+    "definitions",
+    "demo",
+    "importers",
+    "jobs",
+    "operations",
+    "pipelines",
+    "profile_store",
+    "schemas",
+    "sinks",
+    "stack",
+)
 DECODER = re.compile(r"\b(?:json\.(?:loads?|decode|Decoder|JSONDecoder)|orjson\.loads|scanstring|raw_decode)\b")
 THE_READER = {"schemas/json_text.py", "schemas/json_parts.py"}
 OURS = {
