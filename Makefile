@@ -7,7 +7,7 @@ WORKERS ?= 2
 ROOMS := api bench cli config definitions demo importers jobs operations pipelines profile_store schemas sinks stack tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check lock demo up down status test test-unit test-component test-system lint bench bench-large bench-pair bench-core-pair clean
+.PHONY: help setup check lock demo up down status test test-unit test-component test-system lint bench soak bench-large bench-pair bench-core-pair clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -73,6 +73,9 @@ lint: setup ## ruff, mypy and the rules about who imports whom
 
 bench: setup ## measure throughput and latency, small
 	@$(PY) -m bench
+
+soak: setup ## attack the collector for ten minutes from a second address (SECONDS=60 for less): memory and honest requests stay within bounds
+	@$(PY) -m bench.soak --seconds $(or $(SECONDS),600)
 
 bench-large: setup ## measure throughput and latency, long enough for figures to quote
 	@$(PY) -m bench --large

@@ -26,7 +26,7 @@ def shop(
     from config import loader
     from demo import dataset
     from demo.shop.app import Shop, create
-    from demo.shop.catalogue import catalogue
+    from demo.shop.catalogue import catalogue, names
     from profile_store.async_client import AsyncClient
     from stack import parts, settings
 
@@ -38,11 +38,13 @@ def shop(
     _knock(stack.collector)
     parts.ensure(stack, ["browser-sdk"], lambda name, state, _: print(f"{name}: {state}"))
     tenant = platform.tenants[sources[source].tenant]
+    data = dataset.load()
     told = Shop(
         collector=stack.collector,
         write_key=sources[source].write_key,
         currency=tenant.currency,
-        products=catalogue(dataset.load()),
+        products=catalogue(data),
+        names=names(data),
         tags={rule.name: rule.says for rule in definitions.tags},
         windows=list(definitions.features.windows),
     )

@@ -63,10 +63,35 @@ class Flink(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rest: str
 
 
+class CollectorLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What strangers may take of a process of the collector before their key is checked (docs/collector.md).
+
+    Attributes:
+        connections: open at once.
+        connections_per_address: of these, from one address.
+        header_bytes: of a request's first line and headers.
+        header_s: until they are complete; also for a connection that says nothing.
+        body_s: from then on until the body is complete.
+        held_bytes: of bodies in memory.
+        held_bytes_per_address: of these, from one address.
+        rest_bytes: of a body that are read and thrown away behind its answer.
+    """
+
+    connections: int = 2000
+    connections_per_address: int = 256
+    header_bytes: int = 16_384
+    header_s: float = 10.0
+    body_s: float = 15.0
+    held_bytes: int = 67_108_864
+    held_bytes_per_address: int = 8_388_608
+    rest_bytes: int = 2_097_152
+
+
 class Collector(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Address of the HTTP collector, without a path."""
+    """Address of the HTTP collector, without a path, and its bounds."""
 
     url: str
+    limits: CollectorLimits = CollectorLimits()
 
 
 class SchemaRegistry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -297,7 +322,7 @@ def platform() -> Platform:
         kafka=Kafka(env.get("CDP_KAFKA", loaded.kafka.bootstrap)),
         redis=Redis(env.get("CDP_REDIS", loaded.redis.url)),
         flink=Flink(env.get("CDP_FLINK", loaded.flink.rest)),
-        collector=Collector(env.get("CDP_COLLECTOR", loaded.collector.url)),
+        collector=Collector(env.get("CDP_COLLECTOR", loaded.collector.url), loaded.collector.limits),
         clickhouse=ClickHouse(
             env.get("CDP_CLICKHOUSE_HOST", house.host),
             int(env.get("CDP_CLICKHOUSE_TCP", house.tcp_port)),

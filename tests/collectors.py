@@ -72,6 +72,7 @@ def running(
     folder: Path,
     *arguments: str,
     sources: Mapping[str, Mapping[str, Any]] | None = None,
+    limits: Mapping[str, float] | None = None,
     ca: str = "",
     command: Sequence[str] = ("-m", "api.collector"),
 ) -> Iterator[Running]:
@@ -81,6 +82,7 @@ def running(
         folder: for its configuration and log; made.
         arguments: of its command line, beyond the port.
         sources: its sources of kind http; by default `SOURCES`.
+        limits: other bounds on strangers than those of platform.yaml.
         ca: certificate to trust; then it is asked by HTTPS.
         command: what Python runs.
     """
@@ -88,6 +90,10 @@ def running(
     given = sources or SOURCES
     filled = {name: {"kind": "http", "tenant": "demo", "topic": TOPIC} | source for name, source in given.items()}
     (config / "sources.yaml").write_text(yaml.safe_dump(filled))
+    if limits:
+        platform = yaml.safe_load((config / "platform.yaml").read_text())
+        platform["collector"]["limits"] |= limits
+        (config / "platform.yaml").write_text(yaml.safe_dump(platform))
     port, log = free_ports(1), folder / "collector.log"
     with log.open("wb") as output:
         process = subprocess.Popen(

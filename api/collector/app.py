@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 
 import msgspec
@@ -18,6 +19,7 @@ from api.collector.intake import BATCH, Arrival, Intake, Refusal
 from api.collector.metrics import Metrics
 from api.collector.notices import Notices
 from api.collector.publisher import Publisher
+from config.loader import CollectorLimits
 from config.sources import Source
 
 LOG = logging.getLogger("collector")
@@ -26,8 +28,6 @@ CALLS = {call: call for call in ("track", "identify", "page", "screen", "group",
 CALLS |= {"t": "track", "i": "identify", "p": "page", "s": "screen", "g": "group", "a": "alias", "b": BATCH}
 CLIENT_METRICS = "m"
 WEBHOOK = "webhook"
-BODY_WITHIN_S = 15.0
-HELD_BYTES = 67_108_864
 BUSY_RETRY_S = 1
 READY_FOR_S = 1.0
 SETTINGS_FOR_S = 60
@@ -44,6 +44,7 @@ class Collector:
         notices: tells what limits refused.
         metrics: counters.
         body_bytes: largest body, as it comes.
+        bounds: of bodies in memory and of their time.
         hooks: takes webhooks.
     """
 
@@ -56,12 +57,14 @@ class Collector:
         notices: Notices,
         metrics: Metrics,
         body_bytes: int,
+        bounds: CollectorLimits,
         hooks: Hooks,
     ) -> None:
         self._sources, self._door, self._intake, self._hooks = sources, door, intake, hooks
         self._publisher, self._notices, self._metrics = publisher, notices, metrics
-        self._body_bytes = body_bytes
+        self._body_bytes, self._bounds = body_bytes, bounds
         self._held_bytes = 0
+        self._held_by: Counter[str] = Counter()
         self._was_ready, self._asked_at = False, 0.0
 
     def app(self) -> Starlette:
@@ -174,25 +177,32 @@ class Collector:
     @contextlib.asynccontextmanager
     async def _body(self, request: Request, arrival: Arrival) -> AsyncIterator[None]:
         """Read the body into the arrival, within bounds of size, time and memory; its memory counts until the end of the block."""
-        held = 0
+        held, bounds = 0, self._bounds
+        address = request.client.host if request.client else ""
+        if _announced(request) > self._body_bytes:
+            raise self._intake.too_large(arrival)
         try:
             try:
-                async with asyncio.timeout(BODY_WITHIN_S):
+                async with asyncio.timeout(bounds.body_s):
                     parts = []
                     async for part in request.stream():
                         parts.append(part)
                         held += len(part)
                         self._held_bytes += len(part)
+                        self._held_by[address] += len(part)
                         if held > self._body_bytes:
                             raise self._intake.too_large(arrival)
-                        if self._held_bytes > HELD_BYTES:
-                            raise Refusal(503, "busy", "too many requests at once", BUSY_RETRY_S)
+                        if self._held_bytes > bounds.held_bytes or self._held_by[address] > bounds.held_bytes_per_address:
+                            raise self._intake.busy(arrival, BUSY_RETRY_S)
             except TimeoutError:
-                raise Refusal(408, "slow", f"the body did not arrive within {BODY_WITHIN_S:.0f} s") from None
+                raise self._intake.slow(arrival, bounds.body_s) from None
             arrival.body = parts[0] if len(parts) == 1 else b"".join(parts)
             yield
         finally:
             self._held_bytes -= held
+            self._held_by[address] -= held
+            if not self._held_by[address]:
+                del self._held_by[address]
 
     def _refused(self, arrival: Arrival, refusal: Refusal) -> Response:
         self._metrics.requests.labels(arrival.source, arrival.call, str(refusal.status)).inc()
@@ -218,6 +228,12 @@ class Collector:
         left = await self._publisher.close()
         if left:
             LOG.error("ended with %d events that Kafka did not acknowledge; none of them was answered with 200", left)
+
+
+def _announced(request: Request) -> int:
+    """Bytes of the body by its header; 0 where it says nothing that can be read."""
+    text = request.headers.get("content-length", "")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else 0
 
 
 def _answer(status: int, headers: dict[str, str], code: str, says: str) -> Response:

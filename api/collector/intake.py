@@ -12,7 +12,7 @@ from collections.abc import Callable
 import msgspec
 
 from api.collector import access, body, envelope
-from api.collector.limits import Board
+from api.collector.limits import HELD, SLOW, Board
 from api.collector.publisher import AwayError, Publisher
 from config.loader import Limits
 from config.sources import Source
@@ -185,6 +185,14 @@ class Intake:
     def too_large(self, arrival: Arrival) -> Refusal:
         """The refusal of a body over the limit."""
         return self._limited(arrival, "request_bytes", 0, 413, f"at most {self._limits.request_bytes} bytes, unpacked")
+
+    def slow(self, arrival: Arrival, within_s: float) -> Refusal:
+        """The refusal of a body that takes too long."""
+        return self._limited(arrival, SLOW, 0, 408, f"the body did not arrive within {within_s:.0f} s")
+
+    def busy(self, arrival: Arrival, retry_after_s: int) -> Refusal:
+        """The refusal of a body while too many are in memory, altogether or of one address."""
+        return self._limited(arrival, HELD, 0, 503, "too many requests at once", retry_after_s)
 
     def _limited(self, arrival: Arrival, kind: str, events: int, status: int, says: str, retry_after_s: int = 0) -> Refusal:
         """Count what a limit refused; a request whose events were not counted counts as one."""

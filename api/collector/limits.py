@@ -15,7 +15,15 @@ from pathlib import Path
 from config.sources import Rate
 
 ANNOUNCE_EVERY_S = 60.0
-KINDS = ("rate", "request_bytes", "request_events")
+CONNECTIONS = "connections"
+HEADERS = "headers"
+SLOW = "slow"
+REST = "rest"
+INVALID = "invalid"
+HELD = "held"
+KINDS = ("rate", "request_bytes", "request_events", CONNECTIONS, HEADERS, SLOW, REST, INVALID, HELD)
+"""Of limits. The last six are held before the key is checked: too many connections, headers too large, too slow, a body that goes on behind
+its answer, no HTTP, too many bytes in memory."""
 _BUCKET = struct.Struct("<2d")  # tokens, moment they were counted
 _NOTICE = struct.Struct("<2d")  # refused since the last word, moment of the last word
 

@@ -25,6 +25,9 @@ class Metrics:
             ["source", "reason"],
             registry=self._registry,
         )
+        self.connections = Counter(
+            "cdp_collector_refused_connections", "Connections ended before a key was checked", ["reason"], registry=self._registry
+        )
         self.body_bytes = Counter("cdp_collector_body_bytes", "Bytes of unpacked bodies", ["source"], registry=self._registry)
         self.seconds = Histogram(
             "cdp_collector_request_seconds", "From a body's arrival to Kafka's word", buckets=SECONDS, registry=self._registry

@@ -24,7 +24,7 @@ class Notice(msgspec.Struct, frozen=True):
 
     Attributes:
         source: whose limit; empty when the request showed no known write key.
-        kind: which limit: `rate`, `request_events` or `request_bytes`.
+        kind: which limit, one of `limits.KINDS`.
         at: when this was written, RFC 3339.
         refused: events refused since the last notice; for `request_bytes` requests.
         sample: facts of one refused request; nothing of its content.

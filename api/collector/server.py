@@ -5,6 +5,7 @@ import functools
 import logging
 import multiprocessing
 import os
+import resource
 import signal
 import sys
 import tempfile
@@ -18,6 +19,7 @@ import uvloop
 from starlette.applications import Starlette
 from uvicorn.supervisors import Multiprocess
 
+from api.collector.front import Guard, GuardedProtocol
 from config import loader
 from config.sources import Source
 
@@ -25,6 +27,7 @@ LOG = logging.getLogger("collector")
 IDLE_S = 75  # longer than the keep-alive of usual load balancers, so that it is they who hang up
 END_WITHIN_S = 20
 TLS_FAREWELL_S = 1.0
+SPARE_FILES = 256
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
@@ -83,7 +86,7 @@ def run(options: Options) -> int:
         if options.workers > 1:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # read by prometheus_client in the workers
         config = uvicorn.Config(
-            functools.partial(create, sources, folder),
+            functools.partial(create, sources, folder, options.proxies),
             factory=True,
             host=options.host,
             port=options.port,
@@ -91,7 +94,7 @@ def run(options: Options) -> int:
             ssl_certfile=options.tls_cert or None,
             ssl_keyfile=options.tls_key or None,
             loop="api.collector.server:Loop",
-            http="httptools",
+            http=GuardedProtocol,
             ws="none",
             lifespan="on",
             log_config=None,
@@ -123,12 +126,13 @@ def _check(options: Options, sources: dict[str, Source]) -> None:
             raise OptionsError(f"there is no file {file}")
 
 
-def create(sources: dict[str, Source], folder: str) -> Starlette:
+def create(sources: dict[str, Source], folder: str, proxies: str = "") -> Starlette:
     """The application of one process.
 
     Args:
         sources: as the parent read them, so that all workers agree.
         folder: shared by the workers.
+        proxies: see `Options`.
     """
     # Here, not above: prometheus_client decides how to count when it is imported, and the parent needs none of this.
     from api.collector.access import Door
@@ -149,7 +153,24 @@ def create(sources: dict[str, Source], folder: str) -> Starlette:
     intake = Intake(sources, door, board, publisher, platform.limits)
     notices = Notices(board, intake, publisher, metrics)
     hooks = Hooks(sources, loader.folder() / "mappings", publisher)
-    return Collector(sources, door, intake, publisher, notices, metrics, platform.limits.request_bytes, hooks).app()
+    bounds = platform.collector.limits
+
+    def ended(reason: str) -> None:
+        board.refuse("", reason, 1)
+        metrics.connections.labels(reason).inc()
+
+    GuardedProtocol.guard = Guard(bounds, ended, proxies)
+    _open_files(bounds.connections)
+    return Collector(sources, door, intake, publisher, notices, metrics, platform.limits.request_bytes, bounds, hooks).app()
+
+
+def _open_files(connections: int) -> None:
+    """Each connection is an open file, and systems often allow 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + SPARE_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def log_to_stderr() -> None:

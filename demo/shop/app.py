@@ -28,6 +28,7 @@ class Shop(msgspec.Struct, frozen=True):
         write_key: of the source that the shop is.
         currency: of prices and amounts.
         products: see `demo.shop.catalogue`.
+        names: product id -> name, of everything that was ever sold: a customer's favourites may not be on the shelf.
         tags: name of each tag -> what it says.
         windows: names of the windows of features, shortest first.
     """
@@ -36,6 +37,7 @@ class Shop(msgspec.Struct, frozen=True):
     write_key: str
     currency: str
     products: list[dict[str, Any]]
+    names: Mapping[str, str]
     tags: Mapping[str, str]
     windows: list[str]
 

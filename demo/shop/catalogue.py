@@ -38,6 +38,11 @@ def catalogue(data: Dataset) -> list[dict[str, Any]]:
     ]
 
 
+def names(data: Dataset) -> dict[str, str]:
+    """Product id -> name, as it is shown, of everything that has one."""
+    return {line.product_id: _title(line.name) for line in data.catalogue if line.name}
+
+
 def _fits(line: Line) -> bool:
     return line.product_id[:1].isdigit() and bool(line.name) and 0.5 <= float(line.price) <= MUST_FIT
 

@@ -98,7 +98,7 @@ def cases(at_ms: int) -> Iterator[Case]:
     yield of("userId is an object", "schema_violation", "$.userId", userId={"$ne": None})
     yield of("userId is a boolean", "schema_violation", "$.userId", userId=True)
     yield of("properties is text", "schema_violation", "$.properties", properties="{}")
-    yield of("traits is a list", "schema_violation", "$.traits", traits=[])
+    yield of("traits is a list", "schema_violation", "$.traits", traits=[1])
     yield of("context is a number", "schema_violation", "$.context", context=1)
     yield of("channel is an object", "schema_violation", "$.context.channel", context={"channel": {}})
     yield of("externalIds is an object", "schema_violation", "$.context.externalIds", context={"externalIds": {"type": "phone"}})

@@ -14,11 +14,15 @@ export function expectChange(name) {
   waiting.push({ at: performance.now(), took });
 }
 
+document.getElementById("fold").addEventListener("click", ({ target }) => {
+  target.setAttribute("aria-expanded", String(target.closest(".profile").classList.toggle("open")));
+});
+
 export function follow(identifier, shop, remark) {
   stream?.close();
   before = {};
   document.getElementById("who").textContent = remark ? `${identifier}. ${remark}` : identifier;
-  document.getElementById("card").textContent = "Nothing known yet.";
+  document.getElementById("card").textContent = document.getElementById("brief").textContent = "Nothing known yet.";
   stream = new EventSource(`/api/profile?identifier=${encodeURIComponent(identifier)}`);
   stream.onmessage = (message) => {
     const profile = JSON.parse(message.data);
@@ -50,8 +54,13 @@ function shown(value) {
   return typeof value === "number" ? value.toLocaleString("en-GB", { maximumFractionDigits: 2 }) : String(value);
 }
 
-function cell(fields, name) {
-  return node("td", `n${name in before && before[name] !== fields[name] ? " flash" : ""}`, shown(fields[name]));
+const MONEY = ["gross", "net", "refunded"];
+const amount = (value) => typeof value === "number" ? value.toLocaleString("en-GB", { minimumFractionDigits: 2, maximumFractionDigits: 2 }) : shown(value);
+
+function cell(fields, measure, window) {
+  const name = `${measure}_${window}`;
+  const text = MONEY.includes(measure) ? amount(fields[name]) : shown(fields[name]);
+  return node("td", `n${name in before && before[name] !== fields[name] ? " flash" : ""}`, text);
 }
 
 function draw({ profile_id, fields }, shop) {
@@ -65,9 +74,12 @@ function draw({ profile_id, fields }, shop) {
   const measures = ["views", "orders", "gross", "net", "tickets"].filter((name) => `${name}_${shop.windows[0]}` in fields);
   const windows = [shop.windows[0], "30d", "lifetime"].filter((name, index, all) => all.indexOf(name) === index);
   const table = node("table", "", node("tr", "", node("th"), ...windows.map((name) => node("th", "n", name))),
-    ...measures.map((name) => node("tr", "", node("th", "", name === "gross" || name === "net" ? `${name} (${shop.currency})` : name), ...windows.map((window) => cell(fields, `${name}_${window}`)))));
-  const favourites = (fields.top_products ?? []).map(([id, units]) => `${shop.products.find((product) => product.product_id === id)?.name ?? id} × ${units}`);
+    ...measures.map((name) => node("tr", "", node("th", "", MONEY.includes(name) ? `${name} (${shop.currency})` : name), ...windows.map((window) => cell(fields, name, window)))));
+  const favourites = (fields.top_products ?? []).map(([id, units]) => `${shop.names[id] ?? id} × ${units}`);
+  const first = shop.windows[0];
+  document.getElementById("brief").textContent = [`${shown(fields[`views_${first}`])} views and ${shown(fields[`orders_${first}`])} orders in ${first}`,
+    `${shop.currency} ${amount(fields.net_lifetime)}`, (fields.rfm_segment ?? "no segment").replaceAll("_", " ")].join(" · ");
   document.getElementById("card").replaceChildren(scores, tags, table,
-    node("p", "who", `${shown(fields.sessions)} session${fields.sessions === 1 ? "" : "s"} · basket ${shown(fields.average_basket)} · profile ${profile_id}`),
+    node("p", "who", `${shown(fields.sessions)} session${fields.sessions === 1 ? "" : "s"} · basket ${amount(fields.average_basket)} · profile ${profile_id}`),
     ...(favourites.length ? [node("h3", "", "Bought most"), node("p", "", favourites.join(", "))] : []));
 }
