@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 from cli.main import app
 from cli.verify_commands import run
 from config import loader
+from sinks.clickhouse import ClickHouse
 from stack.settings import PROJECT
 from tests.component.pipeline_double import PipelineDouble
 from tests.stacks import Stack, eventually, read_all
@@ -28,6 +29,8 @@ def double(emptied: Stack) -> Iterator[PipelineDouble]:
     try:
         double = PipelineDouble(1)
         double.produce(1000)
+        server = ClickHouse(loader.platform().clickhouse)
+        eventually(lambda: server.rows("SELECT count() FROM profile_changes"), "the loader has made its tables")
         report = run(timeout_s=30)
         assert report.exit_code == 0, report.as_json().decode()
         yield double

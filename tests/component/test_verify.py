@@ -43,6 +43,7 @@ class World:
 def world(emptied: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     world = World(tmp_path_factory.mktemp("logs"))
     try:
+        eventually(lambda: world.clickhouse.rows("SELECT count() FROM profile_changes"), "the loader has made its tables")
         report = world.verify()
         assert report.exit_code == 0, report.as_json().decode()
         yield world
