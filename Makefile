@@ -34,6 +34,7 @@ check: ## check for what has to be there already: Python 3.11, Java 17, Maven, N
 	command -v java >/dev/null || [ -n "$$JAVA_HOME" ] || say "java 17" "Debian: apt-get install openjdk-17-jre-headless"; \
 	command -v mvn >/dev/null || say "mvn" "Debian: apt-get install maven"; \
 	command -v npm >/dev/null || say "npm" "Debian: apt-get install npm"; \
+	[ -x /usr/lib/postgresql/15/bin/postgres ] || command -v apt-get >/dev/null || echo "not there: PostgreSQL 15 -- only the test of Debezium needs it; on Debian it unpacks the packages by itself" >&2; \
 	command -v chromium >/dev/null || echo "not there: chromium -- only the browser SDK's test needs it; Debian: apt-get install chromium" >&2; \
 	exit $$missing
 
