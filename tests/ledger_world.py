@@ -37,7 +37,8 @@ _definitions = cache(loader.definitions)
 
 
 @cache
-def _platform() -> loader.Platform:
+def platform() -> loader.Platform:
+    """Three tenants instead of those of `config/`."""
     tenants = {name: loader.Tenant(currency, DECIMALS[currency]) for name, currency in TENANTS.items()}
     return msgspec.structs.replace(loader.platform(), tenants=tenants)
 
@@ -49,7 +50,7 @@ def _decoder() -> Decoder:
         name: {currency: {_FROM: rate, _LATER: LATER_RATES[name][currency]} for currency, rate in RATES[name].items()} for name in TENANTS
     }
     nodes = Nodes(loader.identity(), KEY)
-    return Decoder(_platform(), nodes, Masker(loader.identity(), nodes), Rules(currencies=rates))
+    return Decoder(platform(), nodes, Masker(loader.identity(), nodes), Rules(currencies=rates))
 
 
 @cache
@@ -69,7 +70,7 @@ def rules() -> Rulebook:
 
 def core(forget_every: int = 0, ledger_store: Callable[[], Store] | None = None) -> InProcess:
     """The pure core with these tenants."""
-    return InProcess(_definitions(), forget_every, platform=_platform(), decoder=_decoder(), ledger_store=ledger_store)
+    return InProcess(_definitions(), forget_every, platform=platform(), decoder=_decoder(), ledger_store=ledger_store)
 
 
 def play(records: list[RawRecord], forget_every: int = 0) -> InProcess:

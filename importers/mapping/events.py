@@ -14,7 +14,7 @@ from importers.mapping.unfit import Unfit
 from schemas.contracts import Contract
 
 CALLS: Final = ("track", "page", "screen", "identify", "group", "alias")
-RULES: Final = ("when", "for_each", "track", "call", "message_id", "identifiers", "$copy")
+RULES: Final = ("when", "for_each", "track", "call", "message_id", "source_order", "identifiers", "$copy")
 ITEM: Final = "item"
 """Under this name an entry of `for_each` is added to the record."""
 MAX_ITEMS: Final = 10_000
@@ -33,6 +33,7 @@ class EventRule:
         body: the envelope's fields.
         identifiers: who it is about.
         message_id: the business key.
+        source_order: place of the record in its source's own order, see docs/contracts.md.
     """
 
     def __init__(
@@ -42,9 +43,10 @@ class EventRule:
         body: Object,
         identifiers: Identifiers | None,
         message_id: Expression | None,
+        source_order: Expression | None = None,
     ) -> None:
         self._when, self._for_each, self._body = when, for_each, body
-        self._identifiers, self._message_id = identifiers, message_id
+        self._identifiers, self._message_id, self._source_order = identifiers, message_id, source_order
 
     def make(self, record: Any, number: int) -> list[Event]:
         """The events of a record; none when the condition does not hold.
@@ -87,6 +89,7 @@ class EventRule:
         envelope = dict(self._body.value(record) or {})
         if self._identifiers is not None:
             self._identifiers.put(envelope, record)
+        self._put_order(envelope, record)
         return [Event(envelope, self._key(record), number)]
 
     @property
@@ -96,12 +99,27 @@ class EventRule:
 
     def reads(self) -> frozenset[Path]:
         """Paths of the record it looks at."""
-        parts = [self._when, self._body, self._identifiers, self._message_id]
+        parts = [self._when, self._body, self._identifiers, self._message_id, self._source_order]
         found = frozenset[Path]().union(*(part.reads(ROOT) for part in parts if part is not None))
         if self._for_each is None:
             return found
         inside = {(*path, *read[1:]) for path in entries(self._for_each.results()) for read in found if read[0] == ITEM and len(read) > 1}
         return self._for_each.reads() | inside | {read for read in found if read[0] != ITEM}
+
+    def _put_order(self, envelope: dict[str, Any], record: Any) -> None:
+        """Say in `context` where the record stands in its source's order, if it does."""
+        if self._source_order is None:
+            return
+        try:
+            order = self._source_order(record)
+            if order is None or order == "":
+                return
+            if isinstance(order, bool) or not isinstance(order, int | str):
+                raise Unfit("a whole number, a moment or a text", order)
+        except Unfit as unfit:
+            raise unfit.at(".source_order") from None
+        context = envelope.get("context")
+        envelope["context"] = {**context, "sourceOrder": order} if isinstance(context, dict) else {"sourceOrder": order}
 
     def _key(self, record: Any) -> str:
         if self._message_id is None:
@@ -130,7 +148,7 @@ def compile_event(node: Node, language: Language, namespaces: list[str], contrac
     """
     fields = node.fields((*RULES, *FIELDS))
     calls = _calls(node, fields)
-    body = compile_object(node, language, but=("when", "for_each", "track", "call", "message_id", "identifiers"))
+    body = compile_object(node, language, but=("when", "for_each", "track", "call", "message_id", "source_order", "identifiers"))
     _check_contract(node, calls, body, contracts, notes)
     identifiers = compile_identifiers(fields["identifiers"], language, namespaces) if "identifiers" in fields else None
     if identifiers is None and body.copied is None:
@@ -141,6 +159,7 @@ def compile_event(node: Node, language: Language, namespaces: list[str], contrac
         Object({**calls, **body.fields}, body.copied),
         identifiers,
         language.compile(fields["message_id"]) if "message_id" in fields else None,
+        language.compile(fields["source_order"]) if "source_order" in fields else None,
     )
 
 

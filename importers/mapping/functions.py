@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 from jmespath.functions import Functions as Standard
 
 from config.sources import Decimals
-from importers.mapping import amounts, arithmetic, decimals, texts, times
+from importers.mapping import amounts, arithmetic, decimals, lists, texts, times
 from importers.mapping.document import hint
 from importers.mapping.unfit import Unfit
 
@@ -45,6 +45,7 @@ OURS: Final[Mapping[str, Function]] = {
     "digest": Function(texts.digest, 1, 1),
     "parse_boolean": Function(texts.parse_boolean, 1, 3),
     "parse_json": Function(texts.parse_json, 1, 1),
+    "where": Function(lists.where, 3, 3),
     "parse_number": Function(amounts.parse_number, 1, 2, _check_decimal),
     "parse_integer": Function(amounts.parse_integer, 1, 2, _check_decimal),
     "parse_money": Function(amounts.parse_money, 1, 2, _check_decimal),

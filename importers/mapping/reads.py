@@ -7,7 +7,7 @@ Path = tuple[str, ...]
 ENTRY: Final = "[]"
 """Stands in a path for any entry of a list."""
 ROOT: Final[frozenset[Path]] = frozenset({()})
-_PASSING: Final = ("not_null", "reverse", "sort", "sort_by", "to_array", "merge")
+_PASSING: Final = ("where", "not_null", "reverse", "sort", "sort_by", "to_array", "merge")
 """Functions whose result is one of their arguments, or made of its entries."""
 _ENTRY_OF: Final = ("max_by", "min_by", "max", "min")
 _Node = dict[str, Any]

@@ -59,14 +59,14 @@ def _told(names: str, texts: tuple[str, ...], scale: str, more: str) -> str:
 def _newest(told: str, key: str, content: str) -> str:
     """The version that counts of each document: within a source by the source's order, then by time and position."""
     return f"""
-  SELECT tenant, node, {key}, argMin((told_first, newest, versions), late) AS chosen, min(late) AS late FROM (
-    SELECT tenant, node, {key}, late, min(first) AS told_first, argMax(newest, rank) AS newest, sum(number) AS versions FROM (
-      SELECT tenant, node, {key}, late, origin_log, min(event_time) AS first, count() AS number,
-        argMax(({content}), (origin_order, event_time, position)) AS newest,
+  SELECT tenant, node, {key}, argMin((told_first, newest, versions), came_late) AS chosen, min(came_late) AS late FROM (
+    SELECT tenant, node, {key}, came_late, min(first) AS told_first, argMax(content, rank) AS newest, sum(number) AS versions FROM (
+      SELECT tenant, node, {key}, late AS came_late, origin_log, min(event_time) AS first, count() AS number,
+        argMax(({content}), (origin_order, event_time, position)) AS content,
         argMax((event_time, position), (origin_order, event_time, position)) AS rank
       FROM ({told}
       ) WHERE {key} != '' GROUP BY tenant, node, {key}, late, origin_log
-    ) GROUP BY tenant, node, {key}, late
+    ) GROUP BY tenant, node, {key}, came_late
   ) GROUP BY tenant, node, {key}"""
 
 
@@ -115,6 +115,28 @@ FROM ({_newest(told, "refund_id", content)}
 def _refunds(scale: str) -> str:
     """Money that went back; those in the order's own currency are converted together, so that the order balances."""
     own = f"floor(own_amount * {_scale_of('order_currency')} + 0.5)"
+    told = ", ".join(
+        f"refund.{name} AS {name}"
+        for name in (
+            "tenant",
+            "node",
+            "profile_id",
+            "refund_id",
+            "order_id",
+            "refunded_at",
+            "channel",
+            "products",
+            "minor",
+            "currency",
+            "own_amount",
+            "status",
+            "kind",
+            "reason",
+            "versions",
+            "late",
+            "succeeded",
+        )
+    )
     upto = f"floor({{}} / {_scale_of('order_currency')} * order_rate * {scale} + 0.5)"
     return f"""
 SELECT tenant, node, profile_id, refund_id, order_id, refunded_at, channel, kind, status, reason,
@@ -130,12 +152,12 @@ FROM (
       sum(own_minor) OVER (PARTITION BY tenant, node, order_id, late, in_orders_currency AND succeeded ORDER BY refunded_at, refund_id
         ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS own_upto
     FROM (
-      SELECT refund.*, paid.known AS order_known, paid.minor AS order_minor, paid.original_currency AS order_currency,
+      SELECT {told}, paid.known AS order_known, paid.minor AS order_minor, paid.original_currency AS order_currency,
         paid.exchange_rate AS order_rate, cancelled.known AS order_cancelled,
-        order_known AND order_currency != '' AND currency IN ('', order_currency) AS in_orders_currency
+        order_known AND order_currency != '' AND (currency = '' OR currency = order_currency) AS in_orders_currency
       FROM refund_documents AS refund
       LEFT JOIN (
-        SELECT tenant, node, order_id, late AS asked_late, minor, original_currency, exchange_rate, true AS known
+        SELECT tenant, node, order_id, asked_late, minor, original_currency, exchange_rate, true AS known
         FROM order_documents ARRAY JOIN if(late, [true], [false, true]) AS asked_late
       ) AS paid ON refund.tenant = paid.tenant AND refund.node = paid.node AND refund.order_id = paid.order_id
         AND refund.late = paid.asked_late
@@ -153,13 +175,13 @@ FROM (
 def _orders(scale: str) -> str:
     return f"""
 SELECT paid.tenant AS tenant, paid.node AS node, profile_id, paid.order_id AS order_id, ordered_at, channel, minor / {scale} AS total,
-  if(late, back.all_minor, back.minor) / {scale} AS refunded, (minor - if(late, back.all_minor, back.minor)) / {scale} AS net,
+  if(late, back.all_minor, back.live_minor) / {scale} AS refunded, (minor - if(late, back.all_minor, back.live_minor)) / {scale} AS net,
   back.over_refunded AS over_refunded, length(products) AS lines, arraySum(products.quantity) AS units, original_currency, exchange_rate,
   versions, late
 FROM (SELECT * FROM order_documents WHERE NOT cancelled) AS paid
 LEFT JOIN (
-  SELECT tenant, node, order_id, sum(if(late, 0, minor)) AS minor, sum(minor) AS all_minor, max(over_refunded) AS over_refunded FROM (
-    SELECT tenant, node, order_id, late, over_refunded, round(amount * {scale}) AS minor FROM refunds WHERE counts AND order_id != ''
+  SELECT tenant, node, order_id, sum(if(came_late, 0, each)) AS live_minor, sum(each) AS all_minor, max(too_much) AS over_refunded FROM (
+    SELECT tenant, node, order_id, late AS came_late, over_refunded AS too_much, round(amount * {scale}) AS each FROM refunds WHERE counts AND order_id != ''
   ) GROUP BY tenant, node, order_id
 ) AS back ON paid.tenant = back.tenant AND paid.node = back.node AND paid.order_id = back.order_id"""
 
