@@ -181,7 +181,8 @@ SELECT paid.tenant AS tenant, paid.node AS node, profile_id, paid.order_id AS or
 FROM (SELECT * FROM order_documents WHERE NOT cancelled) AS paid
 LEFT JOIN (
   SELECT tenant, node, order_id, sum(if(came_late, 0, each)) AS live_minor, sum(each) AS all_minor, max(too_much) AS over_refunded FROM (
-    SELECT tenant, node, order_id, late AS came_late, over_refunded AS too_much, round(amount * {scale}) AS each FROM refunds WHERE counts AND order_id != ''
+    SELECT tenant, node, order_id, late AS came_late, over_refunded AS too_much, round(amount * {scale}) AS each
+    FROM refunds WHERE counts AND order_id != ''
   ) GROUP BY tenant, node, order_id
 ) AS back ON paid.tenant = back.tenant AND paid.node = back.node AND paid.order_id = back.order_id"""
 

@@ -50,7 +50,8 @@ def test_orders_and_refunds_are_those_of_the_profiles(server: ClickHouse) -> Non
     rows = [clean.decode(event_record(event, "p", 1)[1]) for event in made.applied]
     server.command("INSERT INTO events FORMAT JSONEachRow " + "\n".join(map(json.dumps, rows)))
     query = """
-SELECT node, sum(orders) AS orders, sum(gross) AS gross, sum(refunded) AS refunded, sum(over) AS over, sum(charge_backs) AS charge_backs FROM (
+SELECT node, sum(orders) AS orders, sum(gross) AS gross, sum(refunded) AS refunded, sum(over) AS over, sum(charge_backs) AS charge_backs
+FROM (
   SELECT node, 1 AS orders, total AS gross, 0. AS refunded, 0 AS over, 0 AS charge_backs FROM orders
   UNION ALL SELECT node, 0, 0., amount, 0, 0 FROM refunds
   UNION ALL SELECT node, 0, 0., 0., 1, 0 FROM refunds WHERE over_refunded GROUP BY node, order_id
