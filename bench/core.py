@@ -184,9 +184,9 @@ class Core:
         self.timers += clock.run("profile: next timer", self._profile.next_timer, live) is not None
         self.profiles[key] = clock.run("profile: dump", self._profile.dump, live)
         if change is not None:
-            clock.run("profile: avro change", clean.encode, "profile_change", change.record)
-            packed = clock.run(f"profile: patch{whole}", patch.encode, change.patch)
-            clock.run("serve: unpack", patch.decode, packed)
+            message = clock.run(f"profile: avro change{whole}", clean.encode, "profile_change", change.record)
+            record = clock.run("serve: avro", clean.decode, message)
+            clock.run("serve: patch", patch.from_record, record)
 
     def expire(self, log_ms: int) -> None:
         """Let time pass for every node and profile that is kept decoded, as its hourly refresh would."""

@@ -19,6 +19,8 @@ from config import loader
 from demo.latency import percentiles
 from pipelines.history.group import GROUP as HISTORY
 from pipelines.history.tables import TABLES
+from pipelines.serving.changes import GROUP as SERVE
+from pipelines.serving.changes import TOPIC as CHANGES
 from stack import board
 from stack.errors import StackError
 from stack.settings import Settings
@@ -76,7 +78,8 @@ class _Run:
             self._cluster = cluster.Cluster(settings)
             self._vertices = self._cluster.vertices()
             raw = Group(JOB_GROUP, tuple(loader.topics().raw()), committed=False)
-            with Watch(settings.kafka, [raw, Group(HISTORY, tuple(TABLES), committed=True)]) as watch:
+            history, serve = Group(HISTORY, tuple(TABLES), committed=True), Group(SERVE, (CHANGES,), committed=False)
+            with Watch(settings.kafka, [raw, history, serve]) as watch:
                 self._watch = watch
                 say(f"everything is up; one event for each of {seeded.sent} profiles waits")
                 result.seed_events_per_s = self._drained(seeded.sent)
@@ -138,7 +141,7 @@ class _Run:
             self._result.remarks.append(f"the machine was not quiet: others took {share}; a quiet machine does better")
 
     def _processes(self, load: Load) -> dict[str, list[int]]:
-        """Processes by stage. The profile operator's TaskManager has a Python child that writes to Redis: `serve`."""
+        """Processes by stage."""
         status = board.live_status(self._settings)
         if status is None:
             raise InvalidError("the supervisor has ended")
@@ -148,9 +151,6 @@ class _Run:
         for name, pid in pids.items():
             own, children = cpu.family(pid)
             stage = at_work.get(name) or {"kafka": "brokers"}.get(name, name)
-            if stage == "profile":
-                found["serve"] = children
-                children = []
             found[stage] = [own, *children]
         found["supervisor"] = [status.supervisor.pid]
         found["bench"] = [cpu.OWN_PID]

@@ -1,11 +1,14 @@
-"""Fill Redis again from `cdp.profile.changes`."""
+"""Write every profile again from `cdp.profile.changes`, over what Redis holds: mends what somebody else has written there.
+
+What Redis itself loses, job `serve` notices and writes again without being asked.
+"""
 
 from collections.abc import Callable, Iterator
 
 from cli.audit.evidence import CHANGES, CleanEvidence
 from cli.audit.topics import Reader
 from config import loader
-from profile_store.patch import Patch
+from profile_store.patch import Patch, from_record
 from profile_store.writer import ProfileWriter, WriteResult
 from schemas import clean
 
@@ -40,9 +43,4 @@ def rebuild(tell: Callable[[str], None]) -> WriteResult:
 
 def _patches(evidence: CleanEvidence) -> Iterator[Patch]:
     for _, message in evidence.newest.values():
-        record = clean.decode(message)
-        features = record["features"].encode()
-        # A change does not carry the epochs of its nodes. 0 is below every epoch: it fills what is missing and moves nothing.
-        nodes = [(namespace, value, 0) for _, namespace, value in (node.split("|", 2) for node in record["nodes"])]
-        key = (record["tenant"], record["profile_id"], record["incarnation"], record["version"])
-        yield Patch(*key, 0, record["at"], features, [], nodes)
+        yield from_record(clean.decode(message))

@@ -4,10 +4,12 @@ import itertools
 from collections import Counter
 from typing import Final
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 from redis import Redis
 
+from pipelines.serving.changes import TOPIC as CHANGES
+from profile_store import journal
 from profile_store.layout import PROFILE_PATTERN, parse_profile_key
 
 GROUP: Final = "cdp-profiles"
@@ -32,8 +34,18 @@ class PipelineWatch:
 
     def ends(self) -> Ends:
         """End offsets of the raw partitions."""
+        return self._ends(self._places)
+
+    def is_served(self) -> bool:
+        """Does Redis hold every change that has been written to the topic of changes?"""
+        changes = self._admin.describe_topics(TopicCollection([CHANGES]))[CHANGES].result(ASK_S)
+        held = journal.read(self._redis, str(changes.topic_id))
+        ends = self._ends([(CHANGES, part.id) for part in changes.partitions])
+        return all(partition in held and held[partition].done >= end for (_, partition), end in ends.items() if end)
+
+    def _ends(self, places: list[tuple[str, int]]) -> Ends:
         spec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-        asked = {TopicPartition(topic, partition): spec for topic, partition in self._places}
+        asked = {TopicPartition(topic, partition): spec for topic, partition in places}
         return {
             (place.topic, place.partition): int(future.result(ASK_S).offset) for place, future in self._admin.list_offsets(asked).items()
         }

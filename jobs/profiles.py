@@ -1,8 +1,7 @@
 """Job `profiles`: from the raw topics to live profiles.
 
-decode --> node --> profile --> serve --> Redis
-  |         |          |
-  |         |          +--> cdp.profile.changes
+decode --> node --> profile --> cdp.profile.changes, which job `serve` brings into Redis
+  |         |
   |         +--> cdp.events, cdp.duplicates, cdp.links
   +---------+----------+--> cdp.rejected
 """
@@ -10,16 +9,14 @@ decode --> node --> profile --> serve --> Redis
 import argparse
 
 from pyflink.datastream import StreamExecutionEnvironment
-from pyflink.java_gateway import get_gateway
 
 from config import loader
 from jobs import topology
 from pipelines.features.operators import NodeFunction, ProfileFunction, definitions_descriptor
 from pipelines.ingest.checks import Rules
 from pipelines.ingest.operators import DecodeFunction
-from pipelines.operators import CHANGE, DUPLICATES, EVENTS, KEYED, LINKS, RECORD, REJECTED
-from sinks.kafka import write_records
-from sinks.redis import write_profiles
+from pipelines.operators import DUPLICATES, EVENTS, KEYED, LINKS, RECORD, REJECTED
+from sinks.kafka import AT_ONCE_MS, write_records
 
 JOB = "profiles"
 # One busy Python operator per TaskManager: two in one process would share one interpreter lock.
@@ -33,7 +30,7 @@ def build(parallelism: int) -> StreamExecutionEnvironment:
         parallelism: of every operator; the cluster needs three slots for each unit.
     """
     platform, definitions = loader.platform(), loader.definitions()
-    bootstrap, redis_url = platform.kafka.bootstrap, platform.redis.url
+    bootstrap = platform.kafka.bootstrap
     env, tables = topology.environment(parallelism)
     group = f"cdp-{JOB}"
 
@@ -51,7 +48,7 @@ def build(parallelism: int) -> StreamExecutionEnvironment:
 
     keyed = topology.key_in_jvm(nodes.union(rosters, pokes))
     profiles = keyed.connect(published.broadcast(definitions_descriptor())).process(
-        ProfileFunction(definitions, platform, redis_url), CHANGE
+        ProfileFunction(definitions, platform, topology.run_number()), RECORD
     )
     profiles.uid(PROFILE).name(PROFILE).slot_sharing_group(PROFILE)
 
@@ -62,12 +59,8 @@ def build(parallelism: int) -> StreamExecutionEnvironment:
     write_records(topology.side_output(nodes, EVENTS, RECORD), "cdp.events", bootstrap, JOB, NODE)
     write_records(topology.side_output(nodes, DUPLICATES, RECORD), "cdp.duplicates", bootstrap, JOB, NODE)
     write_records(topology.side_output(nodes, LINKS, RECORD), "cdp.links", bootstrap, JOB, NODE)
-    write_records(profiles, "cdp.profile.changes", bootstrap, JOB, PROFILE)
-
-    # In a thread of its own: while a batch is on its way to Redis the profile operator goes on.
-    served = topology.pinned(write_profiles(tables, profiles, redis_url), "serve", PROFILE, own_thread=True)
-    discard = get_gateway().jvm.org.apache.flink.streaming.api.functions.sink.v2.DiscardingSink()
-    served._j_data_stream.sinkTo(discard).uid("served").name("served").slotSharingGroup(PROFILE)
+    # Job `serve` waits for each of them.
+    write_records(profiles, "cdp.profile.changes", bootstrap, JOB, PROFILE, linger_ms=AT_ONCE_MS)
     return env
 
 

@@ -1,5 +1,7 @@
 """Building blocks of the jobs' graphs: sources, keys from the JVM, stable operator ids."""
 
+import os
+import time
 from typing import Any, Final
 
 from pyflink.common import Configuration, TypeInformation
@@ -10,6 +12,7 @@ from pyflink.table import StreamTableEnvironment
 from pipelines.operators import KEYED, RAW, TEXT
 
 MAX_PARALLELISM: Final = 1024
+RUN_VARIABLE: Final = "CDP_JOB_RUN"
 
 
 def environment(parallelism: int) -> tuple[StreamExecutionEnvironment, StreamTableEnvironment]:
@@ -26,7 +29,6 @@ def environment(parallelism: int) -> tuple[StreamExecutionEnvironment, StreamTab
         "pipeline.max-parallelism": str(MAX_PARALLELISM),
         "python.fn-execution.bundle.time": "20",
         "python.fn-execution.bundle.size": "2000",
-        "python.fn-execution.arrow.batch.size": "2000",
         "execution.buffer-timeout.interval": "10 ms",
         "state.backend.type": "rocksdb",
         "execution.checkpointing.incremental": "true",
@@ -36,6 +38,11 @@ def environment(parallelism: int) -> tuple[StreamExecutionEnvironment, StreamTab
     env = StreamExecutionEnvironment.get_execution_environment(conf)
     env.set_parallelism(parallelism)
     return env, StreamTableEnvironment.create(env)
+
+
+def run_number() -> int:
+    """Number of this submission, greater than that of every earlier one: the supervisor's (`stack.ledger`), by hand the time in seconds."""
+    return int(os.environ.get(RUN_VARIABLE) or time.time())
 
 
 def key_in_jvm(stream: DataStream, key_type: TypeInformation = TEXT) -> KeyedStream:
@@ -156,7 +163,7 @@ def _options(topic: str, bootstrap: str, group_id: str) -> str:
     return ", ".join(f"'{key}' = '{value}'" for key, value in options.items())
 
 
-def pinned(stream: DataStream, name: str, slots: str, *, own_thread: bool = False) -> DataStream:
+def pinned(stream: DataStream, name: str, slots: str) -> DataStream:
     """Give every operator that SQL made for a stream an id of our own and a slot group.
 
     The planner numbers its operators as it goes: adding a table would hand one topic's offsets to another at the next restore.
@@ -165,7 +172,6 @@ def pinned(stream: DataStream, name: str, slots: str, *, own_thread: bool = Fals
         stream: a stream that came out of the table API.
         name: prefix of the ids, unique in the job.
         slots: slot-sharing group.
-        own_thread: do not chain these operators to what they read from.
     """
     waiting, seen = [stream._j_data_stream.getTransformation()], set()
     position = 0
@@ -180,10 +186,7 @@ def pinned(stream: DataStream, name: str, slots: str, *, own_thread: bool = Fals
         _never_start_over(transformation)
         transformation.setSlotSharingGroup(slots)
         position += 1
-        inputs = list(transformation.getInputs())
-        if own_thread and any(before.getUid() is not None for before in inputs):
-            transformation.setChainingStrategy(get_gateway().jvm.org.apache.flink.streaming.api.operators.ChainingStrategy.HEAD)
-        waiting.extend(inputs)
+        waiting.extend(transformation.getInputs())
     return stream
 
 

@@ -13,8 +13,6 @@ RAW: Final = Types.ROW_NAMED(["source", "partition", "offset", "log_time", "valu
 KEYED: Final = Types.ROW_NAMED(["key", "value"], [TEXT, BYTES])
 # For a Kafka sink: key and value as they go on the wire.
 RECORD: Final = Types.ROW_NAMED(["key", "value"], [BYTES, BYTES])
-# What a profile publishes: Kafka key, Kafka value, patch for the profile store.
-CHANGE: Final = Types.ROW_NAMED(["key", "value", "patch"], [BYTES, BYTES, BYTES])
 
 REJECTED: Final = "rejected"
 DUPLICATES: Final = "duplicates"

@@ -13,5 +13,9 @@ class StoreRefusedError(ProfileStoreError):
     """Redis answered with an error that waiting does not cure (wrong type, no permission, a broken script)."""
 
 
+class StoreChangedError(ProfileStoreError):
+    """Redis is another one than before, or has lost what was written to it: what it lacks has to be written again."""
+
+
 class IdentifierError(ProfileStoreError, ValueError):
     """An identifier is not `namespace:value`, or its value identifies nobody."""

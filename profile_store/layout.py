@@ -46,9 +46,9 @@ def parse_node_value(value: bytes) -> tuple[int, str]:
     return int(epoch), profile_id
 
 
-def incarnation_key(job: str) -> str:
-    """Counter that numbers the writers of a job."""
-    return f"cdp:incarnation:{job}"
+def journal_key(log: str) -> str:
+    """Hash that says how much of a log of changes the store holds; `log` is the topic's id, which a topic made anew does not share."""
+    return f"cdp:journal:{log}"
 
 
 def version(incarnation: int, number: int) -> str:

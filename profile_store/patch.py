@@ -1,24 +1,26 @@
-"""A patch: what a profile's writer tells the store after a change, and how several of them become one."""
+"""A patch: what the store is told of a profile's change, made from the record of that change, and how several of them become one."""
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import msgspec
 
+from profile_store import layout
 
-class Patch(msgspec.Struct, array_like=True, frozen=True, gc=False):
+
+class Patch(msgspec.Struct, frozen=True, gc=False):
     """One new version of one profile.
 
     Attributes:
         tenant: owner.
         profile_id: profile.
-        incarnation: of the writer, see `writer.next_incarnation`.
+        incarnation: of the operator that made it; grows with every start of it.
         version: of the profile within the writer's state; grows by one with each change.
         base_version: version this one was made from, 0 when the whole profile is to be written.
         at: moment (ms, log time) the values are true for.
         features: JSON object with *all* fields, also those that did not change: the store may ask for the whole profile.
         changed: names of the fields that differ from `base_version`, at least; a name that is not in `features` was removed.
-        nodes: `(namespace, value, epoch)` of identifiers that have come to this profile; empty when none has.
+        nodes: `(namespace, value, epoch)` of the profile's identifiers; they are written along with a whole profile.
         merged_into: profile that took this one over; such a profile holds nothing else.
     """
 
@@ -44,22 +46,29 @@ class Patch(msgspec.Struct, array_like=True, frozen=True, gc=False):
         return not self.base_version or bool(self.merged_into)
 
 
-_ENCODER: Final = msgspec.msgpack.Encoder()
-_DECODER: Final = msgspec.msgpack.Decoder(Patch)
+def from_record(record: Mapping[str, Any]) -> Patch:
+    """The patch that a record of `cdp.profile.changes` stands for.
 
-
-def encode(patch: Patch) -> bytes:
-    """Pack a patch for the way between two operators."""
-    return _ENCODER.encode(patch)
-
-
-def decode(data: bytes) -> Patch:
-    """Unpack what `encode` made.
-
-    Raises:
-        msgspec.ValidationError: not a patch.
+    Args:
+        record: as `schemas.clean.decode` gives it.
     """
-    return _DECODER.decode(data)
+    nodes, features, epochs = record["nodes"], record["features"].encode(), record["epochs"]
+    return Patch(
+        record["tenant"],
+        record["profile_id"],
+        record["incarnation"],
+        record["version"],
+        record["base_version"],
+        record["at"],
+        features,
+        record["changed"],
+        [(*node.split("|", 2)[1:], epochs.get(node, 0)) for node in nodes],
+        # A profile that was merged away has no nodes and one field, which says where to.
+        "" if nodes else _FORWARD.decode(features).get(layout.MERGED_INTO, ""),
+    )
+
+
+_FORWARD = msgspec.json.Decoder(dict[str, Any])
 
 
 def coalesce(patches: Iterable[Patch]) -> list[Patch]:

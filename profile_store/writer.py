@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -12,6 +12,7 @@ from redis.exceptions import NoScriptError
 
 from profile_store import layout
 from profile_store.connection import ANSWER_TIMEOUT_S, CONNECT_TIMEOUT_S, Patience, checked
+from profile_store.journal import JOURNAL_SCRIPT, Journal
 from profile_store.patch import Patch, coalesce
 
 _HERE: Final = Path(__file__).parent
@@ -41,12 +42,17 @@ class ProfileWriter:
 
     Args:
         url: `redis://host:port/db`.
-        retry_for_s: how long one batch waits for a server that is away, loading or read-only.
+        retry_for_s: how long one batch waits for a server that is away, loading, full or read-only.
+        journal: kept in the store along with what is written, so that lost writes are noticed; None for none.
+        sleep: waits.
     """
 
-    def __init__(self, url: str, retry_for_s: float = 300) -> None:
+    def __init__(
+        self, url: str, retry_for_s: float = 300, journal: Journal | None = None, sleep: Callable[[float], Any] = time.sleep
+    ) -> None:
         self._redis: Redis = Redis.from_url(url, socket_connect_timeout=CONNECT_TIMEOUT_S, socket_timeout=ANSWER_TIMEOUT_S)
-        self._patience = Patience(url, retry_for_s)
+        self._patience = Patience(url, retry_for_s, sleep=sleep)
+        self._journal = journal
         self._scripts_loaded = False
 
     def write(self, patches: Sequence[Patch], repair: bool = False) -> WriteResult:
@@ -59,33 +65,54 @@ class ProfileWriter:
         Raises:
             StoreUnavailableError: the server was away for longer than `retry_for_s`.
             StoreRefusedError: the server answered with an error that waiting does not cure.
+            StoreChangedError: the store is not the one that was written to before; `load` says what it holds.
             msgspec.DecodeError: the features of a patch are not a JSON object.
         """
         newest = coalesce(patches)
         if not newest:
             return WriteResult(0, 0, 0)
         commands = [_profile_command(patch, _REPAIR if repair else patch.base_version) for patch in newest]
-        for patch in newest:
-            for namespace, value, epoch in patch.nodes:
-                key = layout.node_key(patch.tenant, namespace, value)
-                commands.append(("EVALSHA", _NODE_SHA, 1, key, epoch, patch.profile_id))
+        commands += [command for patch in newest if repair or patch.whole for command in _node_commands(patch)]
         replies = self._send(commands)[: len(newest)]
         incomplete = [patch for patch, reply in zip(newest, replies, strict=True) if reply == _NEEDS_WHOLE]
-        healed = self._send([_profile_command(patch, 0) for patch in incomplete]).count(_WRITTEN) if incomplete else 0
+        healed = self._heal(incomplete) if incomplete else 0
         written = replies.count(_WRITTEN) + healed
         return WriteResult(written, len(newest) - written, healed)
+
+    def load(self, partitions: Sequence[int]) -> None:
+        """Ask the store what it holds of partitions; from now on the journal is about these. Errors as for `write`."""
+        if self._journal is not None and partitions:
+            redis: Any = self._redis
+            command = self._journal.question(partitions)
+            self._journal.answer(partitions, self._patience.run(lambda: redis.execute_command(*command)))
+
+    def note(self) -> None:
+        """Write the journal alone. Errors as for `write`."""
+        self._send([])
 
     def close(self) -> None:
         """Close the connections."""
         self._redis.close()
 
+    def _heal(self, patches: list[Patch]) -> int:
+        """Write profiles as a whole because the store lacks what the change builds on; it may lack the identifiers too."""
+        commands = [_profile_command(patch, 0) for patch in patches]
+        commands += [command for patch in patches for command in _node_commands(patch)]
+        return self._send(commands)[: len(patches)].count(_WRITTEN)
+
     def _send(self, commands: list[Command]) -> list[Any]:
-        return self._patience.run(lambda: self._attempt(commands))
+        entry = self._journal.entry() if self._journal is not None else None
+        if entry is None:
+            return self._patience.run(lambda: self._attempt(commands)) if commands else []
+        replies = self._patience.run(lambda: self._attempt([*commands, entry.command]))
+        entry.confirm(replies.pop())
+        return replies
 
     def _attempt(self, commands: list[Command]) -> list[Any]:
         if not self._scripts_loaded:
             self._redis.script_load(_PROFILE_SCRIPT)
             self._redis.script_load(_NODE_SCRIPT)
+            self._redis.script_load(JOURNAL_SCRIPT)
             self._scripts_loaded = True
         pipeline: Any = self._redis.pipeline(transaction=False)
         for command in commands:
@@ -116,27 +143,6 @@ def _profile_command(patch: Patch, base: int) -> Command:
     return (*head, layout.VERSION, version, layout.AT, at, *fields)
 
 
-def next_incarnation(url: str, job: str, retry_for_s: float = 300) -> int:
-    """Number a new writer of a job: greater than any number handed out before, also when Redis has lost its data since.
-
-    The number is at least the current Unix time in seconds, for that reason; otherwise it counts.
-
-    Args:
-        url: `redis://host:port/db`.
-        job: name of the job.
-        retry_for_s: how long to wait for a server that is away.
-
-    Raises:
-        StoreUnavailableError: see `ProfileWriter.write`.
-        StoreRefusedError: see `ProfileWriter.write`.
-    """
-    with Redis.from_url(url, socket_connect_timeout=CONNECT_TIMEOUT_S, socket_timeout=ANSWER_TIMEOUT_S) as redis:
-        key, now_s = layout.incarnation_key(job), int(time.time())
-        return Patience(url, retry_for_s).run(lambda: int(redis.eval(_INCARNATION_SCRIPT, 1, key, now_s)))
-
-
-_INCARNATION_SCRIPT: Final = """
-local next = math.max((tonumber(redis.call('GET', KEYS[1])) or 0) + 1, tonumber(ARGV[1]))
-redis.call('SET', KEYS[1], string.format('%.0f', next))
-return next
-"""
+def _node_commands(patch: Patch) -> Iterator[Command]:
+    for namespace, value, epoch in patch.nodes:
+        yield ("EVALSHA", _NODE_SHA, 1, layout.node_key(patch.tenant, namespace, value), epoch, patch.profile_id)

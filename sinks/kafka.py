@@ -10,9 +10,11 @@ from pyflink.datastream.connectors.kafka import KafkaRecordSerializationSchema, 
 TRANSACTION_TIMEOUT_MS = 7 * 86_400_000
 # Records are seen when their transaction commits, with the checkpoint, and that flushes what lingers: fewer requests for nothing lost.
 LINGER_MS = 100
+# For a topic that somebody reads uncommitted, as soon as a record is written.
+AT_ONCE_MS = 5
 
 
-def write_records(stream: DataStream, topic: str, bootstrap: str, job: str, group: str) -> None:
+def write_records(stream: DataStream, topic: str, bootstrap: str, job: str, group: str, linger_ms: int = LINGER_MS) -> None:
     """Write rows whose first two fields are key and value bytes to a topic, exactly once.
 
     Args:
@@ -21,6 +23,7 @@ def write_records(stream: DataStream, topic: str, bootstrap: str, job: str, grou
         bootstrap: brokers.
         job: name of the job; with the topic it makes the transactional id, which must be the same after every restart.
         group: slot-sharing group.
+        linger_ms: how long a record may wait for others to be sent with.
     """
     serializer = (
         KafkaRecordSerializationSchema.builder()
@@ -37,7 +40,7 @@ def write_records(stream: DataStream, topic: str, bootstrap: str, job: str, grou
         .set_transactional_id_prefix(f"cdp-{job}-{topic}")
         .set_property("transaction.timeout.ms", str(TRANSACTION_TIMEOUT_MS))
         .set_property("compression.type", "lz4")
-        .set_property("linger.ms", str(LINGER_MS))
+        .set_property("linger.ms", str(linger_ms))
         .set_property("batch.size", "131072")
         .set_property("max.request.size", "4194304")
         .build()

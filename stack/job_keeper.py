@@ -289,7 +289,8 @@ class JobKeeper:
     def _submit(self, book: Ledger, point: Point | None, rewound: bool, accepts_loss: bool, parallelism: int) -> None:
         if not self._has_current_code() or not self._has_slots(parallelism):
             return
-        run = Run(uuid.uuid4().hex, time.time(), point, parallelism, rewound, accepts_loss)
+        number = ledger.next_number(book, time.time())
+        run = Run(uuid.uuid4().hex, time.time(), point, parallelism, rewound, accepts_loss, number)
         book.runs.append(run)
         ledger.write(self._settings, self.name, book)
         self._log(f"{self.name}: submitting run {run.job_id}, parallelism {run.parallelism}, from {_words(point)}")
@@ -315,6 +316,7 @@ class JobKeeper:
         arguments += ["-py", str(self._job.path)]
         env = child_environment(self._settings, f"submit-{self.name}") | flink.environment(self._settings)
         env |= {"CDP_JOB": self.name, "CDP_JOB_PARALLELISM": str(run.parallelism), "CDP_JOB_REWOUND": "1" if run.rewound else ""}
+        env |= {"CDP_JOB_RUN": str(run.number)}
         with (self._settings.logs / f"{self.name}.log").open("ab") as output:
             command = flink.client_command(self._settings, arguments)
             child = subprocess.Popen(

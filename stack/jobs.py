@@ -22,6 +22,7 @@ class Job(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
         group: consumer group whose committed offsets tell how far it is; empty when there is none.
         reads: topics it reads, for which the group counts; `raw` stands for all raw topics, `clean` for those that history has tables for,
             `tables` for those of the sources of kind cdc.
+        tells: whether it writes beside its offsets, in words, what is out of the ordinary.
         port: of `stack.yaml`, on which a process answers HTTP; empty when it answers nobody.
     """
 
@@ -32,6 +33,7 @@ class Job(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     needs: list[str] = []
     group: str = ""
     reads: list[str] = []
+    tells: bool = False
     port: str = ""
 
     @property

@@ -34,7 +34,11 @@ class Point(msgspec.Struct, frozen=True):
 
 
 class Run(msgspec.Struct, frozen=True):
-    """One submission. `start` is the point it started from, None when it started empty; `accepts_loss`: somebody knows of a hole there."""
+    """One submission.
+
+    `start` is the point it started from, None when it started empty; `accepts_loss`: somebody knows of a hole there; `number` grows from one
+    to the next.
+    """
 
     job_id: str
     submitted_at: float
@@ -42,6 +46,7 @@ class Run(msgspec.Struct, frozen=True):
     parallelism: int = 1
     rewound: bool = False
     accepts_loss: bool = False
+    number: int = 0
 
 
 class Ledger(msgspec.Struct):
@@ -90,6 +95,18 @@ def read(settings: Settings, job: str) -> Ledger:
         raise StackError(
             f"{file} is damaged: {error}", "mend it by hand; without it the job would start empty beside its own checkpoints"
         ) from error
+
+
+def next_number(ledger: Ledger, now_s: float) -> int:
+    """A number for the next submission: greater than every one before, and no less than the time, should the ledger itself be lost.
+
+    What a job publishes carries it, so that what it takes back after a failure is older than what it publishes instead.
+
+    Args:
+        ledger: of the job.
+        now_s: Unix time.
+    """
+    return max([int(now_s), *(run.number + 1 for run in ledger.runs)])
 
 
 def write(settings: Settings, job: str, ledger: Ledger) -> None:

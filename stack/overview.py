@@ -118,6 +118,8 @@ def jobs(settings: Settings) -> list[JobLine]:
         detail = state.detail if job.is_there else f"there is no {job.entry}"
         read = offsets.positions(job) if kafka_is_up else None
         lag = sum(position.behind for position in read) if read is not None else None
+        if job.tells and kafka_is_up and not detail:
+            detail = "; ".join(topics.remarks(job.group))
         lines.append(JobLine(name, job.kind, state.state, state.since, restarts, checkpoint, lag, detail))
     return lines
 

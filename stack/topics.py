@@ -166,6 +166,15 @@ def _early(at_ms: dict[tuple[str, int], int]) -> Iterator[tuple[str, str]]:
         yield alarm.id.split(":")[1], f"{alarm.says}: docs/operations.md, section Clock"
 
 
+def remarks(group: str, bootstrap: str | None = None) -> list[str]:
+    """What a consumer group says beside the offsets it commits; nothing when it says nothing, or cannot be asked."""
+    try:
+        found = connect(bootstrap).list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group].result(TIMEOUT_S)
+    except KafkaException:
+        return []
+    return sorted({str(place.metadata) for place in found.topic_partitions or [] if place.metadata})
+
+
 def _held(stands: dict[tuple[str, int], int]) -> dict[str, str]:
     """Raw topics that wait for others to catch up with them in log time: what is said of each.
 

@@ -23,8 +23,6 @@ from pipelines.ingest.records import duplicate_record, event_record, link_record
 from pipelines.ingest.traffic import Traffic
 from pipelines.operators import DUPLICATES, EVENTS, LINKS, RECORD, REJECTED, Out, is_first_subtask, require_thread_mode
 from pipelines.wire import Alias, Join, NodeInput, ProfileInput, Rejected, Roster, Update
-from profile_store import patch
-from profile_store.writer import next_incarnation
 from schemas import clean, codes, json_text
 
 NODES_CACHED: Final = 50_000
@@ -189,25 +187,25 @@ def definitions_descriptor() -> MapStateDescriptor:
 
 
 class ProfileFunction(KeyedBroadcastProcessFunction):
-    """Rows `(profile, message)` and broadcast definitions to rows `(key, change, patch)`; side output `rejected`.
+    """Rows `(profile, message)` and broadcast definitions to rows `(key, change)`; side output `rejected`.
 
     Args:
         definitions: features and rules as of submission.
         platform: tenants.
-        redis_url: where incarnations are counted.
+        run: number of this submission of the job, greater than that of every earlier one (`jobs.topology.run_number`).
     """
 
-    def __init__(self, definitions: Definitions, platform: Platform, redis_url: str) -> None:
+    def __init__(self, definitions: Definitions, platform: Platform, run: int) -> None:
         self._definitions = definitions
         self._platform = platform
-        self._redis_url = redis_url
+        self._run = run
 
     def open(self, runtime_context: RuntimeContext) -> None:
-        """Bind state, compile the rules, take the next incarnation: whatever an earlier writer still has under way is older."""
+        """Bind state, compile the rules, take the next incarnation: whatever an earlier operator has published is older."""
         require_thread_mode()
         collect_seldom()
         scale = {name: 10**tenant.minor_units for name, tenant in self._platform.tenants.items()}
-        incarnation = next_incarnation(self._redis_url, "profiles")
+        incarnation = profile.incarnation(self._run, runtime_context.get_attempt_number())
         self._logic = profile.ProfileLogic(self._definitions, RuleBook(self._definitions), scale, incarnation)
         self._state = runtime_context.get_state(ValueStateDescriptor("profile", Types.PICKLED_BYTE_ARRAY()))
         self._cache: Cache[profile.Live] = Cache(PROFILES_CACHED)
@@ -303,7 +301,7 @@ class ProfileFunction(KeyedBroadcastProcessFunction):
             self._state.update(self._logic.dump(live))
         if change is not None:
             self._count_changes.inc()
-            yield Out(live.profile_id.encode(), clean.encode("profile_change", change.record), patch.encode(change.patch))
+            yield Out(live.profile_id.encode(), clean.encode("profile_change", change.record))
 
 
 def _refused(framed: control.Framed, rejected: Rejected) -> Out:

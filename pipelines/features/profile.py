@@ -10,11 +10,24 @@ from config.loader import CutPoints, Definitions
 from pipelines.audiences.rules import RuleBook, Verdict, clock_fields
 from pipelines.features.combine import Fields, combine
 from pipelines.features.plan import published_fields
-from pipelines.identity.nodes import split
 from pipelines.wire import Join, Leave, Roster, Update, Value
-from profile_store.patch import Patch
+from profile_store.patch import Patch, from_record
 
 FORMAT: Final = 1
+ATTEMPTS: Final = 1_000_000
+
+
+def incarnation(run: int, attempt: int) -> int:
+    """Number an operator's start: greater than that of every start before it, whatever checkpoint it begins from.
+
+    The engine counts the attempts of one submission, and whoever submits numbers the submissions. No store is asked, so none can be away
+    or have forgotten. The number stays below 2 ** 53: Redis' scripts compute with doubles.
+
+    Args:
+        run: number of the submission.
+        attempt: of the engine within it, from 0.
+    """
+    return run * ATTEMPTS + attempt
 
 
 class Part(msgspec.Struct, array_like=True):
@@ -82,10 +95,14 @@ class Live:
 
 
 class Change(msgspec.Struct):
-    """A published change: the record for Kafka and the patch for the store."""
+    """A published change: the record for Kafka."""
 
     record: dict[str, Any]
-    patch: Patch
+
+    @property
+    def patch(self) -> Patch:
+        """What the profile store makes of it."""
+        return from_record(self.record)
 
 
 _decode_state = msgspec.msgpack.Decoder(ProfileState).decode
@@ -132,6 +149,9 @@ class ProfileLogic:
             return Live(profile_id, ProfileState(FORMAT, tenant))
         live = Live(profile_id, _decode_state(blob))
         state = live.state
+        if state.incarnation > self._incarnation:
+            # Whoever numbered this start had lost count. The store would take what we write for old: go on above what it holds.
+            self._incarnation = state.incarnation + 1
         waits = state.publish_by or (state.roster is not None and state.nodes.keys() != set(state.roster))
         if state.incarnation == self._incarnation and state.nodes and not waits:
             # Its fields are those that this writer published last: what changes from here on is all that has to be told.
@@ -324,11 +344,13 @@ class ProfileLogic:
         exited, state.published_tags, state.verdict = state.published_tags, [], None
         state.flip_at = state.publish_by = 0
         features = orjson.dumps({"_merged_into": to_profile})
-        return self._change(live, features, {"cause": "identity", "message_id": "", "tags_entered": [], "tags_exited": exited}, to_profile)
+        change = self._change(live, features, {"cause": "identity", "message_id": "", "tags_entered": [], "tags_exited": exited})
+        live.published = False
+        return change
 
-    def _change(self, live: Live, features: bytes, why: dict[str, Any], merged_into: str = "") -> Change:
+    def _change(self, live: Live, features: bytes, why: dict[str, Any]) -> Change:
         state = live.state
-        whole = not live.published
+        partial = live.published and state.incarnation == self._incarnation
         base, state.version, state.incarnation = state.version, state.version + 1, self._incarnation
         record = {
             "tenant": state.tenant,
@@ -338,20 +360,11 @@ class ProfileLogic:
             "at": state.clock,
             "nodes": {node: part.seq for node, part in state.nodes.items()},
             "features": features.decode(),
+            "base_version": base if partial else 0,
+            "changed": list(live.changed) if partial else [],
+            "epochs": {node: part.epoch for node, part in state.nodes.items() if part.epoch},
             **why,
         }
-        patch = Patch(
-            tenant=state.tenant,
-            profile_id=live.profile_id,
-            incarnation=self._incarnation,
-            version=state.version,
-            base_version=0 if whole else base,
-            at=state.clock,
-            features=features,
-            changed=list(live.changed),
-            nodes=[(*split(node)[1:], part.epoch) for node, part in state.nodes.items()] if whole else [],
-            merged_into=merged_into,
-        )
         live.changed.clear()
-        live.published = not merged_into
-        return Change(record, patch)
+        live.published = True
+        return Change(record)

@@ -8,7 +8,7 @@ from confluent_kafka import KafkaError, Message, Producer
 
 from cli.audit.evidence import TICK
 from config import loader
-from profile_store.patch import Patch
+from profile_store.patch import Patch, from_record
 from profile_store.writer import ProfileWriter
 from schemas import clean
 
@@ -109,12 +109,12 @@ class PipelineDouble:
             "tags_exited": [],
             "nodes": {node: version},
             "features": features.decode(),
+            "base_version": version - 1,
+            "changed": ["views_lifetime", "orders_lifetime", "orders_365d", "last_order_at", "tag:loyal", "top_products"],
+            "epochs": {},
         }
         self._send("cdp.profile.changes", "profile_change", change)
-        changed = ["views_lifetime", "orders_lifetime", "orders_365d", "last_order_at", "tag:loyal", "top_products"]
-        nodes = [("user_id", str(customer), 0)] if version == 1 else []
-        key = ("demo", f"{customer:016x}", self.incarnation)
-        return [Patch(*key, version, version - 1, at, features, changed, nodes)]
+        return [from_record(change)]
 
     def _send(self, topic: str, subject: clean.Subject, record: dict[str, Any]) -> None:
         self.clean.produce(topic, clean.encode(subject, record), key=str(record.get("node") or record.get("profile_id") or ""))

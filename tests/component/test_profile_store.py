@@ -20,7 +20,7 @@ from profile_store.client import Client
 from profile_store.errors import IdentifierError, StoreRefusedError, StoreUnavailableError
 from profile_store.patch import Patch
 from profile_store.profile import Profile
-from profile_store.writer import ProfileWriter, WriteResult, next_incarnation
+from profile_store.writer import ProfileWriter, WriteResult
 from stack import parts
 
 
@@ -216,16 +216,6 @@ def test_the_async_client_reads_the_same(url: str) -> None:
     assert one == watched == client.get_by_id("ab12")
 
 
-def test_incarnations_grow_even_when_redis_forgets(url: str) -> None:
-    first = [next_incarnation(url, "profiles") for _ in range(3)]
-    assert first == sorted(set(first))
-    counter = layout.incarnation_key("profiles")
-    Redis.from_url(url).set(counter, 2**40)
-    assert next_incarnation(url, "profiles") == 2**40 + 1
-    Redis.from_url(url).delete(counter)
-    assert next_incarnation(url, "profiles") >= first[0]
-
-
 def test_writes_go_on_after_redis_was_killed_and_after_it_forgot_the_scripts(server: Server, url: str) -> None:
     writer = ProfileWriter(url, retry_for_s=20)
     writer.write([patch(1, 0, {"a": 1})])
@@ -247,8 +237,6 @@ def test_a_server_that_stays_away_is_a_typed_error_without_values(tmp_path: Path
     assert "secret" not in str(caught.value)
     with pytest.raises(StoreUnavailableError):
         Client(server.url, "demo", retry_for_s=0.1).get("user_id:1")
-    with pytest.raises(StoreUnavailableError):
-        next_incarnation(server.url, "profiles", retry_for_s=0.1)
 
 
 def test_an_error_that_waiting_does_not_cure_is_raised_at_once_without_values(url: str) -> None:

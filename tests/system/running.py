@@ -102,12 +102,13 @@ class Running:
         return int(ClickHouse(loader.platform().clickhouse, answer_timeout_s=5.0).rows("SELECT count() AS n FROM events")[0]["n"])
 
     def await_processed(self, within_s: float = PROCESSED_WITHIN_S) -> None:
-        """Until the job has committed everything that is in the raw topics now."""
+        """Until the job has committed everything that is in the raw topics now, and Redis holds what came of it."""
         watch = self._watch()
         ends: Ends = {}
         eventually(lambda: ends.update(watch.ends()) or ends, "Kafka tells the ends of the raw topics", within_s)
         wanted = sum(ends.values())
         eventually(lambda: watch.processed(ends) == wanted, f"all {wanted:,} raw records processed", within_s)
+        eventually(watch.is_served, "all changes in Redis", within_s)
 
     def hold_clock(self) -> None:
         """Let log time stand still, so that no timer changes a profile while it is being compared."""

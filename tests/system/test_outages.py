@@ -40,10 +40,10 @@ def test_redis_and_clickhouse_may_each_be_away_during_a_replay(platform: Running
         with platform.away("redis"):
             player.portion()
             held = observe(committed.count, REDIS_AWAY_S)
-        say(f"without Redis: {held[-1] - held[0]:,} events committed within {REDIS_AWAY_S:.0f} s, all of them in its first half")
-        assert held[-1] == held[len(held) // 2], "nothing is committed that Redis does not hold"
+            assert platform.stack.state("serve").state == "ready"
+        say(f"without Redis: {held[-1] - held[0]:,} events committed within {REDIS_AWAY_S:.0f} s")
+        assert held[-1] > held[0], "profiles do not wait for Redis"
         platform.await_processed()
-        committed.await_more_than(held[-1], "progress after Redis")
 
         with platform.away("clickhouse"):
             player.portion()

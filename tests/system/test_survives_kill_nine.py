@@ -11,7 +11,7 @@ from tests.system.outcome import check_profiles, outcomes
 from tests.system.running import Committed, Running, say
 
 OPERATORS = ("decode", "node", "profile")
-SERVICES = ("jobmanager", "kafka", "redis", "clickhouse", "history")
+SERVICES = ("jobmanager", "kafka", "redis", "serve", "clickhouse", "history")
 FAULTS = Faults(duplicates=600, conflicts=200, late=300, reordered=800, malformed=240)
 PART = Slice(days=20)
 RATE = 150.0

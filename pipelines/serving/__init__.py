@@ -1,0 +1,1 @@
+"""Serving: the topic of profile changes becomes live profiles in Redis."""
