@@ -1,4 +1,4 @@
-"""Job `serve`: the changes of profiles become live profiles in Redis (docs/decisions/0012-serving-without-beam.md).
+"""Job `serve`: the changes of profiles become live profiles in Redis (docs/decisions/0018-serving-without-beam.md).
 
     python -m jobs.serve [--instance NAME]
 

@@ -52,6 +52,17 @@ class ExecutionModeError(RuntimeError):
     """An operator runs outside the TaskManager's own process, where its state would not be the one that was written."""
 
 
+def attempt_number(context: Any) -> int:
+    """Which attempt of this submission an operator belongs to, from 0.
+
+    Flink 2 has moved the number; PyFlink 2.3 still looks for it in its old place.
+
+    Args:
+        context: the operator's `RuntimeContext`, in thread mode.
+    """
+    return int(context._runtime_context.getTaskInfo().getAttemptNumber())
+
+
 def require_thread_mode() -> None:
     """Refuse to open an operator in `process` mode: state written in `thread` mode is silently empty there.
 

@@ -21,7 +21,7 @@ from pipelines.features.plan import compile_plan
 from pipelines.identity.nodes import split
 from pipelines.ingest.records import duplicate_record, event_record, link_record, rejected_record
 from pipelines.ingest.traffic import Traffic
-from pipelines.operators import DUPLICATES, EVENTS, LINKS, RECORD, REJECTED, Out, is_first_subtask, require_thread_mode
+from pipelines.operators import DUPLICATES, EVENTS, LINKS, RECORD, REJECTED, Out, attempt_number, is_first_subtask, require_thread_mode
 from pipelines.wire import Alias, Join, NodeInput, ProfileInput, Rejected, Roster, Update
 from schemas import clean, codes, json_text
 
@@ -205,7 +205,7 @@ class ProfileFunction(KeyedBroadcastProcessFunction):
         require_thread_mode()
         collect_seldom()
         scale = {name: 10**tenant.minor_units for name, tenant in self._platform.tenants.items()}
-        incarnation = profile.incarnation(self._run, runtime_context.get_attempt_number())
+        incarnation = profile.incarnation(self._run, attempt_number(runtime_context))
         self._logic = profile.ProfileLogic(self._definitions, RuleBook(self._definitions), scale, incarnation)
         self._state = runtime_context.get_state(ValueStateDescriptor("profile", Types.PICKLED_BYTE_ARRAY()))
         self._cache: Cache[profile.Live] = Cache(PROFILES_CACHED)
