@@ -8,10 +8,10 @@ from typing import Final
 
 import msgspec
 import psutil
-import urllib3
 from redis import Redis
 
 from config import loader
+from sinks.clickhouse import ClickHouse
 from stack import parts
 from stack.settings import Settings
 
@@ -54,8 +54,7 @@ def versions(settings: Settings) -> dict[str, str]:
     platform = loader.platform()
     info: dict[str, object] = Redis.from_url(platform.redis.url).info("server")  # type: ignore[assignment]
     found["redis-server"] = str(info["redis_version"])
-    address = f"http://{platform.clickhouse.host}:{platform.clickhouse.http_port}/"
-    found["clickhouse"] = urllib3.request("POST", address, body=b"SELECT version()", timeout=10.0, retries=False).data.decode().strip()
+    found["clickhouse"] = str(ClickHouse(platform.clickhouse, database="").rows("SELECT version() AS version")[0]["version"])
     return dict(sorted(found.items()))
 
 

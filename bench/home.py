@@ -59,7 +59,7 @@ def stack(keep: bool) -> Iterator[Settings]:
 def start_kafka(chosen: Settings, watch: control.Watcher) -> None:
     """Start Kafka alone: the first events can be written while the rest starts."""
     # The supervisor looks for everything's jars when it starts, so all downloads have to be there.
-    parts.ensure(chosen, catalogue.parts_of(catalogue.select(chosen, [])), control.ignore_part)
+    parts.ensure(chosen, catalogue.parts_of(chosen, catalogue.select(chosen, [])), control.ignore_part)
     control.up(chosen, ["kafka"], watch)
     clocks = set(topics.clocks(loader.topics().raw(), chosen.kafka).values())
     assert clocks == {topics.CLOCKS["live"]}, clocks

@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.table import Table
 
 from cli.terminal import plain_console
+from stack import redis
 from stack.board import ServiceState
 from stack.errors import StackError
 from stack.overview import Line
@@ -68,6 +69,8 @@ class UpView:
             "collector": f"collector {settings.collector}",
         }
         print("  ".join(address for name, address in addresses.items() if name in states))
+        if "redis" in states and (warning := redis.warnings(settings)):
+            print(f"WARNING: {warning}")
 
     def _say(self, name: str, words: str) -> None:
         if not self._live and self._said.get(name) != words:

@@ -10,6 +10,7 @@ import typer
 MODULES = [
     "cli.stack_commands",
     "cli.check_commands",
+    "cli.secret_commands",
     "cli.job_commands",
     "cli.topic_commands",
     "cli.limit_commands",

@@ -6,10 +6,12 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
+from urllib.parse import quote
 
 import msgspec
 
 from config import identity as identities
+from config import passwords
 from config.identity import Identity as Identity
 from config.sources import Source, mistakes
 from schemas import documents, registry, shapes
@@ -43,18 +45,26 @@ class Kafka(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Redis(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Profile store, `redis://host:port/db`."""
+    """Profile store, `redis://host:port/db`; the password, if there is one, is put in when the file is read."""
 
     url: str
 
+    def __repr__(self) -> str:
+        return "Redis(...)"  # whoever prints the configuration must not print the password
+
 
 class ClickHouse(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """History: native and HTTP port of one server."""
+    """History: native and HTTP port of one server, and who we are there."""
 
     host: str
     tcp_port: int
     http_port: int
     database: str
+    user: str = "default"
+    password: str = ""
+
+    def __repr__(self) -> str:
+        return f"ClickHouse({self.user}@{self.host}:{self.http_port}/{self.database})"
 
 
 class Flink(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -320,7 +330,7 @@ def platform() -> Platform:
     return msgspec.structs.replace(
         loaded,
         kafka=Kafka(env.get("CDP_KAFKA", loaded.kafka.bootstrap)),
-        redis=Redis(env.get("CDP_REDIS", loaded.redis.url)),
+        redis=Redis(_with_password(env.get("CDP_REDIS", loaded.redis.url), passwords.read("redis"))),
         flink=Flink(env.get("CDP_FLINK", loaded.flink.rest)),
         collector=Collector(env.get("CDP_COLLECTOR", loaded.collector.url), loaded.collector.limits),
         clickhouse=ClickHouse(
@@ -328,9 +338,17 @@ def platform() -> Platform:
             int(env.get("CDP_CLICKHOUSE_TCP", house.tcp_port)),
             int(env.get("CDP_CLICKHOUSE_HTTP", house.http_port)),
             env.get("CDP_CLICKHOUSE_DATABASE", house.database),
+            env.get("CDP_CLICKHOUSE_USER", house.user),
+            passwords.read("clickhouse") or house.password,
         ),
         schema_registry=SchemaRegistry(env.get(registry.VARIABLE, loaded.schema_registry.url)),
     )
+
+
+def _with_password(url: str, password: str) -> str:
+    """A Redis URL with the password, unless it names one itself."""
+    scheme, mark, rest = url.partition("://")
+    return f"{scheme}{mark}:{quote(password, safe='')}@{rest}" if password and "@" not in rest else url
 
 
 def schema_registry_url() -> str:

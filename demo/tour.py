@@ -19,6 +19,7 @@ from demo.player import Player
 from demo.records import Tally
 from operations.progress import Progress as Lines
 from profile_store.client import Client
+from profile_store.connection import address
 from sinks.clickhouse import ClickHouse, ClickHouseError
 from stack.errors import StackError
 from stack.topics import set_clock
@@ -229,9 +230,10 @@ class Tour:
         self._console.print(f"\n[bold]That was it[/bold], {time.monotonic() - self._begun:.0f} s. Still running:")
         self._cdp("status")
         self._console.print(
-            f"   Kafka {platform.kafka.bootstrap}, Redis {platform.redis.url}, "
+            f"   Kafka {platform.kafka.bootstrap}, Redis {address(platform.redis.url)}, "
             f"ClickHouse http://{house.host}:{house.http_port}/play, Flink {platform.flink.rest}\n"
             "   The clock is live now: events of yours are stamped as they come.\n"
+            "   Passwords of Redis and ClickHouse: `cdp secrets`\n"
             "   Try next: `cdp profile why user_id:14646 loyal`, `cdp profile history user_id:14646`, `cdp tail`, `cdp jobs`;\n"
             "   kill any process and run `cdp verify` again; docs/ tells the rest.\n"
             "   Stop everything: `cdp down` (data stays; `cdp up` goes on where it was)."

@@ -45,7 +45,7 @@ def run(instance: str, stop: Event, retry_for_s: float = 300, limits: Limits | N
     journal = Journal(changes.log_id)
     writer = ProfileWriter(platform.redis.url, retry_for_s, journal, sleep)
     server = Server(changes, writer, lambda: journal.covered, lambda value: patch.from_record(clean.decode(value)), limits)
-    progress = Progress(server, changes.commit)
+    progress = Progress(server, changes.commit, writer.warning)
     try:
         changes.join(server.assign, lambda: journal.covered.clear())
         while not stop.is_set():

@@ -6,7 +6,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from profile_store.connection import ANSWER_TIMEOUT_S, CONNECT_TIMEOUT_S, Patience, checked
+from profile_store.connection import ANSWER_TIMEOUT_S, CONNECT_TIMEOUT_S, Patience, checked, default_tenant, default_url
 from profile_store.lookup import Batches, Command, Normaliser, by_id, default_normaliser, find
 from profile_store.profile import Profile
 
@@ -14,7 +14,10 @@ from profile_store.profile import Profile
 class AsyncClient:
     """Reads profiles of one tenant; arguments and errors as for `profile_store.client.Client`."""
 
-    def __init__(self, url: str, tenant: str, normalise: Normaliser = default_normaliser, retry_for_s: float = 5) -> None:
+    def __init__(
+        self, url: str | None = None, tenant: str | None = None, normalise: Normaliser = default_normaliser, retry_for_s: float = 5
+    ) -> None:
+        url, tenant = url or default_url(), tenant or default_tenant()
         self._redis: Any = Redis.from_url(url, socket_connect_timeout=CONNECT_TIMEOUT_S, socket_timeout=ANSWER_TIMEOUT_S)
         self._patience = Patience(url, retry_for_s)
         self._tenant = tenant

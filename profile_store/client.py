@@ -1,6 +1,6 @@
 """Read profiles from a synchronous program.
 
-client = Client("redis://127.0.0.1:16379/0", tenant="demo")
+client = Client(tenant="demo")
 profile = client.get("user_id:17850")
 if profile: print(profile["orders_lifetime"], profile.tags, profile.age_s())
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 from redis import Redis
 
-from profile_store.connection import ANSWER_TIMEOUT_S, CONNECT_TIMEOUT_S, Patience, checked
+from profile_store.connection import ANSWER_TIMEOUT_S, CONNECT_TIMEOUT_S, Patience, checked, default_tenant, default_url
 from profile_store.lookup import Batches, Command, Normaliser, by_id, default_normaliser, find
 from profile_store.profile import Profile
 
@@ -20,15 +20,18 @@ class Client:
     """Reads profiles of one tenant.
 
     Args:
-        url: `redis://host:port/db`.
-        tenant: whose profiles.
+        url: `redis://:password@host:port/db`; by default the platform's, with its password (config/platform.yaml, `cdp secrets`).
+        tenant: whose profiles; by default the platform's default tenant.
         normalise: turns an identifier's raw value into the one in keys; the default knows no namespaces marked `pii`.
         retry_for_s: how long a call waits for a server that is away.
 
     Every call raises `StoreUnavailableError`, `StoreRefusedError` or, for a malformed identifier, `IdentifierError`.
     """
 
-    def __init__(self, url: str, tenant: str, normalise: Normaliser = default_normaliser, retry_for_s: float = 5) -> None:
+    def __init__(
+        self, url: str | None = None, tenant: str | None = None, normalise: Normaliser = default_normaliser, retry_for_s: float = 5
+    ) -> None:
+        url, tenant = url or default_url(), tenant or default_tenant()
         self._redis: Redis = Redis.from_url(url, socket_connect_timeout=CONNECT_TIMEOUT_S, socket_timeout=ANSWER_TIMEOUT_S)
         self._patience = Patience(url, retry_for_s)
         self._tenant = tenant

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -18,9 +18,11 @@ from redis.exceptions import (
     TryAgainError,
 )
 
+from config import loader
 from profile_store.errors import StoreRefusedError, StoreUnavailableError
 
 CONNECT_TIMEOUT_S: Final = 5.0
+FULL: Final = 0.8
 ANSWER_TIMEOUT_S: Final = 30.0
 _PASSING: Final = (BusyLoadingError, ConnectionError, NoScriptError, OutOfMemoryError, ReadOnlyError, TimeoutError, TryAgainError)
 _PASSING_CODES: Final = ("LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "BUSY ", "NOREPLICAS", "MISCONF")
@@ -34,6 +36,16 @@ def address(url: str) -> str:
     return f"{parts.hostname or parts.path}:{parts.port or 6379}{parts.path if parts.hostname else ''}"
 
 
+def default_url() -> str:
+    """The platform's own profile store."""
+    return loader.platform().redis.url
+
+
+def default_tenant() -> str:
+    """The platform's default tenant."""
+    return loader.platform().default_tenant
+
+
 def passes(error: Exception) -> bool:
     """Is this an error that waiting can cure (server away, loading its data, switching its role, full)?"""
     return isinstance(error, _PASSING) or (isinstance(error, RedisError) and str(error).startswith(_PASSING_CODES))
@@ -45,6 +57,18 @@ def checked(replies: list[Any]) -> list[Any]:
         if isinstance(reply, Exception):
             raise reply
     return replies
+
+
+def fullness(memory: Mapping[str, Any]) -> str:
+    """A warning when less than a fifth of the memory that a server may use is left; empty as long as there is more, or no limit.
+
+    Args:
+        memory: section `memory` of its answer to `INFO`.
+    """
+    used, limit = int(memory["used_memory"]), int(memory["maxmemory"])
+    if not limit or used < FULL * limit:
+        return ""
+    return f"Redis is {used / limit:.0%} full ({limit >> 20} MB); full, it refuses writes: raise redis.maxmemory_mb in config/stack.yaml"
 
 
 class Patience:

@@ -11,7 +11,7 @@ from redis import Redis
 from redis.exceptions import NoScriptError
 
 from profile_store import layout
-from profile_store.connection import ANSWER_TIMEOUT_S, CONNECT_TIMEOUT_S, Patience, checked
+from profile_store.connection import ANSWER_TIMEOUT_S, CONNECT_TIMEOUT_S, Patience, checked, fullness
 from profile_store.journal import JOURNAL_SCRIPT, Journal
 from profile_store.patch import Patch, coalesce
 
@@ -89,6 +89,11 @@ class ProfileWriter:
     def note(self) -> None:
         """Write the journal alone. Errors as for `write`."""
         self._send([])
+
+    def warning(self) -> str:
+        """See `connection.fullness`. Errors as for `write`."""
+        redis: Any = self._redis
+        return fullness(self._patience.run(lambda: redis.info("memory")))
 
     def close(self) -> None:
         """Close the connections."""

@@ -69,7 +69,8 @@ class ClickHouse:
         self.server = f"{address.host}:{address.http_port}"
         self.database = address.database if database is None else database
         timeout = urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=answer_timeout_s)
-        self._pool = urllib3.HTTPConnectionPool(address.host, address.http_port, timeout=timeout, retries=False, maxsize=2)
+        who = {"X-ClickHouse-User": address.user, "X-ClickHouse-Key": address.password}
+        self._pool = urllib3.HTTPConnectionPool(address.host, address.http_port, timeout=timeout, retries=False, maxsize=2, headers=who)
 
     def command(self, statement: str, settings: Mapping[str, str] | None = None) -> None:
         """Run a statement that returns nothing."""

@@ -3,7 +3,7 @@
 import sys
 import urllib.request
 
-from stack import clickhouse, flink, jobs, kafka, ledger, redis
+from stack import clickhouse, flink, jobs, kafka, ledger, redis, redis_binary
 from stack.errors import StackError
 from stack.service import Service
 from stack.settings import HOST, Settings
@@ -80,6 +80,7 @@ def select(settings: Settings, only: list[str]) -> list[str]:
     return [name for name in needs if name in chosen]
 
 
-def parts_of(names: list[str]) -> list[str]:
+def parts_of(settings: Settings, names: list[str]) -> list[str]:
     """Downloads that services need."""
-    return [part for name in names for part in PARTS.get(name, [])]
+    needed = [part for name in names for part in PARTS.get(name, [])]
+    return [*needed, redis_binary.PART] if "redis" in names and redis_binary.is_needed(settings) else needed

@@ -49,7 +49,7 @@ def up(
     chosen = catalogue.select(settings, list(only))
     prepare_home(settings)
     applied.apply(settings.run)
-    parts.ensure(settings, catalogue.parts_of(chosen), progress)
+    parts.ensure(settings, catalogue.parts_of(settings, chosen), progress)
     _retire_outdated_supervisor(settings)
     status = board.live_status(settings)
     running = status.services if status else {}

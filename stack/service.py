@@ -1,6 +1,7 @@
 """What the supervisor needs to know about a service: how to start it, and how to tell that it serves."""
 
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,8 +56,18 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
         return settings.run / f"{self.name}.json"
 
 
-def render(path: Path, text: str) -> None:
-    """Write a configuration file if it does not hold this text already."""
+def render(path: Path, text: str, private: bool = False) -> None:
+    """Write a configuration file if it does not hold this text already.
+
+    Args:
+        path: file; its folder is made.
+        text: content.
+        private: nobody else may read it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists() or path.read_text() != text:
-        path.write_text(text)
+    if path.exists() and path.read_text() == text:
+        return
+    if private:
+        path.unlink(missing_ok=True)
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    path.write_text(text)

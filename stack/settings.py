@@ -12,13 +12,14 @@ from pathlib import Path
 
 import msgspec
 
-from config import loader
+from config import loader, passwords
 from schemas import registry
 from stack import applied
 from stack.errors import StackError
 
 PROJECT = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
+CLICKHOUSE_USER = "cdp"
 
 
 class Ports(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -62,9 +63,10 @@ class Kafka(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Redis(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How often its append-only file reaches the disk."""
+    """How often its append-only file reaches the disk, and how much memory it may take for data, in MiB: beyond that it refuses writes."""
 
     appendfsync: str
+    maxmemory_mb: int
 
 
 class ClickHouse(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -235,7 +237,9 @@ def environment(settings: Settings | None = None) -> dict[str, str]:
         "CDP_FLINK": settings.flink,
         "CDP_COLLECTOR": settings.collector,
         registry.VARIABLE: loader.schema_registry_url(),
+        "CDP_CLICKHOUSE_USER": CLICKHOUSE_USER,
         "CDP_HMAC_KEY_FILE": str(settings.data / "secrets" / "hmac.key"),
+        **{f"{passwords.variable(store)}_FILE": str(passwords.file_of(store, settings.home)) for store in passwords.STORES},
     } | {f"CDP_PORT_{name.upper()}": str(getattr(ports, name)) for name in Ports.__struct_fields__}
 
 
@@ -263,20 +267,10 @@ def apply_environment(settings: Settings | None = None) -> None:
 
 
 def prepare_home(settings: Settings) -> None:
-    """Make the folders and, once, the key with which personal identifiers are hashed (32 random bytes, mode 0600)."""
+    """Make the folders and, once, the secrets: the key with which personal identifiers are hashed, and the passwords of the stores."""
     for folder in (settings.data, settings.logs, settings.run, settings.checkpoints, settings.savepoints, settings.data / "jobs"):
         folder.mkdir(parents=True, exist_ok=True)
-    key = settings.data / "secrets" / "hmac.key"
-    if key.exists():
-        return
-    key.parent.mkdir(mode=0o700, exist_ok=True)
-    draft = key.with_suffix(f".{os.getpid()}")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(secrets.token_bytes(32))
-    try:
-        os.link(draft, key)  # unlike a rename, never replaces a key that another process made meanwhile
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink()
+    passwords.create_secret(settings.data / "secrets" / "hmac.key", secrets.token_bytes(32))
+    for store in passwords.STORES:
+        passwords.make(store, settings.home)
+    loader.platform.cache_clear()  # it holds them

@@ -8,9 +8,11 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+import psutil
 import yaml
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -124,6 +126,23 @@ class Stack:
         """What the supervisor says about a service."""
         status = board.read_status(self.settings)
         return status.services[service] if status else board.ServiceState(service)
+
+
+def exposed_listeners(home: Path) -> list[str]:
+    """What processes of a stack, and their children, listen on that others than this machine can reach."""
+    found = []
+    for name, identities in process.belonging_to(home).items():
+        for identity in identities:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                parent = psutil.Process(identity.pid)
+                for member in (parent, *parent.children(recursive=True)):
+                    open_ones = [one for one in member.net_connections("inet") if one.status == psutil.CONN_LISTEN]
+                    found += [f"{name} ({member.pid}): {one.laddr}" for one in open_ones if not _is_loopback(one.laddr.ip)]
+    return found
+
+
+def _is_loopback(text: str) -> bool:
+    return ip_address(text.removeprefix("::ffff:")).is_loopback
 
 
 def free_ports(count: int) -> int:

@@ -21,7 +21,7 @@ from profile_store.errors import IdentifierError, StoreRefusedError, StoreUnavai
 from profile_store.patch import Patch
 from profile_store.profile import Profile
 from profile_store.writer import ProfileWriter, WriteResult
-from stack import parts
+from stack import redis_binary, settings
 
 
 class Server:
@@ -37,7 +37,7 @@ class Server:
 
     def start(self) -> None:
         options = ["--port", str(self.port), "--dir", str(self.folder), "--appendonly", "yes", "--save", ""]
-        self.process = subprocess.Popen([str(parts.redis_server()), *options], stdout=subprocess.DEVNULL)
+        self.process = subprocess.Popen([str(redis_binary.find(settings.load()).path), *options], stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline:
             with socket.socket() as probe:

@@ -43,7 +43,9 @@ class World:
     def start(self) -> None:
         command = [sys.executable, "-m", "jobs.serve", "--gap", "60", "--retry-for", "30"]
         with self.log.open("ab") as output:
-            self.job = subprocess.Popen(command, cwd=PROJECT, env=os.environ | {"CDP_REDIS": self.redis.url}, stderr=output, stdout=output)
+            self.job = subprocess.Popen(
+                command, cwd=PROJECT, env=os.environ | {"CDP_REDIS": self.redis.url, "CDP_REDIS_PASSWORD": ""}, stderr=output, stdout=output
+            )
 
     def publish(self, count: int, take_back: bool = False) -> None:
         """Changes of some customers in one transaction; those that are taken back are replaced by others of a newer incarnation."""

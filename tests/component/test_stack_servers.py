@@ -3,20 +3,27 @@
 import os
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
+import psutil
 import pytest
+import redis
+import urllib3
 from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME, Producer
 
-from config import loader
-from stack import board, control, process, settings, topics
+from config import loader, passwords
+from sinks.clickhouse import ClickHouse, ClickHouseRefusedError
+from stack import board, control, overview, process, settings, topics
+from stack import redis as redis_service
 from stack.errors import StackError
 from stack.settings import PROJECT
-from tests.stacks import Stack, config_copy, eventually, kill_nine, read_all
+from tests.stacks import Stack, _is_loopback, config_copy, eventually, exposed_listeners, kill_nine, read_all
 
 SERVICES = ("kafka", "redis", "clickhouse", "ticker")
 
@@ -37,6 +44,73 @@ def test_a_second_up_starts_nothing(own: Stack) -> None:
     before = {name: own.state(name).pid for name in SERVICES}
     states = own.up(*SERVICES)
     assert {name: state.pid for name, state in states.items()} == before
+
+
+def test_nothing_listens_beyond_this_machine(own: Stack) -> None:
+    assert exposed_listeners(own.settings.home) == []
+    with socket.socket() as mistake:  # the test would see one
+        mistake.bind(("0.0.0.0", 0))
+        mistake.listen()
+        assert not _is_loopback(mistake.getsockname()[0])
+
+
+def test_the_stores_ask_for_a_password_that_only_its_owner_can_read(own: Stack) -> None:
+    url = loader.platform().redis.url
+    with pytest.raises(redis.AuthenticationError):
+        redis.Redis.from_url(url.replace(url[url.index("//:") + 2 : url.index("@") + 1], "")).ping()
+    assert redis.Redis.from_url(url).ping()
+    house = loader.platform().clickhouse
+    assert ClickHouse(house, database="").rows("SELECT currentUser() AS me") == [{"me": "cdp"}]
+    for stranger in (msgspec.structs.replace(house, user="default", password=""), msgspec.structs.replace(house, password="wrong")):
+        for statement in ("SELECT * FROM system.databases", "SYSTEM STOP LISTEN HTTP", "CREATE DATABASE theirs"):
+            with pytest.raises(ClickHouseRefusedError):
+                ClickHouse(stranger, database="").command(statement)
+    assert ClickHouse(house, database="").rows("SELECT 1 AS one") == [{"one": 1}]  # a wrong password has not ended it
+    for store in passwords.STORES:
+        path = passwords.file_of(store, own.settings.home)
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        secret = path.read_text()
+        assert len(secret) >= 32
+        shown = subprocess.run(
+            [sys.executable, "-m", "cli.main", "secrets"], cwd=PROJECT, capture_output=True, text=True, check=True
+        ).stdout
+        assert secret in shown
+        told = [word for found in process.belonging_to(own.settings.home).values() for one in found for word in cmdline(one.pid)]
+        logs = "".join(log.read_text(errors="replace") for log in own.settings.logs.glob("*.log"))
+        assert secret not in " ".join(told) + logs
+
+
+def cmdline(pid: int) -> list[str]:
+    return psutil.Process(pid).cmdline()
+
+
+def test_a_page_of_another_origin_gets_no_leave_to_ask_clickhouse(own: Stack) -> None:
+    address = f"http://127.0.0.1:{own.settings.ports.clickhouse_http}/"
+    asked = {
+        "Origin": "http://elsewhere.example",
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "X-ClickHouse-Key",
+    }
+    for method, headers in (("OPTIONS", asked), ("POST", {"Origin": "http://elsewhere.example"})):
+        answer = urllib3.request(method, address, headers=headers, body=b"SELECT name FROM system.databases", timeout=5.0, retries=False)
+        assert "Access-Control-Allow-Origin" not in answer.headers
+        assert b"cdp" not in answer.data.splitlines()
+
+
+def test_redis_is_supported_and_says_when_it_is_almost_full(own: Stack) -> None:
+    client = redis.Redis.from_url(loader.platform().redis.url)
+    assert redis_service.warnings(own.settings) == ""
+    limit = client.config_get("maxmemory")["maxmemory"]
+    assert (int(limit), client.config_get("maxmemory-policy")["maxmemory-policy"]) == (
+        own.settings.stack.redis.maxmemory_mb << 20,
+        "noeviction",
+    )
+    try:
+        client.config_set("maxmemory", int(client.info("memory")["used_memory"] * 1.1))
+        assert "full" in redis_service.warnings(own.settings)
+        assert "full" in next(line.detail for line in overview.services(own.settings) if line.service == "redis")
+    finally:
+        client.config_set("maxmemory", limit)
 
 
 def test_topics_are_created_with_the_live_clock_and_the_clock_can_be_switched(own: Stack) -> None:
@@ -181,16 +255,14 @@ with stack.pointed_at():
 
 
 def test_data_survives_down_and_up(tmp_path: Path) -> None:
-    import redis
-
     other = Stack(tmp_path / "home")
     with other.pointed_at():
         try:
             other.up("redis")
-            redis.Redis.from_url(other.env["CDP_REDIS"]).set("kept", "yes")
+            redis.Redis.from_url(loader.platform().redis.url).set("kept", "yes")
             other.down()
             other.up("redis")
-            assert redis.Redis.from_url(other.env["CDP_REDIS"]).get("kept") == b"yes"
+            assert redis.Redis.from_url(loader.platform().redis.url).get("kept") == b"yes"
         finally:
             other.down()
 

@@ -6,6 +6,7 @@ import pytest
 
 from demo.faults import Faults, inject
 from demo.stream import Slice
+from tests.stacks import exposed_listeners
 from tests.system import shop
 from tests.system.outcome import check_profiles, outcomes
 from tests.system.running import Committed, Running, say
@@ -43,3 +44,4 @@ def test_every_process_may_be_killed_during_a_replay(platform: Running) -> None:
     assert outcomes(platform, before) == expected["partitions"]
     say(f"each record became what it had to: {expected['total']}, {expected['faults']}")
     assert check_profiles(platform) > 2000
+    assert exposed_listeners(platform.settings.home) == []

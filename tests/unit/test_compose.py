@@ -66,7 +66,8 @@ def test_the_broker_has_the_same_settings() -> None:
 
 
 def test_redis_writes_its_file_as_often() -> None:
-    command = SERVICES["redis"]["command"]
+    command = SERVICES["redis"]["command"][2].split()
+    assert command[command.index("--maxmemory") + 1] == f"{LOCAL.stack.redis.maxmemory_mb}mb"
     assert command[command.index("--appendonly") + 1] == "yes"
     assert command[command.index("--appendfsync") + 1] == LOCAL.stack.redis.appendfsync
 
