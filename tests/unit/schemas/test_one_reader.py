@@ -32,6 +32,7 @@ OURS = {
     "importers/unmapped.py": "records that a bridge or the collector has written",
     "pipelines/quality/register.py": "alerts that the job `quality` has stored",
     "profile_store/layout.py": "fields that `serve` has written to Redis",
+    "profile_store/patch.py": "features that `profiles` has published",
     "profile_store/writer.py": "fields that `profiles` has published",
     "schemas/clean.py": "schema files of the project",
     "schemas/event_avro.py": "schema files of the project",
