@@ -36,8 +36,8 @@ class Point(msgspec.Struct, frozen=True):
 class Run(msgspec.Struct, frozen=True):
     """One submission.
 
-    `start` is the point it started from, None when it started empty; `accepts_loss`: somebody knows of a hole there; `number` grows from one
-    to the next.
+    `start` is the point it started from, None when it started empty; `accepts_loss`: somebody knows of a hole there; `number` grows from
+    one to the next.
     """
 
     job_id: str
