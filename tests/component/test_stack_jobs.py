@@ -231,7 +231,7 @@ def test_a_job_that_fails_again_and_again_can_be_stopped_and_goes_on_from_its_ne
     assert "stopped without a savepoint: it fails and is restarted" in said
     assert "a test wants this job to fail" in said
     assert f"`cdp job start {JOB}` goes on from checkpoint {counted.newest().path}" in said
-    assert counted.stack.state(JOB).state == "stopped"
+    eventually(lambda: counted.stack.state(JOB).state == "stopped", "the board shows it stopped")
     fail.unlink()
     job_control.start(settings, JOB)
     counted.await_exact()
