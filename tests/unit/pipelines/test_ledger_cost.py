@@ -1,4 +1,4 @@
-"""The orders of a customer or of a product cost what they did, however many there have been: counted in bytes, accesses and instructions."""
+"""The orders of a customer or of a product cost what they did, however many there have been: in bytes, accesses and calls."""
 
 import sys
 from collections.abc import Callable
@@ -40,7 +40,7 @@ class Customer:
 
 
 def cost(customer: Customer, step: Callable[[Customer], None]) -> tuple[int, int, int]:
-    """Bytes written, accesses and lines of Python of so many steps."""
+    """Bytes written, accesses and Python calls of so many steps."""
     calls = 0
 
     def count(*_: Any) -> None:
