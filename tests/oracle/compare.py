@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 TOLERANCE = 1e-9
-STORE_FIELDS = frozenset({"_v", "_at"})
+# The store's own fields, and the fingerprint of the rules, which names a configuration and measures nothing.
+STORE_FIELDS = frozenset({"_v", "_at", "rules_version"})
 
 
 def differences(

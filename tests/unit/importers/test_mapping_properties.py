@@ -38,6 +38,7 @@ calls = {name: f"{name}({{}})" for name in ALONE} | {
     "multiply": "multiply({}, `2`)",
     "divide": "divide({}, b)",
     "round": "round({}, `2`)",
+    "where": "where([{0}], 'a', {0})",
 }
 computed = st.recursive(
     paths,

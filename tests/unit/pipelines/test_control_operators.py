@@ -88,7 +88,7 @@ class Engine:
 def _no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(operators, "require_thread_mode", lambda: None)
     monkeypatch.setattr(operators, "collect_seldom", lambda: None)
-    monkeypatch.setattr(operators, "next_incarnation", lambda *_: 1)
+    monkeypatch.setattr(operators, "attempt_number", lambda _: 0)
 
 
 def rejections(found: list[Any]) -> list[dict[str, Any]]:
@@ -116,7 +116,7 @@ def test_the_node_rejects_malformed_aliases_and_takes_the_next() -> None:
 def test_the_profile_rejects_malformed_rosters_pokes_and_definitions_and_takes_the_next() -> None:
     profile_id = profile_of(NODE)
     engine = Engine(profile_id)
-    profile = operators.ProfileFunction(loader.definitions(), loader.platform(), "redis://nowhere")
+    profile = operators.ProfileFunction(loader.definitions(), loader.platform(), 1)
     profile.open(engine)
     for topic in (control.ROSTER, control.POKES):
         for value in BAD:
@@ -144,7 +144,7 @@ def test_a_word_about_another_tenants_profile_is_rejected() -> None:
         loader.platform(), tenants=loader.platform().tenants | {"other": loader.platform().tenants["demo"]}
     )
     engine = Engine("p1")
-    profile = operators.ProfileFunction(loader.definitions(), platform, "redis://nowhere")
+    profile = operators.ProfileFunction(loader.definitions(), platform, 1)
     profile.open(engine)
     update = Update("p1", NODE, "demo", 1, 1_700_000_000_000, "m", 1_700_000_000_000, {"first_seen_at": 1, "last_seen_at": 1})
     list(profile.process_element(operators.msgspec.msgpack.encode(Join(update, 0)), engine))
