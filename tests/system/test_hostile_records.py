@@ -239,7 +239,8 @@ def test_no_control_record_stops_the_job_and_each_is_kept_with_its_fault(platfor
             (b"k", b"[" * 5000),
             (b"\xff", b'{"tenant":"nobody"}'),
         ):
-            producer.produce(topic, value, key, on_delivery=note)
+            if key is not None or topic != control.DEFINITIONS:  # a compacted topic's broker refuses records without a key
+                producer.produce(topic, value, key, on_delivery=note)
         producer.produce(topic, b'{"tenant":"demo","x":"' + b"x" * 900_000 + b'"}', b"big", on_delivery=note)
     producer.produce("cdp.pokes", b'{"tenant":"demo","profile_id":"p","reason":7}', b"p", on_delivery=note)
     assert producer.flush(60) == 0
