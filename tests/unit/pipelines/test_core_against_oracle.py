@@ -3,7 +3,6 @@
 import hashlib
 import hmac
 import json
-import math
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -20,6 +19,7 @@ from demo.stream import Slice
 from pipelines.ingest import dedupe
 from tests.in_process import KEY, InProcess
 from tests.oracle import Log, Profiles, RawRecord, Rulebook
+from tests.oracle.compare import differences
 
 TICK = b'{"type":"tick"}'
 
@@ -43,21 +43,6 @@ def raw_records(options: Options) -> list[RawRecord]:
             records.append(RawRecord(topic, partition, offsets[topic, partition], item.log_ms, value))
             offsets[topic, partition] += 1
     return records
-
-
-def differences(found: dict, expected: dict) -> dict:
-    """Field -> (found, expected) where they differ; numbers may differ in the last bits."""
-
-    def same(a, b) -> bool:
-        if isinstance(a, float) and isinstance(b, int | float):
-            return math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-9)
-        return json.loads(json.dumps(a)) == json.loads(json.dumps(b))
-
-    return {
-        name: (found.get(name), expected.get(name))
-        for name in found.keys() | expected.keys()
-        if not same(found.get(name), expected.get(name))
-    }
 
 
 @pytest.mark.parametrize("forget_every", [0, 7])
@@ -116,7 +101,7 @@ def check(core: InProcess, records: Sequence[RawRecord]) -> None:
         change = core.newest[profile_id]
         expected = profiles.at(list(change.record["nodes"]), change.patch.at)
         expected["rfm_version"] = fields["rfm_version"]
-        found = differences(fields, expected)
+        found = differences(expected, fields)
         if found:
             wrong[profile_id] = found
     assert not wrong, f"{len(wrong)} of {len(core.newest)} profiles differ, e.g. {list(wrong.items())[:3]}"
