@@ -80,7 +80,12 @@ def passed_until(own: Stack) -> Any:
             TopicPartition(topic, number) for topic in topics for number in consumer.list_topics(topic, timeout=10).topics[topic].partitions
         ]
         ends = [TopicPartition(part.topic, part.partition, consumer.get_watermark_offsets(part, timeout=10)[1]) for part in parts]
-        consumer.commit(offsets=ends, asynchronous=False)
+
+        def commits() -> bool:
+            consumer.commit(offsets=ends, asynchronous=False)
+            return True
+
+        eventually(commits, f"the group {group} takes offsets")  # right after its start Kafka is not ready for every group
         consumer.close()
 
     def pass_until(minute: int) -> None:

@@ -146,19 +146,23 @@ def test_the_ticker_ticks_on_the_live_clock_and_never_moves_the_replay_clock(own
 
 
 def test_a_topic_that_waits_for_the_others_to_catch_up_in_log_time_is_told(own: Stack) -> None:
-    names = loader.topics().raw()
+    own.empty()
     topics.set_clock("replay")
     producer = Producer({"bootstrap.servers": own.settings.kafka})
-    ahead_ms = int(time.time() * 1000) + 40 * 86_400_000
-    producer.produce("cdp.raw.orders", b'{"type":"tick"}', partition=0, timestamp=ahead_ms)
-    assert producer.flush(30) == 0
+    now_ms = int(time.time() * 1000)
+
+    def tick(at_ms: int, *names: str) -> None:
+        for name in names:
+            for partition in range(loader.topics().partitions(name)):
+                producer.produce(name, b'{"type":"tick"}', partition=partition, timestamp=at_ms)
+        assert producer.flush(30) == 0
+
+    tick(now_ms - 40 * 86_400_000, *loader.topics().raw())
+    tick(now_ms, "cdp.raw.orders")
     held = {state.name: state.difference for state in topics.describe() if state.difference}
     assert list(held) == ["cdp.raw.orders"]
     assert held["cdp.raw.orders"].startswith("held: 40.0 days of log time ahead of cdp.raw.")
-    for name in names:
-        for partition in range(loader.topics().partitions(name)):
-            producer.produce(name, b'{"type":"tick"}', partition=partition, timestamp=ahead_ms)
-    assert producer.flush(30) == 0
+    tick(now_ms, *loader.topics().raw())
     assert not [state.difference for state in topics.describe() if state.difference]
     topics.set_clock("live")
 
