@@ -19,7 +19,13 @@ from tests.stacks import Stack
 
 DATABASE = "cdp_upgrade"
 AT = 1_700_000_000_000
-NEW = {"event": {"origin", "flags"}, "duplicate": {"origin", "reason"}, "rejected": {"origin"}, "link": set(), "profile_change": set()}
+NEW = {
+    "event": {"origin", "flags", "origin_log", "origin_order"},
+    "duplicate": {"origin", "reason"},
+    "rejected": {"origin"},
+    "link": set(),
+    "profile_change": {"base_version", "changed", "epochs"},
+}
 VALUES = {"string": "x", "long": 1, "int": 1, "boolean": False, "bytes": b"x", "array": ["x"], "map": {"a": 1}}
 
 
@@ -90,8 +96,9 @@ def insert(server: ClickHouse, table: str, one: bytes, token: str) -> None:
 def check_rows(server: ClickHouse, table: str, added: set[str]) -> None:
     number = "version" if table == "profile_changes" else "offset"
     columns = ", ".join([number, *sorted(added)])
-    empty = {"origin": "", "reason": "", "flags": []}
-    filled = {"origin": "x", "reason": "x", "flags": ["x"]}
+    texts, lists = ("origin", "reason", "origin_log", "origin_order"), ("flags", "changed")
+    empty = dict.fromkeys(texts, "") | {name: [] for name in lists} | {"base_version": 0, "epochs": {}}
+    filled = dict.fromkeys(texts, "x") | {name: ["x"] for name in lists} | {"base_version": 1, "epochs": {"a": 1}}
     rows = server.rows(f"SELECT {columns} FROM {table} ORDER BY {number}")
     wanted = [{number: 1} | {name: empty[name] for name in sorted(added)}, {number: 2} | {name: empty[name] for name in sorted(added)}]
     assert rows == [*wanted, {number: 3} | {name: filled[name] for name in sorted(added)}]

@@ -195,16 +195,18 @@ def test_what_could_not_be_mapped_is_looked_at_mended_and_brought_back_once(worl
 
     messages = sent()
     found = by_id(messages)
-    assert found.keys() == {"kept-erp:orders:1:100", "kept-erp:orders:2:101", "kept-shop:order:9001:created"}
+    # Behind the webhook's id is a digest of what was sold: a change in the same second is another message.
+    (created,) = (name for name in found if name.startswith("kept-shop:order:9001:created:"))
+    assert found.keys() == {"kept-erp:orders:1:100", "kept-erp:orders:2:101", created}
     lineage = found["kept-erp:orders:2:101"]["context"]["lineage"]
     assert lineage | {"replay_of": ""} == {"topic": TABLE, "partition": 0, "offset": 1, "source_ts": db.TS_MS, "replay_of": ""}
-    assert found["kept-shop:order:9001:created"]["context"]["lineage"]["replay_of"] == place
+    assert found[created]["context"]["lineage"]["replay_of"] == place
     assert {getattr(decoded(message), "node", "") for message in messages} == {f"demo|user_id|{who}" for who in ("kept-1", "kept-2", "91")}
     assert len(world.still_open("kept-erp")) == 1, "what still fails stays open"
     assert len(world.still_open("kept-shop")) == 1
     states = {one["place"]: one["state"] for one in world.listed(*MINE)}
     assert states[place] == "brought back"
-    assert "brought back to cdp.raw.orders as `kept-shop:order:9001:created` by mapping shop_orders@" in world.cdp("show", place)
+    assert f"brought back to cdp.raw.orders as `{created}` by mapping shop_orders@" in world.cdp("show", place)
 
     world.mend(
         "webhooks/shop_orders.yaml", "skip:\n", 'skip:\n  - {when: "headers.\\"x-shopify-topic\\" == \'orders/odd\'", reason: odd}\n'
