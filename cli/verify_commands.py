@@ -52,6 +52,7 @@ def run(timeout_s: float, tell: Callable[[str], None] = lambda _: None) -> "Repo
     """
     import redis.exceptions
 
+    from cli.audit.history import TablesMissingError
     from cli.audit.report import Check, Report
     from cli.audit.topics import TopicsAwayError
     from schemas.registry import RegistryError
@@ -64,7 +65,7 @@ def run(timeout_s: float, tell: Callable[[str], None] = lambda _: None) -> "Repo
         report.checks.append(Check("Kafka", note=str(error), known=False))
     except RegistryError as error:
         report.checks.append(Check("schema registry", note=str(error), known=False))
-    except ClickHouseError as error:
+    except (ClickHouseError, TablesMissingError) as error:
         report.checks.append(Check("ClickHouse", note=str(error), known=False))
     except redis.exceptions.RedisError as error:
         report.checks.append(Check("Redis", note=f"{type(error).__name__}: {error}", known=False))

@@ -116,15 +116,26 @@ def running(
                 process.kill()
 
 
-def records(topic: str = TOPIC, beginning: str = "") -> dict[str, Message]:
+def ends(topic: str = TOPIC) -> dict[int | None, int]:
+    """Where each partition of a topic ends by now: the offset of its next committed record, by partition."""
+    found: dict[int | None, int] = {}
+    for message in read_all(topic):
+        found[message.partition()] = max(found.get(message.partition(), 0), (message.offset() or 0) + 1)
+    return found
+
+
+def records(topic: str = TOPIC, beginning: str = "", since: Mapping[int | None, int] | None = None) -> dict[str, Message]:
     """Records of a topic by their message id; those without one are left out. A repeated id fails.
 
     Args:
         topic: which.
         beginning: of the ids that are of interest; others may be there twice (a bridge that was killed writes again).
+        since: where to begin, see `ends`; without it at the topic's beginning.
     """
     found: dict[str, Message] = {}
     for message in read_all(topic):
+        if since and (message.offset() or 0) < since.get(message.partition(), 0):
+            continue
         with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
             name = msgspec.json.decode(message.value() or b"")["messageId"]
             if name.startswith(beginning):

@@ -16,6 +16,10 @@ RECHECK_S: Final = 15.0
 Part = tuple[str, int]
 
 
+class TablesMissingError(Exception):
+    """ClickHouse has no tables of the history; the message says what to do."""
+
+
 class Position(NamedTuple):
     """What a table's rows are told apart by: the SQL for it, how it arrives, and how to name it."""
 
@@ -43,7 +47,11 @@ def history(
         read_on: reads the clean topics to their end as it is now, into `clean`.
         loaded: offset below which the loader says it has loaded a partition: what is missing there is lost, beyond it is only late.
         deadline: until when to wait for the loader, `time.monotonic()`.
+
+    Raises:
+        TablesMissingError: job `history` has not made its tables by the deadline.
     """
+    _wait_for_tables(server, deadline)
     evidence = {**clean.positions, CHANGES: clean.changes}
     expected = {topic: columns.arrays() for topic, columns in evidence.items()}
     counted = dict(clean.counted)
@@ -85,6 +93,20 @@ def _is_loaded(columns: list[Array], key: Key, topic: str, done: Mapping[Part, i
     here = np.logical_and.reduce([column == value for column, value in zip(columns, key, strict=False)])
     partition, offset = (int(column[here][0]) for column in columns[-2:])
     return offset < done.get((topic, partition), 0)
+
+
+def _wait_for_tables(server: ClickHouse, deadline: float) -> None:
+    wanted = [table.name for table in TABLES.values()] + [rollup.name for rollup in ROLLUPS]
+    while True:
+        there = {row["name"] for row in server.rows("SELECT name FROM system.tables WHERE database = currentDatabase()")}
+        absent = [name for name in wanted if name not in there]
+        if not absent:
+            return
+        if time.monotonic() > deadline:
+            raise TablesMissingError(
+                f"database {server.database} has no table {', '.join(absent)}: job `history` makes them at its start; look at `cdp status`"
+            )
+        time.sleep(0.5)
 
 
 def _wait_for_rows(server: ClickHouse, table: str, count: int, deadline: float) -> int:

@@ -21,7 +21,7 @@ from playwright.sync_api import Page, sync_playwright
 from segment.analytics.client import Client
 
 from pipelines.wire import Event, OrderFacts, Rejected
-from tests.collectors import TOPIC, Running, decoded, records, running, value
+from tests.collectors import TOPIC, Running, decoded, ends, records, running, value
 from tests.npm import package
 from tests.stacks import Stack, eventually, read_all
 
@@ -49,7 +49,7 @@ class Session:
     def __init__(self, client: str) -> None:
         self.began_ms = time.time() * 1000
         self._client = client
-        self._known = set(records())
+        self._since = ends()
 
     def messages(self, count: int) -> list[Message]:
         """All of them, once so many are there."""
@@ -57,7 +57,7 @@ class Session:
         return self._new()
 
     def _new(self) -> list[Message]:
-        return [message for name, message in records().items() if name not in self._known]
+        return list(records(since=self._since).values())
 
     def is_now(self, moment_ms: float) -> bool:
         """Whether a time lies within this session."""

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from config import loader
 from config import quality as settings
 from config.quality import Quality
 from config.sources import Source
@@ -73,7 +74,7 @@ def server(made: ClickHouse) -> ClickHouse:
 
 def made_plan(**changes: Any) -> Plan:
     quality = msgspec.convert(CONFIG | changes, Quality)
-    settings.check(quality, contracts.load(), SOURCES)
+    assert not list(settings.mistakes(quality, contracts.load(), SOURCES, loader.topics()))
     return plans.make(quality, contracts.load(), SOURCES)
 
 

@@ -93,6 +93,7 @@ def test_it_holds_while_records_flow(world: World) -> None:
     def flow() -> None:
         while not halt.is_set():
             world.double.produce(50)
+            halt.wait(0.05)  # 1,000 a second at most: the loader has to be able to keep up
 
     producer = threading.Thread(target=flow)
     producer.start()
