@@ -130,7 +130,7 @@ def expected(events: list[dict[str, Any]]) -> Counter[tuple[Any, ...]]:
     required = {"Product Viewed": ["product_id"], "Order Completed": ["order_id", "products"], "Store Visited": ["store_id"]}
     valid = {
         "Product Viewed": ["product_id", "price", "quantity", "currency"],
-        "Order Completed": ["order_id", "products", "total", "currency", "shipping", "tax", "discount"],
+        "Order Completed": ["order_id", "products", "total", "currency", "shipping", "tax", "duties", "fees", "discount"],
         "Store Visited": ["store_id", "dwell_s"],
     }
     for one in events:
