@@ -78,17 +78,20 @@ def _run(report: "Report", deadline: float, tell: Callable[[str], None]) -> None
     from cli.audit.conservation import conservation, missing
     from cli.audit.evidence import CLEAN, CleanEvidence, RawEvidence
     from cli.audit.history import history, rollups
+    from cli.audit.meanings import OrderEvents, event_rows, money
     from cli.audit.served import Served
     from cli.audit.topics import Reader, processed
     from config import loader
     from pipelines import control
     from pipelines.history.group import GROUP
+    from schemas import contracts
     from sinks.clickhouse import ClickHouse
 
     platform, sources = loader.platform(), loader.topics().raw()
     tenants = list(platform.tenants)
     named = [*sources, *control.TOPICS]  # control records are rejected too
-    raw, clean = RawEvidence(sources), CleanEvidence(named, tenants)
+    raw, clean, orders = RawEvidence(sources), CleanEvidence(named, tenants), OrderEvents(platform.tenants)
+    clean.on_event = orders.take
     reader = Reader(platform.kafka.bootstrap, sources, raw.take)
     ends = reader.ends()
     reader.read_to(ends, lambda count: tell(f"reading raw topics: {count:,} of {sum(ends.values()):,}"))
@@ -113,5 +116,8 @@ def _run(report: "Report", deadline: float, tell: Callable[[str], None]) -> None
         report.checks.append(served.profiles(lambda count: tell(f"comparing Redis: {count:,} profiles")))
         tell("comparing Redis: identifiers")
         report.checks.append(served.identifiers())
+        tell("comparing orders and money")
+        report.add(money(server, clean, orders, platform.tenants, cleaned.read_on))
+        report.checks.append(event_rows(server, contracts.load()))
     finally:
         cleaned.close()

@@ -16,8 +16,8 @@ from sinks.clickhouse import ClickHouse
 
 RECHECK_S: Final = 15.0
 EXAMPLES: Final = 3
-MINORS: Final = ("gross", "refunded", "net")
 Key = tuple[str, str]
+NODES, PROFILES = 0, 1
 
 
 class OrderEvents:
@@ -57,7 +57,7 @@ def money(
 ) -> Iterator[Check]:
     """Per tenant: what live profiles and what the analysts' views say of orders and money, against the clean events.
 
-    All three move while they are compared: what differs has to differ in every look until the deadline.
+    All three move while they are compared: what differs has to differ in every look until the deadline, while its events stand still.
 
     Args:
         server: ClickHouse.
@@ -68,15 +68,18 @@ def money(
     """
     deadline = time.monotonic() + RECHECK_S
     suspects: dict[str, set[Key]] | None = None
+    before = _wanted(clean, orders.fold)
     while True:
-        views = _Views(server, orders.fold)
+        views, profiles = _Views(server, orders.fold), _view_of_profiles(server, orders.fold)
         read_on()
+        wanted, live = _wanted(clean, orders.fold), _live(clean, orders.fold)
         compared = {
-            "live profiles": _profiles(clean, orders.fold),
-            "view profiles": _view_of_profiles(server, clean, orders.fold),
-            "view orders": _nodes(orders.fold, views),
+            "live profiles": (wanted[PROFILES], live),
+            "view profiles": (wanted[PROFILES], profiles),
+            "view orders": (wanted[NODES], views.nodes),
         }
-        found = {what: _differing(pair) for what, pair in compared.items()}
+        found = {what: _differing(pair, before[NODES if what == "view orders" else PROFILES]) for what, pair in compared.items()}
+        before = wanted
         suspects = {what: keys & suspects[what] for what, keys in found.items()} if suspects is not None else found
         if not any(suspects.values()) or time.monotonic() > deadline:
             break
@@ -156,48 +159,49 @@ def _amount(minor: int | None, units: int) -> str:
 _Pair = tuple[dict[Key, Money], dict[Key, Money]]
 
 
-def _nodes(fold: Fold, views: _Views) -> _Pair:
-    return {key: node.money(fold.units(key[0])) for key, node in fold.nodes.items()}, views.nodes
-
-
-def _by_profile(clean: CleanEvidence, fold: Fold) -> dict[Key, tuple[Money, dict[str, Any] | None]]:
-    """Profiles of nodes with orders: what their events add up to, and the newest change's fields; None when there is none."""
-    found: dict[Key, tuple[Money, dict[str, Any] | None]] = {}
-    for (tenant, _), node in fold.nodes.items():
+def _wanted(clean: CleanEvidence, fold: Fold) -> tuple[dict[Key, Money], dict[Key, Money]]:
+    """What events add up to: by node, and by profile with the nodes that its newest change names."""
+    nodes = {key: node.money(fold.units(key[0])) for key, node in fold.nodes.items()}
+    profiles: dict[Key, Money] = {}
+    for (tenant, key), node in fold.nodes.items():
         owner = tenant, node.profile_id
-        if owner in found:
-            continue
         newest = clean.newest.get(owner)
         if newest is None:
-            found[owner] = fold.money((tenant, key) for (its, key), one in fold.nodes.items() if (its, one.profile_id) == owner), None
-            continue
-        record = codec.decode(newest[1])
-        found[owner] = fold.money((tenant, key) for key in record["nodes"]), json_text.read_object(record["features"])
+            profiles[owner] = profiles.get(owner, Money()).plus(nodes[tenant, key])
+        elif owner not in profiles:
+            members = codec.decode(newest[1])["nodes"]
+            profiles[owner] = Money()
+            for member in members:
+                profiles[owner] = profiles[owner].plus(nodes.get((tenant, member), Money()))
+    return nodes, profiles
+
+
+def _live(clean: CleanEvidence, fold: Fold) -> dict[Key, Money]:
+    """What the newest changes of profiles with orders say; Redis is compared with them field by field elsewhere."""
+    found: dict[Key, Money] = {}
+    for owner in {(tenant, node.profile_id) for (tenant, _), node in fold.nodes.items()} & clean.newest.keys():
+        fields = json_text.read_object(codec.decode(clean.newest[owner][1])["features"])
+        found[owner] = _told(fields, fold.units(owner[0]))
     return found
 
 
-def _told(fields: Mapping[str, Any] | None, units: int) -> Money:
-    if fields is None or "orders_lifetime" not in fields:
-        return Money()
-    return Money(fields["orders_lifetime"], round(fields["gross_lifetime"] * units), round(fields["refunded_lifetime"] * units))
+def _told(fields: Mapping[str, Any], units: int) -> Money:
+    amounts = (round((fields.get(name) or 0) * units) for name in ("gross_lifetime", "refunded_lifetime"))
+    return Money(int(fields.get("orders_lifetime") or 0), *amounts)
 
 
-def _profiles(clean: CleanEvidence, fold: Fold) -> _Pair:
-    found = _by_profile(clean, fold)
-    told = {owner: _told(said, fold.units(owner[0])) for owner, (_, said) in found.items()}
-    return {owner: money for owner, (money, _) in found.items()}, told
-
-
-def _view_of_profiles(server: ClickHouse, clean: CleanEvidence, fold: Fold) -> _Pair:
-    wanted = {owner: money for owner, (money, _) in _by_profile(clean, fold).items() if owner in clean.newest}
+def _view_of_profiles(server: ClickHouse, fold: Fold) -> dict[Key, Money]:
     columns = "tenant, profile_id, orders_lifetime, gross_lifetime, refunded_lifetime"
     rows = server.rows(f"SELECT {columns} FROM profiles WHERE orders_lifetime != 0 OR gross_lifetime != 0 OR refunded_lifetime != 0")
-    return wanted, {(row["tenant"], row["profile_id"]): _told(row, fold.units(row["tenant"])) for row in rows}
+    return {(row["tenant"], row["profile_id"]): _told(row, fold.units(row["tenant"])) for row in rows}
 
 
-def _differing(pair: _Pair) -> set[Key]:
+def _differing(pair: _Pair, before: Mapping[Key, Money]) -> set[Key]:
+    """Keys whose events say something else, and have said the same since the last look."""
     wanted, told = pair
-    return {key for key in wanted.keys() | told.keys() if wanted.get(key, Money()) != told.get(key, Money())}
+    none = Money()
+    differ = {key for key in wanted.keys() | told.keys() if wanted.get(key, none) != told.get(key, none)}
+    return {key for key in differ if before.get(key, none) == wanted.get(key, none)}
 
 
 def _check(tenant: str, config: Tenant, what: str, pair: _Pair, suspects: set[Key], orders: OrderEvents, views: _Views) -> Check:

@@ -35,6 +35,7 @@ class PipelineDouble:
         self.customers = customers
         self.incarnation = 1_000 + seed
         self.versions: dict[int, int] = {}
+        self.orders: dict[int, int] = {}
 
     def produce(self, records: int, abort: bool = False) -> None:
         """Write raw records and let them come out.
@@ -56,10 +57,12 @@ class PipelineDouble:
             self.raw.produce(topic, value, partition=number // 3 % 2, on_delivery=note)
         self.raw.flush(30)
         self.clean.begin_transaction()
+        before = dict(self.orders)
         patches = [patch for position in landed for patch in self._come_out(topic, *position)]
         self.clean.flush(30)
         if abort:
             self.clean.abort_transaction(30)
+            self.orders = before
             self.clean.begin_transaction()
             patches += [patch for position in landed for patch in self._come_out(topic, *position)]
             self.clean.flush(30)
@@ -80,21 +83,25 @@ class PipelineDouble:
             self._send("cdp.duplicates", "duplicate", {**where, "tenant": "demo", "node": node, "message_id": "m"})
             return []
         version = self.versions[customer] = self.versions.get(customer, 0) + 1
+        orders = self.orders[customer] = self.orders.get(customer, 0) + 1
         event = {
             "tenant": "demo",
             "node": node,
             "profile_id": f"{customer:016x}",
             "seq": version,
             "type": "track",
-            "name": "Product Viewed",
+            "name": "Order Completed",
         }
+        properties = f'{{"order_id":"o{partition}-{offset}","products":[{{"product_id":"p","quantity":1,"price":10.5}}],"total":10.5}}'
         event |= {"message_id": f"m{partition}-{offset}", "event_time": at, "channel": "web", "late": False, "identifiers": [node]}
-        self._send("cdp.events", "event", {**event, **where, "properties": "{}", "traits": "{}", "context": "{}"})
+        self._send("cdp.events", "event", {**event, **where, "properties": properties, "traits": "{}", "context": "{}"})
         if self.rng.random() < 0.1:
             self._send("cdp.links", "link", {**where, "tenant": "demo", "a": node, "b": "demo|anonymous_id|x", "message_id": "m"})
         fields: dict[str, Any] = {
             "views_lifetime": version,
-            "orders_lifetime": version,
+            "orders_lifetime": orders,
+            "gross_lifetime": 10.5 * orders,
+            "refunded_lifetime": 0.0,
             "orders_365d": version,
             "net_365d": 10.5 * customer,
         }
@@ -110,7 +117,7 @@ class PipelineDouble:
             "nodes": {node: version},
             "features": features.decode(),
             "base_version": version - 1,
-            "changed": ["views_lifetime", "orders_lifetime", "orders_365d", "last_order_at", "tag:loyal", "top_products"],
+            "changed": ["views_lifetime", "orders_lifetime", "gross_lifetime", "orders_365d", "last_order_at", "tag:loyal", "top_products"],
             "epochs": {},
         }
         self._send("cdp.profile.changes", "profile_change", change)

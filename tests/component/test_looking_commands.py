@@ -76,7 +76,7 @@ def test_tail_shows_events_of_one_customer_and_stops_at_the_limit(double: Pipeli
     assert shown.exit_code == 0, shown.output
     lines = shown.stdout.splitlines()
     assert len(lines) == 3
-    assert all("Product Viewed" in line and "user_id:7" in line and "orders/" in line for line in lines)
+    assert all("Order Completed" in line and "user_id:7" in line and "orders/" in line for line in lines)
     assert "quality_rule" in cdp("tail", "--from-start", "--limit", "1", "--rejected").output
     assert f"v{double.incarnation}-1" in cdp("tail", "--from-start", "--limit", "1", "--changes", "--user", WHO).output
 

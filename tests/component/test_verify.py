@@ -11,7 +11,7 @@ import pytest
 from confluent_kafka import Producer
 from redis import Redis
 
-from cli.audit import history, served
+from cli.audit import history, meanings, served
 from cli.audit.evidence import TICK
 from cli.audit.report import Check, Report
 from cli.verify_commands import run
@@ -56,6 +56,7 @@ def world(emptied: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def short_rechecks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(served, "RECHECK_S", 2.0)
     monkeypatch.setattr(history, "RECHECK_S", 2.0)
+    monkeypatch.setattr(meanings, "RECHECK_S", 2.0)
 
 
 def wrong(report: Report) -> dict[str, list[str]]:
@@ -81,6 +82,7 @@ def test_all_is_well_and_every_check_counted_something(world: World) -> None:
         "table profile_changes",
         "table links",
     }
+    expected |= {"demo: live profiles", "demo: view profiles", "demo: view orders", "event_* rows"}
     expected |= {"roll-up events_by_minute", "roll-up rejected_by_minute", "roll-up profiles_newest", "Redis profiles", "Redis identifiers"}
     assert counted == expected
 
@@ -213,6 +215,36 @@ def test_a_raw_record_that_did_not_come_out_yet_is_unknown_and_one_the_job_claim
     group.commit(offsets=[TopicPartition("cdp.raw.service", 0, 1)], asynchronous=False)
     group.close()
     assert check(run(timeout_s=1), "cdp.raw.service/0").differences == ["offset 0: came out nowhere"]
+
+
+def test_an_order_that_readers_understand_differently_is_named(world: World) -> None:
+    """What public cases 38 and 39 left in the clean topics before texts were written anew."""
+    line = '"products":[{"product_id":"p","quantity":1,"price":10.5}]'
+    texts = {
+        "o38": f'{{"order_id":"o38",{line},"total":10.5,"trade_no":202611280000123456789}}',
+        "o39": f'{{"order_id":"o39",{line},"total":40.0,"total":20.0}}',
+    }
+    node, profile = "demo|user_id|reader", "00000000000abcde"
+    where = {"source": "cdp.raw.orders", "partition": 1, "log_time": 1_700_000_000_000}
+    envelope = {"tenant": "demo", "node": node, "profile_id": profile, "type": "track", "name": "Order Completed"}
+    envelope |= {"event_time": 1_700_000_000_000, "channel": "web", "late": False, "identifiers": [node], "traits": "{}", "context": "{}"}
+    world.double.clean.begin_transaction()
+    for number, (order, text) in enumerate(texts.items(), 1):
+        event = {**envelope, **where, "offset": 900_000 + number, "seq": number, "message_id": order, "properties": text}
+        world.double.clean.produce("cdp.events", clean.encode("event", event))
+    fields = {"orders_lifetime": 2, "gross_lifetime": 30.5, "refunded_lifetime": 0.0}
+    change = {"tenant": "demo", "profile_id": profile, "incarnation": 5, "version": 1, "at": 1_700_000_000_000, "cause": "event"}
+    change |= {"message_id": "o39", "tags_entered": [], "tags_exited": [], "nodes": {node: 2}, "features": orjson.dumps(fields).decode()}
+    world.double.clean.produce("cdp.profile.changes", clean.encode("profile_change", change))
+    world.double.clean.commit_transaction(30)
+    found = wrong(world.verify())
+    assert f"profile {profile}, order o39: 40.00 in the view, 20.00 by its events" in found["demo: view orders"]
+    assert "event of cdp.raw.orders/1@900001: cannot be folded (JsonTextError)" in found["demo: view orders"]
+    assert "event of cdp.raw.orders/1@900002: properties are not canonical JSON" in found["demo: view orders"]
+    mine = f"profile {profile}: 2 orders, gross 30.50, refunded 0.00; by its events 1, 20.00, 0.00"
+    assert mine in found["demo: live profiles"]
+    assert mine in found["demo: view profiles"]
+    assert any("event_order_completed: 1 rows without" in said and "order_id" in said for said in found["event_* rows"])
 
 
 def test_a_server_that_is_away_makes_the_result_unknown(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
