@@ -156,13 +156,11 @@ def taken(versions: Sequence[Version], new: Version) -> tuple[list[Version], boo
     Returns:
         The newest of each group, and whether one had to be forgotten because there are too many groups.
     """
-    kept: list[Version] = []
-    for version in versions:
-        if version.told.log != new.told.log:
-            kept.append(version)
-        elif (version.told.order, version.told.rank) > (new.told.order, new.told.rank):
-            new = version
-    kept.append(new)
+    for at, version in enumerate(versions):
+        if version.told.log == new.told.log:
+            is_newer = (new.told.order, new.told.rank) > (version.told.order, version.told.rank)
+            return [*versions[:at], new if is_newer else version, *versions[at + 1 :]], False
+    kept = [*versions, new]
     if len(kept) <= MAX_GROUPS:
         return kept, False
     kept.remove(min(kept, key=lambda version: version.told.rank))

@@ -48,11 +48,12 @@ class Movements(msgspec.Struct, array_like=True):
         Returns:
             Whether the result may not be what all movements would give, because older ones than these are settled.
         """
-        inexact = False
+        inexact, had_refunds = False, self.refunds > 0
         if old is not None:
             inexact |= self._remove(old)
         if new is not None:
             inexact |= self._insert(new)
+        self.stock = max(0, self.stock)
         while len(self.kept) > MAX_KEPT:
             oldest = self.kept.pop(0)
             self.stock, lost = _passed(self.stock, oldest)
@@ -60,7 +61,7 @@ class Movements(msgspec.Struct, array_like=True):
             self.until = Movement(oldest.time, oldest.kind, oldest.document)
         if self.refunds or self.unmatched:
             self._count()
-        return inexact and self.refunds > 0
+        return inexact and (had_refunds or self.refunds > 0)
 
     def _settled(self, movement: Movement) -> bool:
         return self.until is not None and (movement.time, movement.kind, movement.document) <= (
@@ -71,8 +72,10 @@ class Movements(msgspec.Struct, array_like=True):
 
     def _remove(self, old: Movement) -> bool:
         if self._settled(old):
-            if old.kind == PURCHASE:
-                self.stock = max(0, self.stock - sum(old.numbers))
+            # What it took or gave is undone as if it was the newest of them, so that telling it anew does not count it a second time; below
+            # 0 only until the one that takes its place is there.
+            self.stock += sum(old.numbers) if old.kind == REFUND else -sum(old.numbers)
+            self.refunds -= old.kind == REFUND
             return True
         at = bisect_left(self.kept, Movement(old.time, old.kind, old.document))
         if at < len(self.kept) and self.kept[at].document == old.document:

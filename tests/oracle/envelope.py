@@ -123,17 +123,38 @@ def _place(context: dict[str, Any], topic: str) -> tuple[str, str]:
     written = str(order).strip()
     if not 1 <= len(written) <= 96 and isinstance(order, str):
         raise Violation(SCHEMA)
-    if re.fullmatch(r"\d{4}-\d\d-\d\d[Tt ][\d:]{8}(\.\d{1,18})?([Zz]|[+-]\d\d:?\d\d)", written):
-        whole, fraction = re.fullmatch(r"([^.]*?)(?:\.(\d+))?([Zz]|[+-]\d\d:?\d\d)", written).group(1, 2)  # type: ignore[union-attr]
-        zone = written[len(whole) + (len(fraction) + 1 if fraction else 0) :]
-        at = dt.datetime.fromisoformat((whole + zone).upper().replace(" ", "T"))
-        since = at - dt.datetime(1, 1, 1, tzinfo=dt.UTC)
-        written = f"{since.days * 86400 + since.seconds + 86400}{fraction or '':0<18}"
-    parts = re.split(r"([0-9]+)", written)
-    parts[1::2] = [f"{len(str(int(digits))):02d}{int(digits)}" for digits in parts[1::2]]
     source = context.get("source")
     named = source if isinstance(source, str) and 1 <= len(source) <= MAX_NAME else topic
-    return f"{named}/{log}" if log else named, "".join(parts)
+    return f"{named}/{log}" if log else named, _compared(written)
+
+
+def _compared(written: str) -> str:
+    """What is compared byte by byte."""
+    if re.fullmatch(r"(?ai:[0-9a-f]{1,8}/[0-9a-f]{1,8}|[0-9a-f]{8}:[0-9a-f]{8}:[0-9a-f]{4})", written):
+        sign = "/" if "/" in written else ":"
+        return sign.join(_behind_its_length(f"{int(part, 16):X}") for part in written.split(sign))
+    if re.fullmatch(r"(?ai:0x[0-9a-f]+)", written):
+        return "0x" + _behind_its_length(f"{int(written, 16):X}")
+    whole = re.fullmatch(r"(?a:(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:)(\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:?\d\d)?)", written)
+    if whole:
+        day, minute, second, fraction, zone = whole.groups()
+        if int(second) > 60 or len(fraction or "") > 18 or (zone and zone[-2:].isdigit() and int(zone[-2:]) > 59):
+            raise Violation(SCHEMA)
+        try:
+            at = dt.datetime.fromisoformat(f"{day}T{minute}00{'+00:00' if zone in (None, 'Z', 'z') else zone}")
+        except ValueError:
+            raise Violation(SCHEMA) from None
+        offset = at.utcoffset()
+        assert offset is not None
+        since = at.replace(tzinfo=None) - dt.datetime(1, 1, 1) - offset
+        return _behind_its_length(str(int(f"{since.days * 86400 + since.seconds + 86400 + int(second)}{fraction or '':0<18}")))
+    parts = re.split(r"([0-9]+)", written)
+    parts[1::2] = [_behind_its_length(str(int(digits))) for digits in parts[1::2]]
+    return "".join(parts)
+
+
+def _behind_its_length(digits: str) -> str:
+    return f"{len(digits):02d}{digits}"
 
 
 def _moment(record: dict[str, Any], name: str) -> dt.datetime | None:
