@@ -1,4 +1,4 @@
-"""Which version of a document counts (docs/features.md, "Documents and their newest version"): in any order of arrival, and at the bound."""
+"""Which version of an order or refund counts (docs/features.md, "Order ledger"): in any order of arrival, and at the bound."""
 
 import random
 from itertools import permutations

@@ -109,12 +109,8 @@ def test_whole_numbers_compare_as_numbers_told_as_number_or_text(one: int, other
 @given(*[st.tuples(st.sampled_from(["", "a", "bin."]), st.integers(0, 10**12), st.sampled_from("-.:"), st.integers(0, 10**12))] * 2)
 def test_runs_of_digits_compare_as_numbers_and_all_else_by_characters(one: tuple[Any, ...], other: tuple[Any, ...]) -> None:
     texts = ["{}{}{}{}".format(*parts) for parts in (one, other)]
-    first, second = ([(not part.isdigit(), int(part) if part.isdigit() else part) for part in re.findall(r"\d+|\D", text)] for text in texts)
-    # A digit and another character are told apart by the character itself: `-`, `.` are before the digits, `:` and letters behind them.
-    keys = [
-        [(("0", number) if not is_sign else (number, 0)) for is_sign, number in parts]
-        for parts in (first, second)
-    ]  # fmt: skip
+    # Against another character a number stands as its first digit: `-` and `.` are before all digits, `:` and letters behind them.
+    keys = [[("0", int(part)) if part.isdigit() else (part, 0) for part in re.findall(r"\d+|\D", text)] for text in texts]
     assert (canonical(texts[0]) < canonical(texts[1])) == (keys[0] < keys[1])
 
 
