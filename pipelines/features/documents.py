@@ -156,11 +156,13 @@ def taken(versions: Sequence[Version], new: Version) -> tuple[list[Version], boo
     Returns:
         The newest of each group, and whether one had to be forgotten because there are too many groups.
     """
-    for at, version in enumerate(versions):
+    kept = list(versions)
+    for at, version in enumerate(kept):
         if version.told.log == new.told.log:
-            is_newer = (new.told.order, new.told.rank) > (version.told.order, version.told.rank)
-            return [*versions[:at], new if is_newer else version, *versions[at + 1 :]], False
-    kept = [*versions, new]
+            if (new.told.order, new.told.rank) > (version.told.order, version.told.rank):
+                kept[at] = new
+            return kept, False
+    kept.append(new)
     if len(kept) <= MAX_GROUPS:
         return kept, False
     kept.remove(min(kept, key=lambda version: version.told.rank))
