@@ -4,7 +4,6 @@ import re
 from typing import Any
 
 import msgspec
-import urllib3
 
 from stack import ledger
 from stack.flink_rest import Rest
@@ -66,7 +65,7 @@ class Cluster:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self.rest = Rest(settings.flink, timeout_s=20.0)
+        self.rest = Rest(settings, timeout_s=20.0)
         runs = ledger.read(settings, JOB).runs
         if not runs:
             raise ClusterError(f"job {JOB} was never submitted")
@@ -128,7 +127,7 @@ class Cluster:
         return Checkpoints(counts["completed"], counts["failed"], sum(took) / len(took) if took else 0.0, max(took, default=0.0))
 
     def _get(self, path: str) -> Any:
-        answer = urllib3.request("GET", f"{self._settings.flink}/jobs/{self.job_id}{path}", timeout=20.0, retries=False)
-        if answer.status != 200:
-            raise ClusterError(f"Flink answered {answer.status} to {path or 'the job'}")
-        return answer.json()
+        found = self.rest.get(f"/jobs/{self.job_id}{path}")
+        if found is None:
+            raise ClusterError(f"Flink does not know {path or 'the job'}")
+        return found

@@ -65,7 +65,7 @@ class UpView:
         addresses = {"kafka": f"Kafka {settings.kafka}", "redis": f"Redis 127.0.0.1:{settings.ports.redis}"}
         addresses |= {
             "clickhouse": f"ClickHouse http://127.0.0.1:{settings.ports.clickhouse_http}",
-            "jobmanager": f"Flink {settings.flink}",
+            "jobmanager": f"Flink {settings.flink} (asks for the certificate of `cdp secrets`)",
             "collector": f"collector {settings.collector}",
         }
         print("  ".join(address for name, address in addresses.items() if name in states))

@@ -231,7 +231,7 @@ class Tour:
         self._cdp("status")
         self._console.print(
             f"   Kafka {platform.kafka.bootstrap}, Redis {address(platform.redis.url)}, "
-            f"ClickHouse http://{house.host}:{house.http_port}/play, Flink {platform.flink.rest}\n"
+            f"ClickHouse http://{house.host}:{house.http_port}/play; passwords and Flink's certificate: `cdp secrets`\n"
             "   The clock is live now: events of yours are stamped as they come.\n"
             "   Passwords of Redis and ClickHouse: `cdp secrets`\n"
             "   Try next: `cdp profile why user_id:14646 loyal`, `cdp profile history user_id:14646`, `cdp tail`, `cdp jobs`;\n"

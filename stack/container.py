@@ -1,8 +1,8 @@
 """The same processes inside containers, where Docker starts and watches them: `python -m stack.container ROLE`.
 
-`jobmanager` and `taskmanager` become that process; `setup` creates topics, database and secrets and ends; `jobs` looks after the Flink
-jobs the way the supervisor does on one machine (so `cdp jobs` and `cdp job ...` work inside that container); `ticker` and `history` are
-plain modules and need no role here.
+`jobmanager` and `taskmanager` become that process; `setup` creates topics, database and secrets and ends; `probe` asks the JobManager
+whether it is ready and ends; `jobs` looks after the Flink jobs the way the supervisor does on one machine (so `cdp jobs` and `cdp job ...`
+work inside that container); `ticker` and `history` are plain modules and need no role here.
 """
 
 import os
@@ -35,10 +35,13 @@ def main(argv: list[str]) -> None:
             _become(flink.job_manager(settings), settings)
         case ["taskmanager"]:
             _become(flink.task_manager(settings, socket.gethostname()), settings)
+        case ["probe"]:
+            if not flink.job_manager(settings).probe():
+                raise StackError("the JobManager is not ready", "see its log")
         case ["jobs"]:
             _look_after_jobs(settings)
         case _:
-            raise StackError(f"there is no role `{' '.join(argv)}`", "say setup, jobmanager, taskmanager or jobs")
+            raise StackError(f"there is no role `{' '.join(argv)}`", "say setup, jobmanager, taskmanager, probe or jobs")
 
 
 def _become(service: Service, settings: Settings) -> None:

@@ -8,11 +8,13 @@ import shutil
 import sys
 from functools import cache
 from pathlib import Path
+from typing import Final
 
-import urllib3
 import yaml
 
-from stack import parts
+from stack import parts, rest_certificate
+from stack.errors import StackError
+from stack.flink_rest import Rest
 from stack.service import Service, render
 from stack.settings import HOST, Settings
 
@@ -31,6 +33,7 @@ logger.checkpoints.level = WARN
 logger.alignment.name = org.apache.flink.runtime.source.coordinator.SourceCoordinator
 logger.alignment.level = WARN
 """
+PROBE_S: Final = 2.0
 # JVMs that no record passes through: the second compiler costs more than it gives (1.5 s of CPU until ready instead of 3.2 s).
 LIGHT = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
 
@@ -62,7 +65,7 @@ def job_manager(settings: Settings) -> Service:
         ports=["flink_rest", "flink_rpc"],
         env=environment(settings),
         prepare=lambda: _prepare(settings, "jobmanager"),
-        probe=lambda: _get(settings, "/overview") is not None,
+        probe=lambda: Rest(settings, PROBE_S).get("/overview") is not None,
     )
 
 
@@ -129,12 +132,13 @@ def conf_dir(settings: Settings) -> Path:
 
 def render_configuration(settings: Settings) -> None:
     """Write `config.yaml` and the logging configuration to where every process of Flink looks for them."""
+    options = configuration(settings) | rest_certificate.configuration(settings.secrets)
     render(conf_dir(settings) / "log4j.properties", LOGGING)
-    render(conf_dir(settings) / "config.yaml", yaml.safe_dump(configuration(settings), width=10_000))
+    render(conf_dir(settings) / "config.yaml", yaml.safe_dump(options, width=10_000), private=True)
 
 
 def configuration(settings: Settings) -> dict[str, str]:
-    """Flink's configuration: addresses and folders of this stack, memory, and the options of `config/stack.yaml`.
+    """Flink's configuration: addresses and folders of this stack, memory, and the options of `config/stack.yaml`; without secrets.
 
     On one machine everything is bound to the loopback address. Between containers the JobManager has a host name, and every process is
     reached by the address it finds for itself.
@@ -210,15 +214,9 @@ def _prepare(settings: Settings, name: str) -> None:
     _scratch(settings, name).mkdir(parents=True)
 
 
-def _get(settings: Settings, path: str) -> dict[str, object] | None:
-    answer = urllib3.request("GET", f"{settings.flink}{path}", timeout=2.0, retries=False)
-    found: dict[str, object] | None = answer.json() if answer.status == 200 else None
-    return found
-
-
 def _address(settings: Settings, name: str) -> str:
     """Where the JobManager believes a TaskManager to be; empty when it knows none of this name, or does not answer itself."""
     try:
-        return str((_get(settings, f"/taskmanagers/{name}") or {}).get("path", ""))
-    except urllib3.exceptions.HTTPError:
+        return str((Rest(settings, PROBE_S).get(f"/taskmanagers/{name}") or {}).get("path", ""))
+    except StackError:
         return ""

@@ -7,7 +7,9 @@ from typing import Any
 import msgspec
 import urllib3
 
+from stack import rest_certificate
 from stack.errors import StackError
+from stack.settings import Settings
 
 TERMINAL = {"FAILED", "FINISHED", "CANCELED"}
 NO_REASON = "no reason given"
@@ -31,10 +33,23 @@ class Checkpoint(msgspec.Struct, frozen=True):
 
 
 class Rest:
-    """A client of one JobManager."""
+    """A client of the JobManager of one stack.
 
-    def __init__(self, address: str, timeout_s: float = 5.0) -> None:
-        self._address, self._timeout_s = address, timeout_s
+    Args:
+        settings: which stack.
+        timeout_s: how long one request may take.
+    """
+
+    def __init__(self, settings: Settings, timeout_s: float = 5.0) -> None:
+        self._settings, self._timeout_s = settings, timeout_s
+
+    def get(self, path: str) -> Any:
+        """What the interface says at a path, decoded; None for 404.
+
+        Raises:
+            StackError: no JobManager answers, or it refuses.
+        """
+        return self._call("GET", path)
 
     def job(self, job_id: str) -> JobState | None:
         """State of a job, or None when the JobManager does not know it.
@@ -126,9 +141,9 @@ class Rest:
         """One request; None for 404."""
         headers = {"Content-Type": "application/json"} if body is not None else {}
         try:
-            answer = urllib3.request(
+            answer = rest_certificate.connections(self._settings.secrets).request(
                 method,
-                f"{self._address}{path}",
+                f"{self._settings.flink}{path}",
                 body=msgspec.json.encode(body) if body is not None else None,
                 headers=headers,
                 timeout=self._timeout_s,

@@ -40,7 +40,7 @@ class JobKeeper:
         self.name = name
         self.state = ServiceState(name)
         self._job, self._settings, self._peers, self._log = job, settings, peers, log
-        self._rest = Rest(settings.flink)
+        self._rest = Rest(settings)
         supervision = settings.stack.supervision
         self._bound = Bound(supervision.restarts, supervision.within_s)
         self._halt = threading.Event()

@@ -99,7 +99,7 @@ class JobLine(msgspec.Struct, frozen=True):
 def jobs(settings: Settings) -> list[JobLine]:
     """All jobs of `config/jobs.yaml`."""
     status = board.live_status(settings)
-    rest = Rest(settings.flink, timeout_s=2.0)
+    rest = Rest(settings, timeout_s=2.0)
     # Where Kafka is not a service of this supervisor (containers) it is taken to be up.
     kafka_is_up = status is not None and status.services.get("kafka", ServiceState("kafka", "ready")).state == "ready"
     lines = []

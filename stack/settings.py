@@ -14,7 +14,7 @@ import msgspec
 
 from config import loader, passwords
 from schemas import registry
-from stack import applied
+from stack import applied, rest_certificate
 from stack.errors import StackError
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -161,6 +161,11 @@ class Settings(msgspec.Struct, frozen=True):
         return self.home / "run"
 
     @property
+    def secrets(self) -> Path:
+        """Files of mode 0600: passwords, the key of personal identifiers, the certificate of Flink's REST interface."""
+        return self.data / "secrets"
+
+    @property
     def kafka(self) -> str:
         """Bootstrap address."""
         return f"{self.hosts.kafka}:{self.ports.kafka}"
@@ -168,7 +173,7 @@ class Settings(msgspec.Struct, frozen=True):
     @property
     def flink(self) -> str:
         """Address of Flink's REST interface."""
-        return f"http://{self.hosts.flink}:{self.ports.flink_rest}"
+        return f"https://{self.hosts.flink}:{self.ports.flink_rest}"
 
     @property
     def collector(self) -> str:
@@ -267,10 +272,17 @@ def apply_environment(settings: Settings | None = None) -> None:
 
 
 def prepare_home(settings: Settings) -> None:
-    """Make the folders and, once, the secrets: the key with which personal identifiers are hashed, and the passwords of the stores."""
+    """Make the folders and, once, the secrets.
+
+    They are the key with which personal identifiers are hashed, the passwords of the stores, and the certificate of Flink's REST interface.
+
+    Raises:
+        StackError: the certificate is not for this stack's host, or has expired.
+    """
     for folder in (settings.data, settings.logs, settings.run, settings.checkpoints, settings.savepoints, settings.data / "jobs"):
         folder.mkdir(parents=True, exist_ok=True)
-    passwords.create_secret(settings.data / "secrets" / "hmac.key", secrets.token_bytes(32))
+    passwords.create_secret(settings.secrets / "hmac.key", secrets.token_bytes(32))
+    rest_certificate.make(settings.secrets, sorted({HOST, "localhost", settings.hosts.flink}))
     for store in passwords.STORES:
         passwords.make(store, settings.home)
     loader.platform.cache_clear()  # it holds them

@@ -26,7 +26,7 @@ def test_the_roles_of_the_containers_make_a_cluster_that_runs_a_job(servers: Sta
     inside["CDP_CONFIG_DIR"] = os.environ["CDP_CONFIG_DIR"]
     env = {key: value for key, value in os.environ.items() if not key.startswith("CDP_")} | inside
     chosen = settings.load(inside)
-    assert chosen.flink == f"http://localhost:{servers.settings.ports.flink_rest}"
+    assert chosen.flink == f"https://localhost:{servers.settings.ports.flink_rest}"
 
     def start(role: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "stack.container", role]
@@ -37,7 +37,7 @@ def test_the_roles_of_the_containers_make_a_cluster_that_runs_a_job(servers: Sta
     assert (chosen.data / "secrets" / "hmac.key").stat().st_size == 32
     running = [start("jobmanager"), start("taskmanager"), start("jobs")]
     try:
-        eventually(lambda: Rest(chosen.flink).free_slots() >= 0 and _state(chosen) == "ready", "the job runs", 180.0)
+        eventually(lambda: Rest(chosen).free_slots() >= 0 and _state(chosen) == "ready", "the job runs", 180.0)
         counted = Counted(servers, tmp_path / "config")
         counted.feed()
         counted.await_exact()

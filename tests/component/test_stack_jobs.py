@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import urllib3
 from confluent_kafka import Producer
 
 from stack import board, job_control, ledger
@@ -88,6 +89,18 @@ def test_it_counts(counted: Counted) -> None:
     counted.await_checkpoint()
 
 
+def test_flink_answers_only_who_shows_the_certificate(counted: Counted) -> None:
+    """What a web page can send without being asked is a form, to whatever listens on loopback."""
+    settings = counted.stack.settings
+    form = {"request": '{"jobGraphFileName": "graph"}', "graph": b"anything"}
+    plain = f"http://127.0.0.1:{settings.ports.flink_rest}"
+    for pool, address in ((urllib3.PoolManager(cert_reqs="CERT_NONE"), settings.flink), (urllib3.PoolManager(), plain)):
+        for method, path, fields in (("POST", "/jobs", form), ("GET", "/overview", None)):
+            with pytest.raises(urllib3.exceptions.HTTPError):
+                pool.request(method, address + path, fields=fields, retries=False, timeout=5.0)
+    assert Rest(settings).get("/overview")["jobs-running"] == 1
+
+
 def test_a_killed_task_manager_is_replaced_and_the_job_goes_on(counted: Counted) -> None:
     runs = len(counted.book().runs)
     before = counted.stack.state("taskmanager-1").pid
@@ -156,7 +169,7 @@ def test_a_job_that_was_cancelled_through_flink_itself_stays_cancelled(counted: 
     settings = counted.stack.settings
     counted.await_checkpoint()
     runs = counted.book().runs
-    Rest(settings.flink).cancel(runs[-1].job_id, 60.0)
+    Rest(settings).cancel(runs[-1].job_id, 60.0)
     eventually(lambda: counted.stack.state(JOB).state == "stopped", "the supervisor respects it")
     assert counted.book().runs == runs
     assert job_control.start(settings, JOB)
@@ -225,7 +238,7 @@ def test_a_job_that_fails_again_and_again_can_be_stopped_and_goes_on_from_its_ne
     fail = settings.home / "fail"
     fail.touch()
     counted.feed()
-    rest = Rest(settings.flink)
+    rest = Rest(settings)
     eventually(lambda: "a test wants this job to fail" in rest.failure(counted.book().runs[-1].job_id), "it fails")
     said = job_control.stop(settings, JOB)
     assert "stopped without a savepoint: it fails and is restarted" in said

@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 
 import psutil
-import urllib3
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 from config import loader
@@ -45,7 +44,7 @@ class Running:
         self.stack = stack
         self.settings = stack.settings
         self.bootstrap = stack.settings.kafka
-        self.rest = Rest(stack.settings.flink)
+        self.rest = Rest(stack.settings)
 
     def cdp(self, *words: str, refuses: bool = False) -> str:
         """Run a command as anybody would; returns what it said.
@@ -166,9 +165,9 @@ class Running:
         return PipelineWatch(self.bootstrap, loader.platform().redis.url, self.partitions)
 
     def _flink(self, path: str) -> dict:
-        answer = urllib3.request("GET", f"{self.settings.flink}{path}", timeout=5.0, retries=False)
-        assert answer.status == 200, answer.data
-        return answer.json()
+        found: dict = self.rest.get(path)
+        assert found is not None, path
+        return found
 
 
 class Committed:
