@@ -34,7 +34,7 @@ def build(parallelism: int) -> StreamExecutionEnvironment:
     env, tables = topology.environment(parallelism)
     group = f"cdp-{JOB}"
 
-    raws = [topology.raw_source(tables, topic, bootstrap, group, platform.limits.drift_s, DECODE) for topic in loader.topics().raw()]
+    raws = [topology.raw_source(tables, topic, bootstrap, group, platform.limits, DECODE) for topic in loader.topics().raw()]
     aliases = topology.control_source(tables, "cdp.identity.alias", bootstrap, group, NODE)
     rosters = topology.control_source(tables, "cdp.identity.roster", bootstrap, group, PROFILE)
     pokes = topology.control_source(tables, "cdp.pokes", bootstrap, group, PROFILE)

@@ -9,6 +9,7 @@ from pyflink.datastream import DataStream, KeyedStream, OutputTag, StreamExecuti
 from pyflink.java_gateway import get_gateway
 from pyflink.table import StreamTableEnvironment
 
+from config.loader import Limits
 from pipelines.operators import KEYED, RAW, TEXT
 
 MAX_PARALLELISM: Final = 1024
@@ -78,7 +79,7 @@ def _array(jvm: Any, items: list[Any]) -> Any:
     return array
 
 
-def raw_source(tables: StreamTableEnvironment, topic: str, bootstrap: str, group_id: str, drift_s: int, slots: str) -> DataStream:
+def raw_source(tables: StreamTableEnvironment, topic: str, bootstrap: str, group_id: str, limits: Limits, slots: str) -> DataStream:
     """A raw topic as rows `RAW`, with watermarks per partition on the record timestamp: the log's own clock.
 
     Args:
@@ -86,7 +87,8 @@ def raw_source(tables: StreamTableEnvironment, topic: str, bootstrap: str, group
         topic: raw topic; it must exist.
         bootstrap: brokers.
         group_id: consumer group under which offsets are committed, for lag to be seen.
-        drift_s: log time by which partitions of raw topics may be read apart, s.
+        limits: `drift_s`, log time by which partitions of raw topics may be read apart; `clock_ahead_s`, by how much a record may move the
+            watermark ahead of this machine's clock (`decode` rejects records beyond). Both in s.
         slots: slot-sharing group.
     """
     table = topic.replace(".", "_")
@@ -97,9 +99,10 @@ def raw_source(tables: StreamTableEnvironment, topic: str, bootstrap: str, group
             `partition` INT METADATA VIRTUAL,
             `offset` BIGINT METADATA VIRTUAL,
             `ts` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
-            WATERMARK FOR `ts` AS `ts` - INTERVAL '0.001' SECOND
+            `clock` AS LEAST(`ts`, TIMESTAMPADD(SECOND, {limits.clock_ahead_s}, CURRENT_ROW_TIMESTAMP())),
+            WATERMARK FOR `clock` AS `clock` - INTERVAL '0.001' SECOND
         ) WITH ({_options(topic, bootstrap, group_id)},
-            'scan.watermark.alignment.group' = 'raw', 'scan.watermark.alignment.max-drift' = '{drift_s} s',
+            'scan.watermark.alignment.group' = 'raw', 'scan.watermark.alignment.max-drift' = '{limits.drift_s} s',
             'scan.watermark.alignment.update-interval' = '200 ms')
     """)
     at = "CAST(`ts` AS TIMESTAMP(3))"

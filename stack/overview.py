@@ -5,7 +5,7 @@ import time
 import msgspec
 import psutil
 
-from stack import board, catalogue, ledger, offsets, process, redis, topics
+from stack import board, catalogue, ledger, offsets, process, redis, topics, watch
 from stack import jobs as catalogue_jobs
 from stack.board import ServiceState, State
 from stack.flink_rest import Rest
@@ -35,12 +35,20 @@ def services(settings: Settings) -> list[Line]:
     for service in catalogue.services(settings):
         ports = [getattr(settings.ports, name) for name in service.ports]
         state = status.services.get(service.name, ServiceState(service.name)) if status else _unsupervised(settings, service.name)
-        detail = state.detail or (redis.warnings(settings) if service.name == "redis" and state.state == "ready" else "")
+        detail = state.detail or (_remark(settings, service.name) if state.state == "ready" else "")
         lines.append(_line(service.name, state.state, state.pid, ports, state.restarts, state.started, detail))
     for name in catalogue.flink_jobs():
         state = status.services.get(name, ServiceState(name)) if status else ServiceState(name)
         lines.append(_line(name, state.state, 0, [], state.restarts, state.started, state.detail or "Flink job, see `cdp jobs`"))
     return lines
+
+
+def _remark(settings: Settings, service: str) -> str:
+    if service == "redis":
+        return redis.warnings(settings)
+    if service == "kafka":
+        return "; ".join(alarm.says for alarm in watch.alarms(settings.alarms) if alarm.kind != "redis")
+    return ""
 
 
 def _unsupervised(settings: Settings, name: str) -> ServiceState:

@@ -44,13 +44,16 @@ def service(settings: Settings) -> Service:
 
 def warnings(settings: Settings) -> str:
     """What is wrong with the server that runs, or soon will be; empty for nothing."""
-    found = [redis_binary.find(settings).warning]
-    with contextlib.suppress(RedisError):
-        password = passwords.read("redis")
-        with Redis(host=HOST, port=settings.ports.redis, password=password, socket_timeout=2.0) as client:
-            memory: Any = client.info("memory")
-        found.append(fullness(memory))
-    return "; ".join(filter(None, found))
+    address = f"redis://{HOST}:{settings.ports.redis}"
+    return "; ".join(filter(None, [redis_binary.find(settings).warning, pressure(address)]))
+
+
+def pressure(address: str) -> str:
+    """Whether a server is almost full, in words; empty when it has room, or does not answer."""
+    with contextlib.suppress(RedisError), Redis.from_url(address, socket_timeout=2.0, password=passwords.read("redis")) as client:
+        memory: Any = client.info("memory")
+        return fullness(memory)
+    return ""
 
 
 def _secrets(settings: Settings) -> Path:

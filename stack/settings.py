@@ -166,6 +166,11 @@ class Settings(msgspec.Struct, frozen=True):
         return self.data / "secrets"
 
     @property
+    def alarms(self) -> Path:
+        """What the ticker sees that is wrong now, see `stack.watch`."""
+        return self.run / "alarms.json"
+
+    @property
     def kafka(self) -> str:
         """Bootstrap address."""
         return f"{self.hosts.kafka}:{self.ports.kafka}"

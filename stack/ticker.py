@@ -14,7 +14,7 @@ from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
 from config import loader
-from stack import topics, transactions, watch
+from stack import redis, settings, topics, transactions, watch
 from stack.errors import StackError
 
 TICK = b'{"type":"tick"}'
@@ -37,7 +37,8 @@ def main() -> None:
     bootstrap: dict[str, str | int | float | bool] = {"bootstrap.servers": loader.platform().kafka.bootstrap, "log_level": 0}
     producer = Producer(bootstrap | {"linger.ms": 0, "acks": "all", "message.timeout.ms": 5000, "queue.buffering.max.messages": 10_000})
     admin = AdminClient(bootstrap)
-    bell = watch.Bell(producer, _say)
+    here = settings.load()
+    bell = watch.Bell(producer, _say, board=here.alarms if here.run.is_dir() else None)
     last_said, looked_s = "", 0.0
     while not halt.wait(EVERY_S):
         try:
@@ -53,6 +54,8 @@ def main() -> None:
             bell.ring("clock", clock_alarms(admin))
             if time.monotonic() - looked_s > TRANSACTIONS_EVERY_S:
                 looked_s = time.monotonic()
+                full = redis.pressure(loader.platform().redis.url)
+                bell.ring("redis", [watch.Alarm("redis", "redis", full, "docs/operations.md, section Redis")] if full else [])
                 bell.ring("transaction", watch.stuck(transactions.ours(loader.platform().kafka.bootstrap)))
         except (KafkaException, StackError, BufferError):
             continue  # Kafka is away: that is told above

@@ -1,4 +1,4 @@
-"""What nobody else looks after in Kafka: log time that runs ahead of the clock on the wall, and transactions that are open for too long.
+"""What nobody else looks after: log time that runs ahead of the clock on the wall, transactions that are open for too long, a full Redis.
 
 Log time that is ahead closes windows before their time, and holds the others up until they catch up. The broker refuses raw records that
 claim to be further ahead than `limits.clock_ahead_s`; a clock that was set back, or a topic without that bound, still shows here.
@@ -7,6 +7,7 @@ claim to be further ahead than `limits.clock_ahead_s`; a clock that was set back
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 
 import msgspec
 from confluent_kafka import Producer
@@ -82,10 +83,13 @@ class Bell:
         producer: of the broker.
         say: takes a line.
         now_s: wall clock.
+        board: file that holds the alarms there are, for `cdp status`.
     """
 
-    def __init__(self, producer: Producer, say: Callable[[str], None], now_s: Callable[[], float] = time.time) -> None:
-        self._producer, self._say, self._now_s = producer, say, now_s
+    def __init__(
+        self, producer: Producer, say: Callable[[str], None], now_s: Callable[[], float] = time.time, board: Path | None = None
+    ) -> None:
+        self._producer, self._say, self._now_s, self._board = producer, say, now_s, board
         self._ringing: dict[str, Alarm] = {}
 
     def ring(self, kind: str, alarms: Iterable[Alarm]) -> None:
@@ -97,9 +101,32 @@ class Bell:
         for name in before.keys() - now.keys():
             self._tell("closed", before[name])
         self._ringing = {name: alarm for name, alarm in self._ringing.items() if alarm.kind != kind} | now
+        if self._board:
+            _write(self._board, list(self._ringing.values()))
 
     def _tell(self, change: str, alarm: Alarm) -> None:
         at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._now_s()))
         value = {"id": alarm.id, "change": change, "kind": alarm.kind, "at": at, "says": alarm.says, "look": alarm.look}
         self._say(f"{'ALERT' if change == 'opened' else 'over'}: {alarm.says}")
         self._producer.produce(TOPIC, json.dumps(value), alarm.id)
+
+
+def alarms(board: Path, fresh_s: float = 60.0) -> list[Alarm]:
+    """What a ticker has written to its board lately; nothing when none has.
+
+    Args:
+        board: see `Bell`.
+        fresh_s: a board that is older says nothing about now.
+    """
+    try:
+        if time.time() - board.stat().st_mtime > fresh_s:
+            return []
+        return msgspec.json.decode(board.read_bytes(), type=list[Alarm])
+    except (OSError, msgspec.DecodeError):
+        return []
+
+
+def _write(board: Path, found: list[Alarm]) -> None:
+    draft = board.with_suffix(".draft")
+    draft.write_bytes(msgspec.json.encode(found))
+    draft.replace(board)

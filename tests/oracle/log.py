@@ -1,5 +1,6 @@
 """The whole log: what becomes of each record, and which events each node holds."""
 
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -45,6 +46,7 @@ class Log:
     """
 
     def __init__(self, records: Iterable[RawRecord], rules: Rulebook) -> None:
+        latest_ms = time.time() * 1000 + rules.limits.get("clock_ahead_s", 3600) * 1000
         self._memory_ms = rules.limits["dedupe_s"] * 1000
         self._seen: dict[tuple[str, str], Event] = {}
         self._told: set[tuple[str, object]] = set()
@@ -53,8 +55,11 @@ class Log:
         self.events: dict[str, list[tuple[Position, Event]]] = defaultdict(list)
         self.end_ms = 0
         for record in sorted(records, key=lambda record: record[:3]):
-            self.end_ms = max(self.end_ms, record.timestamp_ms)
             found = judge_alone(record.value, record.timestamp_ms, rules, record.topic)
+            if record.timestamp_ms > latest_ms:
+                found = Rejection("timestamp_out_of_range") if found is not None else None
+            else:
+                self.end_ms = max(self.end_ms, record.timestamp_ms)
             self._file(Position(*record[:3]), found)
 
     def _file(self, position: Position, found: Event | Rejection | None) -> None:

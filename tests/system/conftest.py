@@ -16,7 +16,8 @@ from tests.stacks import Stack, config_copy
 from tests.system.running import Running, say
 
 # `test_mutants` makes the log several times as long, which everything after it has to read; `test_http_edge` and `test_sdks` move the log's
-# clock to the present; `test_savepoints` changes the configuration, so it comes last.
+# clock to the present; `test_savepoints` changes the configuration, so it comes late; after
+# `test_future_record` the log's clock, as tests read it, is in 2099.
 ORDER = (
     "test_schema_registry",
     "test_survives_kill_nine",
@@ -28,6 +29,7 @@ ORDER = (
     "test_http_edge",
     "test_sdks",
     "test_savepoints",
+    "test_future_record",
 )
 MIRROR = "mirror"
 

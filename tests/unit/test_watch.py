@@ -1,10 +1,11 @@
 """Log time ahead of the clock and transactions that stay open are told once when they begin and once when they are over."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 from stack.transactions import Transaction
-from stack.watch import Alarm, Bell, ahead, stuck
+from stack.watch import Alarm, Bell, ahead, alarms, stuck
 
 NOW_MS = 1_790_000_000_000
 YEAR_MS = 31_557_600_000
@@ -33,6 +34,21 @@ class Topic:
     def produce(self, topic: str, value: str, key: str) -> None:
         assert topic == "cdp.alerts"
         self.records.append((key, json.loads(value)))
+
+
+def test_what_is_wrong_now_can_be_read_until_nobody_looks_any_more(tmp_path: Path) -> None:
+    board = tmp_path / "alarms.json"
+    assert alarms(board) == []
+    bell = Bell(Topic(), lambda _: None, board=board)  # type: ignore[arg-type]
+    clock, other = Alarm("clock:raw:0", "clock", "ahead", "look"), Alarm("transaction:x", "transaction", "open", "look")
+    bell.ring("clock", [clock])
+    bell.ring("transaction", [other])
+    assert alarms(board) == [clock, other]
+    bell.ring("clock", [])
+    assert alarms(board) == [other]
+    assert alarms(board, fresh_s=-1.0) == [], "a ticker that is gone says nothing about now"
+    board.write_text("half a")
+    assert alarms(board) == []
 
 
 def test_an_alarm_is_told_when_it_begins_and_when_it_is_over_and_not_in_between() -> None:

@@ -1,0 +1,64 @@
+"""A record of 2099 that a broker without the bound has let in is rejected; it ends no window of anybody."""
+
+import orjson
+import pytest
+from confluent_kafka import Message, Producer
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+
+from demo.records import Record
+from stack import topics
+from tests.stacks import eventually
+from tests.system import shop
+from tests.system.outcome import changes, check_profiles, newest, records_of
+from tests.system.running import Running
+from tests.system.test_hostile_records import CLICKS, KEY, ORDERS, order, view
+
+IN_2099_MS = 4_070_908_800_000
+USER = "before-2099"
+
+
+@pytest.mark.timeout(600)
+def test_a_record_of_2099_that_the_broker_let_in_is_rejected_and_ends_no_window(platform: Running) -> None:
+    at_ms, before = platform.clock_ms() + 3_600_000, platform.restarts()
+    bought = orjson.dumps(order("order-before-2099", at_ms) | {"userId": USER})
+    shop.write(platform, [Record(at_ms, ORDERS, KEY, bought, "")])
+    platform.await_processed()
+
+    place = write_without_the_bound(platform, orjson.dumps(view("in-2099", at_ms, userId=USER)))
+    eventually(lambda: place in rejections(), "it is rejected", 120.0)
+    code, rule = rejections()[place]
+    assert (code, rule) == ("timestamp_out_of_range", "a log time at most 315360000 s ahead of the clock")
+    assert "years ahead of this machine's clock" in platform.cdp("topics")
+    eventually(lambda: "ahead of this machine's clock" in platform.cdp("status"), "`cdp status` says it", 30.0)
+
+    shop.write(platform, [Record(at_ms + 60_000, CLICKS, KEY, orjson.dumps(view("after-2099", at_ms + 60_000, userId=USER)), "")])
+    platform.await_processed()
+    (change,) = newest(changes(f"demo|user_id|{USER}")).values()
+    assert (change["fields"]["orders_365d"], change["nodes"]) == (1, {f"demo|user_id|{USER}": 2})
+    assert platform.restarts() == before, "the job went on"
+    assert check_profiles(platform, f"demo|user_id|{USER}") == 1
+    platform.verify()
+
+
+def rejections() -> dict[tuple[str, int, int], tuple[str, str]]:
+    """Code and rule of every rejected record, by its place."""
+    return {(found["source"], found["partition"], found["offset"]): (found["code"], found["rule"]) for found in records_of("cdp.rejected")}
+
+
+def write_without_the_bound(platform: Running, value: bytes) -> tuple[str, int, int]:
+    """Write a record with a log time in 2099, as a broker would take it that nobody told of the bound; returns where it stands."""
+    admin = topics.connect(platform.bootstrap)
+    lifted = ConfigEntry(topics.AHEAD, str(2**63 - 1), incremental_operation=AlterConfigOpType.SET)
+    for future in admin.incremental_alter_configs([ConfigResource(ResourceType.TOPIC, CLICKS, incremental_configs=[lifted])]).values():
+        future.result(30.0)
+    places: list[tuple[str, int, int]] = []
+
+    def note(error: object, message: Message) -> None:
+        assert error is None
+        places.append((message.topic() or "", message.partition() or 0, message.offset() or 0))
+
+    producer = Producer({"bootstrap.servers": platform.bootstrap})
+    producer.produce(CLICKS, value, KEY, timestamp=IN_2099_MS, on_delivery=note)
+    assert producer.flush(30.0) == 0
+    platform.hold_clock()  # sets the bound anew
+    return places[0]
