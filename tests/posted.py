@@ -1,6 +1,7 @@
 """Requests through the collector's own intake and the pure core, without servers: what HTTP bodies become in profiles."""
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,18 @@ from api.collector.limits import Board
 from config import loader
 from pipelines.identity.nodes import profile_of
 from pipelines.wire import Event, Rejected
+from schemas import json_parts
 from stack.settings import PROJECT
 from tests.in_process import InProcess
 
 CASES = PROJECT / "tests" / "cases"
 TOPIC = "cdp.raw.orders"
+
+
+def _message_id(value: bytes) -> str:
+    """Of a record that may nest too deeply for readers of JSON."""
+    found = (json_parts.members(value) or {}).get("messageId")
+    return str(None if found is None else json.loads(bytes(found)))
 
 
 class Written:
@@ -57,7 +65,7 @@ class Posted:
         outcomes = {}
         for offset, value in enumerate(self._written.values[before:], before):
             self.core.record(value, TOPIC, 0, offset, self._now_ms)
-            outcomes[str(msgspec.json.decode(value).get("messageId"))] = self.core.outcomes[TOPIC, 0, offset]
+            outcomes[_message_id(value)] = self.core.outcomes[TOPIC, 0, offset]
         return outcomes
 
     @property
@@ -67,7 +75,7 @@ class Posted:
 
     def decoded(self, message_id: str) -> Event | Rejected:
         """What the pipeline makes of a posted event by itself."""
-        (value,) = [value for value in self._written.values if msgspec.json.decode(value).get("messageId") == message_id]
+        (value,) = [value for value in self._written.values if _message_id(value) == message_id]
         found = self.core._decoder.decode(value, TOPIC, 0, 0, self._now_ms)
         assert found is not None
         return found

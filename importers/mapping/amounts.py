@@ -20,6 +20,7 @@ _INVISIBLE: Final = {ord(one): None for one, kind in _KINDS.items() if kind == "
 _MINUS: Final = {ord(one): "-" for one in "\u2212\ufe63\uff0d"}
 """Characters that are nothing but a minus. Other dashes are no sign: they stand for ranges, bullets and empty cents."""
 _DASHES: Final = "\\-\u2010\u2011\u2012\u2013\u2014\u2015"
+_EXPONENT: Final = re.compile(r"[0-9.,][eE][+-]?[0-9]")
 _SYMBOLS: Final = "".join(one for one, kind in _KINDS.items() if kind == "Sc")
 _CODES: Final = (
     "AED", "AFN", "ALL", "AMD", "ANG", "AOA", "ARS", "AUD", "AWG", "AZN", "BAM", "BBD", "BDT", "BGN", "BHD", "BIF", "BMD", "BND", "BOB",
@@ -42,9 +43,12 @@ _ONE_MEANING: Final = {
 
 
 def _number_pattern(decimal: str) -> str:
-    """Digits, grouped by one and the same separator or not at all, with or without a fraction; a dash may stand for empty cents."""
+    """Digits, grouped by one and the same separator or not at all, with or without a fraction; a dash may stand for empty cents.
+
+    Nobody groups a number that begins with 0: `0,001` is a thousandth whose decimal mark is another one than was said.
+    """
     groups = re.escape(("," if decimal == "." else ".") + _SPACES + _APOSTROPHES)
-    whole = rf"(?:[0-9]{{1,3}}(?:(?P<sep>[{groups}])[0-9]{{2,3}}(?:(?P=sep)[0-9]{{2,3}})*(?<=[0-9]{{3}})|)|[0-9]+)"
+    whole = rf"(?:(?!0)[0-9]{{1,3}}(?P<sep>[{groups}])[0-9]{{2,3}}(?:(?P=sep)[0-9]{{2,3}})*(?<=[0-9]{{3}})|[0-9]+)"
     return rf"(?P<whole>{whole})?(?:{re.escape(decimal)}(?:(?P<cents>[{_DASHES}]{{1,2}})|(?P<fraction>[0-9]*)))?"
 
 
@@ -95,8 +99,10 @@ def parse_integer(value: Any, decimal: str = ".") -> int:
     """As `parse_number`, and whole: `17850.0` is 17850.
 
     Raises:
-        Unfit: it is no whole number.
+        Unfit: it is no whole number, or one that a spreadsheet has rounded (`4.47900E+11`): its last digits are zeros that nobody wrote.
     """
+    if isinstance(value, str) and _EXPONENT.search(value):
+        raise Unfit("a whole number with all its digits", value)
     number = parse_number(value, decimal)
     if number != int(number):
         raise Unfit("a whole number", value)

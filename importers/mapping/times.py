@@ -124,6 +124,8 @@ def to_text(moment: dt.datetime) -> str:
 
 def _since_epoch(value: str | int | float, units_a_second: int) -> dt.datetime:
     number = amounts.parse_number(value)
+    if isinstance(value, str) and "e" in value.lower():
+        raise Unfit("a time with all its digits; a spreadsheet has rounded this one", value)
     whole_us = number * 1_000_000 // units_a_second if isinstance(number, int) else round(number * (1_000_000 / units_a_second))
     return EPOCH + dt.timedelta(microseconds=whole_us)
 

@@ -145,8 +145,17 @@ def test_whole_numbers_lose_a_spreadsheets_fraction_and_nothing_else() -> None:
     assert amounts.parse_integer("17850.0") == 17850
     with pytest.raises(Unfit):
         amounts.parse_integer("17850.5")
-    with pytest.raises(Unfit):
-        amounts.parse_integer("1e40")
+    for rounded in ("1e40", "4.47900E+11", "4,47900e11", "1.E+5", "5E2"):
+        with pytest.raises(Unfit):
+            amounts.parse_integer(rounded)
+
+
+@pytest.mark.parametrize(("text", "decimal"), [("0,001", "."), ("0.001", ","), ("00,123", "."), ("-0,500", "."), ("012.345,00", ","), ("0 999", ".")])
+def test_a_number_that_begins_with_0_has_no_thousands(text: str, decimal: str) -> None:
+    """Read with the wrong decimal mark a thousandth would be 1."""
+    for read in (amounts.parse_number, amounts.parse_money):
+        with pytest.raises(Unfit):
+            read(text, decimal)
 
 
 @settings(deadline=None)

@@ -158,3 +158,53 @@ def test_37_ragged_rows_fail_by_row_and_the_others_arrive() -> None:
     seen = imported(CASES / "37-ragged.csv", "37-ragged.yaml")
     assert [one["properties"]["ticket_id"] for one in sent(seen)] == ["3", "4", "5", "6"]
     assert len(failed(seen)) == 3
+
+
+def test_32_whole_numbers_as_text_and_times_in_microseconds_are_read_to_the_digit(platform: InProcess) -> None:
+    seen = imported(CASES / "32-ga4.jsonl", "32-ga4.yaml")
+    page, order = sent(seen)
+    assert (page["type"], page["timestamp"], page["anonymousId"]) == ("page", "2026-11-28T09:00:00.123Z", "1234567890.1795000000")
+    assert page["properties"] == {"url": "https://shop.example/a?b=1"}
+    assert (order["event"], order["timestamp"], order["userId"]) == ("Order Completed", "2026-11-28T09:00:01.000Z", "c3201")
+    assert [line["quantity"] for line in order["properties"]["products"]] == [2, 1]
+    assert applied(platform, sent(seen)) == ["applied", "applied"]
+    fields = {event.event_time: event for event in platform.applied}
+    assert list(fields) == [1_795_856_400_123, 1_795_856_401_000]
+    (counted,) = (found for _, found in platform.fields() if found["orders_lifetime"])
+    assert (counted["gross_lifetime"], counted["top_products"]) == (45.5, [["MUG", 2], ["CARD", 1]])
+
+
+GA4 = (
+    '{"event_timestamp":%s,"event_name":"purchase","user_pseudo_id":"1.2","user_id":%s,"ecommerce":{"transaction_id":"T","purchase_revenue":%s},'
+    '"items":[{"item_id":"MUG","quantity":%s,"price":20.0}],"event_params":[{"key":"currency","value":{"string_value":"GBP"}}]}\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, ("2026-11-28T09:00:01.000Z", 40.0, 2)),
+        ({"at": "1795856401000000"}, ("2026-11-28T09:00:01.000Z", 40.0, 2)),
+        ({"at": '"1795856401999999"'}, ("2026-11-28T09:00:01.999Z", 40.0, 2)),
+        ({"quantity": "2"}, ("2026-11-28T09:00:01.000Z", 40.0, 2)),
+        ({"quantity": '"2.0"'}, ("2026-11-28T09:00:01.000Z", 40.0, 2)),
+        ({"total": "null"}, ("2026-11-28T09:00:01.000Z", None, 2)),
+        ({"quantity": '"2.5"'}, "events[1].properties.products[0].quantity"),
+        ({"quantity": '"2E+0"'}, "events[1].properties.products[0].quantity"),
+        ({"quantity": '"two"'}, "events[1].properties.products[0].quantity"),
+        ({"at": '"1.79586E+15"'}, "events[1].timestamp"),
+        ({"at": '"2026-11-28"'}, "events[1].timestamp"),
+        ({"at": "1795856401000000000000"}, "events[1].timestamp"),
+        ({"user": "1.5e+300"}, "events[1].identifiers.user_id"),
+    ],
+)
+def test_32_other_rows_are_read_as_meant_or_refused_by_their_field(tmp_path: Path, changes: dict[str, str], expected: Any) -> None:
+    told = {"at": '"1795856401000000"', "user": '"c3201"', "total": "40.0", "quantity": '"2"'} | changes
+    (tmp_path / "a.jsonl").write_text(GA4 % tuple(told.values()))
+    (seen,) = imported(tmp_path / "a.jsonl", str(CASES / "32-ga4.yaml"))
+    if isinstance(expected, str):
+        assert isinstance(seen, Failed), seen
+        assert seen.field == expected
+    else:
+        assert isinstance(seen, dict), seen
+        assert (seen["timestamp"], seen["properties"].get("total"), seen["properties"]["products"][0]["quantity"]) == expected
