@@ -13,7 +13,9 @@ from importers.mapping.unfit import Unfit
 MAX_TEXT: Final = 400
 """Characters of a decimal: 308 digits are the most that a float could hold, and Postgres writes them out."""
 _EXACT: Final = 2.0**53
-_TEXT: Final = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?")
+_TEXT: Final = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?")
+"""As Java writes a BigDecimal: `1250.00`, and `0E-8` for nothing of a column with eight decimals."""
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/]*")
 _NOT_FINITE: Final = re.compile(r"(?:[+-]|positive_|negative_)?(?:nan|infinity)", re.IGNORECASE)
 
 
@@ -82,8 +84,8 @@ def _read(text: str, scale: int, form: Decimals | Literal["bytes"]) -> Decimal:
         return Decimal(text)
     if form == "double":
         raise Unfit("a decimal as a number (`decimals: double`)", text)
-    # Digits alone are a decimal written out as well as base64, which then is of a negative number: neither is taken on trust.
-    if text.isdecimal() and len(text) % 4 == 0:
+    # `1250` and `1E+3` are decimals written out as well as base64 of other numbers: neither is taken on trust.
+    if _is_decimal_text(text) and _BASE64.fullmatch(text) and len(text) % 4 == 0:
         raise Unfit(
             "a decimal that cannot be read in two ways: send it with its schema, or set `decimal.handling.mode` and `decimals` to string",
             text,
