@@ -2,9 +2,12 @@
 
 import sys
 from collections.abc import Iterable
-from typing import Annotated, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 TOPIC: Final = "cdp.limits"
 FLAGS: Final = """
@@ -87,20 +90,27 @@ def _notices(bootstrap: str) -> list[bytes]:
 
 
 def _show(found: list[Met]) -> None:
+    from cli.terminal import plain_console
+
+    if not found:
+        print("no limit was met")
+        return
+    plain_console().print(table_of(found))
+
+
+def table_of(found: Iterable[Met]) -> "Table":
+    """What met a bound, one a line."""
     import datetime as dt
 
     from rich.table import Table
     from rich.text import Text
 
-    from cli.terminal import plain_console, shown
+    from cli.terminal import shown
 
-    if not found:
-        print("no limit was met")
-        return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("where", "limit", "source", "events", "last at (UTC)"):
         table.add_column(column, justify="right" if column == "events" else "left")
     for met in found:
         at = dt.datetime.fromtimestamp(met.last_ms / 1000, dt.UTC).strftime("%Y-%m-%d %H:%M:%S") if met.last_ms else "-"
         table.add_row(met.where, Text(shown(met.kind)), Text(shown(met.source or "(unknown)")), f"{met.events:,}", at)
-    plain_console().print(table)
+    return table

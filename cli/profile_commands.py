@@ -63,16 +63,15 @@ def why(identifier: Who, tag: Annotated[str, typer.Argument(help="Name of a tag 
     profile = _known(stores.profiles(owner).get(identifier), identifier, owner)
     part = expression.explain(profile.fields)
     console = safe_console()
-    console.print(sentence(identifier, tag, rule.says, part), soft_wrap=True, highlight=False, markup=False)
+    console.print(sentence(identifier, tag, rule.says, part), highlight=False, markup=False)
     console.print(tree(part))
     console.print(f"values as of {moment(profile.at)} UTC, version {profile.version[0]}-{profile.version[1]}", style="dim")
     if f"tag:{tag}" not in profile.fields:
-        console.print("[yellow]The published profile was not judged by this rule yet: `cdp judge` judges everybody now.[/]", soft_wrap=True)
+        console.print("[yellow]The published profile was not judged by this rule yet: `cdp judge` judges everybody now.[/]")
     elif (tag in profile.tags) != part.holds:
         told = "has it" if tag in profile.tags else "does not have it"
         console.print(
-            f"[yellow]The published profile {told}: it was judged by another version of the rule. `cdp judge` judges everybody now.[/]",
-            soft_wrap=True,
+            f"[yellow]The published profile {told}: it was judged by another version of the rule. `cdp judge` judges everybody now.[/]"
         )
 
 

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from schemas.registration import Finding
     from schemas.registry_client import Client
 
@@ -79,9 +81,16 @@ def the_registry() -> "Client":
 
 
 def _show(before: "list[Finding]", after: "list[Finding]", dry_run: bool) -> None:
-    from rich.table import Table
-
     from cli.terminal import plain_console
+
+    table = table_of(before, after, dry_run)
+    if table.row_count:
+        plain_console().print(table)
+
+
+def table_of(before: "list[Finding]", after: "list[Finding]", dry_run: bool) -> "Table":
+    """Schemas of which something is to be said, one a line."""
+    from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("subject", "version", "id", "compatibility", ""):
@@ -91,8 +100,7 @@ def _show(before: "list[Finding]", after: "list[Finding]", dry_run: bool) -> Non
             continue
         done = _said(old, new, dry_run)
         table.add_row(new.wanted.subject, new.wanted.version, str(new.id or ""), new.level, done)
-    if table.row_count:
-        plain_console().print(table)
+    return table
 
 
 def _said(old: "Finding", new: "Finding", dry_run: bool) -> str:

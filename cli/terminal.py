@@ -5,8 +5,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook
+from rich.padding import Padding
 from rich.segment import Segment
 from rich.table import Table
+from rich.text import Text
 
 from cli.fitting import fitted
 
@@ -25,6 +27,11 @@ def safe_console(**options: Any) -> Console:
     made = Console(**options)
     made.push_render_hook(_Harmless())
     return made
+
+
+def hanging(text: Text, indent: int = 2) -> Padding:
+    """Prose that is broken at words and stands a little to the right. What people copy (commands) is printed with `soft_wrap` instead."""
+    return Padding(text, (0, 0, 0, indent), expand=False)
 
 
 def plain_console() -> Console:

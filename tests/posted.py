@@ -5,8 +5,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from api.collector.access import Door
 from api.collector.intake import BATCH, Arrival, Intake
 from api.collector.limits import Board

@@ -9,12 +9,13 @@ from rich.text import Text
 
 from cli.quality.report import Line
 from cli.quality.story import Story, Value
-from cli.terminal import shown
+from cli.terminal import hanging, shown
 from pipelines.quality.alerts import Alert
 from pipelines.quality.messages import moment_of, subject
 from pipelines.quality.slices import slice_of, words
 
 WORST: Final = 20
+HOUR: Final = 60
 _COLOURS: Final = {"missed": "bold red", "below": "yellow", "ok": "green", "none": "dim"}
 _BARS: Final = "▁▂▃▄▅▆▇█"
 
@@ -49,10 +50,9 @@ def show_lines(console: Console, found: Sequence[Line], end: int, minutes: int, 
 
 def _show_look(console: Console, line: Line) -> None:
     about = f"{line.origin or line.topic}: {line.measure} of {line.event or 'all events'}{f'.{line.field}' if line.field else ''}"
-    alert = f", alert {line.alert}: cdp quality why {line.alert}" if line.alert else ""
     console.print()
-    console.print(Text.assemble((shown(about), "bold"), alert), soft_wrap=True)
-    for one in line.look:
+    console.print(Text.assemble((shown(about), "bold"), f", alert {line.alert}" if line.alert else ""))
+    for one in [*([f"cdp quality why {line.alert}"] if line.alert else []), *line.look]:
         console.print(_plain(f"  {one}"), soft_wrap=True)
 
 
@@ -61,7 +61,7 @@ def show_alerts(console: Console, found: Sequence[Alert], failed: Mapping[str, l
     if not found:
         console.print("no alerts" if everything else "no open alerts; --all shows closed ones")
         return
-    table = _table("id", "opened (UTC)", "", "what", "cause", right=("before", "after"))
+    table = _table("id", "opened (UTC)", "state", "what", "cause", right=("before", "after"))
     for column in ("last change", "undelivered to"):
         table.add_column(column)
     for alert in sorted(found, key=lambda one: (one.opened, one.id), reverse=True):
@@ -84,25 +84,28 @@ def show_alerts(console: Console, found: Sequence[Alert], failed: Mapping[str, l
 
 def show_story(console: Console, story: Story) -> None:
     """All about one alert."""
+    changes = Table.grid(padding=(0, 2))
     for at, change, said in story.changes:
-        console.print(Text.assemble((f"{at}  ", "dim"), (f"{change:8} ", "bold"), shown(said)), soft_wrap=True)
+        changes.add_row(Text(at, "dim"), Text(change, "bold"), _plain(said))
+    console.print(changes)
     _title(console, "causes", "share of what is missing; before and after")
     for cause in story.alert["causes"]:
         place, numbers = words(slice_of(cause["where"].items())), f"{_percent(cause['before'])} -> {_percent(cause['after'])}"
-        console.print(_plain(f"  {place}: {cause['share']:.0%} ({numbers}, n={cause['events']:,})"))
-    _title(console, "the first of them, minute by minute", f"from {story.first_minute}")
-    console.print(_plain(f"  {_bars(story.shares)}"), soft_wrap=True)
+        console.print(hanging(_plain(f"{place}: {cause['share']:.0%} ({numbers}, n={cause['events']:,})")))
+    _title(console, "the first of them, minute by minute", f"from {story.first_minute}, an hour a line")
+    for one in _bars(story.shares):
+        console.print(f"  {one}", markup=False, highlight=False)
     if story.values:
         console.print()
         console.print(_values_table(story.values))
     if story.reasons:
         _title(console, "rejected in the meantime")
         for reason in story.reasons:
-            console.print(_plain(f"  {reason.records:,} x {reason.field}: {reason.rule}"), soft_wrap=True)
+            console.print(hanging(_plain(f"{reason.records:,} x {reason.field}: {reason.rule}")))
     if story.deliveries:
         _title(console, "told to")
         for channel, what in story.deliveries.items():
-            console.print(_plain(f"  {channel}: {what}"))
+            console.print(hanging(_plain(f"{channel}: {what}")))
     _title(console, "look further")
     for one in story.look:
         console.print(_plain(f"  {one}"), soft_wrap=True)
@@ -152,11 +155,12 @@ def _cause(line: Line) -> str:
     return words(slice_of(line.cause.items())) + share
 
 
-def _bars(shares: Sequence[float | None]) -> str:
-    """One character a minute: a blank for none, else from the lowest share there is to the highest."""
+def _bars(shares: Sequence[float | None]) -> list[str]:
+    """One character a minute, sixty a line: a blank for none, else from the lowest share there is to the highest."""
     there = [share for share in shares if share is not None]
     if not there:
-        return "(no events)"
+        return ["(no events)"]
     low, high = min(there), max(max(there), min(there) + 1e-9)
     bars = "".join(" " if share is None else _BARS[min(7, int((share - low) / (high - low) * 8))] for share in shares)
-    return f"{bars}  {_percent(low)} to {_percent(high)}"
+    lines = [bars[at : at + HOUR] for at in range(0, len(bars), HOUR)]
+    return [*lines[:-1], f"{lines[-1]}  {_percent(low)} to {_percent(high)}"]

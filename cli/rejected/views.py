@@ -10,7 +10,7 @@ from cli.profile_card import moment
 from cli.rejected.replay import Tally
 from cli.rejected.selection import RAW
 from cli.rejected.stats import Group, sparkline
-from cli.terminal import shown
+from cli.terminal import hanging, shown
 from pipelines.rejected.record import Record
 
 _SHOWN_RULE = 60
@@ -65,9 +65,9 @@ def show_tally(console: Console, tally: Tally, *, dry_run: bool) -> None:
     table.add_row(f"[yellow]{refused:,}[/]", "must not be sent" if dry_run else "were not sent", Text(reasons))
     console.print(table)
     for example in tally.examples:
-        console.print(Text(shown(f"  {example.position}  {example.code}  {example.field}  {example.rule}")), soft_wrap=True)
+        console.print(hanging(Text(shown(f"{example.position}  {example.code}  {example.field}  {example.rule}"))))
     for example in tally.refusals:
-        console.print(Text(shown(f"  {example.position}  {example.rule}")), soft_wrap=True)
+        console.print(hanging(Text(shown(f"{example.position}  {example.rule}"))))
 
 
 def headed(*columns: str) -> Table:

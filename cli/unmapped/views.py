@@ -12,7 +12,7 @@ from cli.profile_card import moment
 from cli.rejected.bytes_shown import DEPTH, json_lines, raw_lines
 from cli.rejected.masked import foreign
 from cli.rejected.views import headed, short
-from cli.terminal import shown
+from cli.terminal import hanging, shown
 from cli.unmapped import looking
 from cli.unmapped.looking import Seen, described
 from cli.unmapped.replay import Tally
@@ -124,7 +124,7 @@ def show_tally(console: Console, tally: Tally, *, dry_run: bool) -> None:
             table.add_row(f"{count:,}", what, more)
     console.print(table)
     for one in tally.examples:
-        console.print(Text(shown(f"  {one.place}  {one.source}  {one.code}  {one.field}  {one.rule}")), soft_wrap=True)
+        console.print(hanging(Text(shown(f"{one.place}  {one.source}  {one.code}  {one.field}  {one.rule}"))))
 
 
 def _counts(counts: "dict[str, int]", more: str = "") -> Text:

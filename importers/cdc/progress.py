@@ -23,6 +23,10 @@ class LogCutError(Exception):
     """A topic ends before the place up to which it was read; the message names the remedy."""
 
 
+class ResetError(Exception):
+    """The group's offsets cannot be changed; the message names the remedy."""
+
+
 class _Key(msgspec.Struct, frozen=True):
     group: str
     topic: str
@@ -134,23 +138,24 @@ def reset(bootstrap: str, group: str, topics: Sequence[str]) -> list[str]:
     Args:
         bootstrap: brokers.
         group: the group; it must have no members.
-        topics: what it reads.
+        topics: what it reads; those that Debezium has not made yet are left out.
 
     Returns:
         The partitions it did that to, in words.
 
     Raises:
-        KafkaException: Kafka does not answer, or the group has members.
+        KafkaException: Kafka does not answer.
+        ResetError: the group has members.
     """
     progress = Progress(bootstrap, group)
-    kept = progress.read(topics)
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group, "enable.auto.commit": False, "log_level": 2})
     cut: dict[Place, int] = {}
     said = []
     try:
         there = consumer.list_topics(timeout=ANSWER_S).topics
-        parts = [TopicPartition(topic, number) for topic in topics for number in there[topic].partitions]
-        for part in consumer.committed(parts, timeout=ANSWER_S):
+        parts = [TopicPartition(topic, number) for topic in topics if topic in there for number in there[topic].partitions]
+        kept = progress.read([topic for topic in topics if topic in there])
+        for part in consumer.committed(parts, timeout=ANSWER_S) if parts else []:
             place = (part.topic, part.partition)
             end = consumer.get_watermark_offsets(part, timeout=ANSWER_S)[1]
             known = max(part.offset, kept.get(place, -1))
@@ -162,6 +167,9 @@ def reset(bootstrap: str, group: str, topics: Sequence[str]) -> list[str]:
     if cut:
         starts = [TopicPartition(*place, end) for place, end in cut.items()]
         admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
-        admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, starts)], request_timeout=ANSWER_S)[group].result()
+        try:
+            admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, starts)], request_timeout=ANSWER_S)[group].result()
+        except KafkaException as error:
+            raise ResetError(f"group {group}: {error.args[0].str()}; stop job cdc first, and wait ten seconds") from error
         progress.keep(cut)
     return said

@@ -36,6 +36,7 @@ def reset(bootstrap: str, server: marks.Server) -> list[Cut]:
         LogError: the job runs.
         KafkaException: Kafka does not answer.
     """
+    server.command(marks.CREATE)  # a loader that never ran has not made it
     ids = topic_ids(bootstrap, list(TABLES))
     found = _cut(bootstrap, marks.read(server, ids))
     if found:

@@ -118,10 +118,13 @@ def test_39_inside_a_line_and_by_an_escaped_name(world: Posted) -> None:
     assert json.loads(world.core.applied[0].properties)["products"] == [{"product_id": "MUG", "price": 20, "quantity": 2}]
 
 
-@pytest.mark.parametrize(("depth", "outcome"), [(62, "applied"), (70, "payload_format"), (900, "payload_format"), (5_000, "payload_format")])
+@pytest.mark.parametrize(
+    ("depth", "outcome"), [(62, "applied"), (70, "payload_format"), (900, "payload_format"), (5_000, "payload_format")]
+)
 @pytest.mark.parametrize("brackets", ["[]", "{}"])
 def test_40_an_event_that_nests_deeply_costs_only_itself(depth: int, outcome: str, brackets: str, world: Posted) -> None:
-    event = '{"type":"track","event":"Link Opened","messageId":"c40-%s","userId":"c4001","timestamp":"2026-11-28T09:00:00Z","properties":{"x":%s}}'
+    head = '"type":"track","event":"Link Opened","messageId":"c40-%s","userId":"c4001","timestamp":"2026-11-28T09:00:00Z"'
+    event = "{" + head + ',"properties":{"x":%s}}'
     deep = "[" * depth + "]" * depth if brackets == "[]" else '{"a":' * depth + "1" + "}" * depth
     outcomes = world.post(f'{{"batch":[{event % ("a", 1)},{event % ("b", deep)},{event % ("c", 2)}]}}'.encode())
     assert outcomes == {"c40-a": "applied", "c40-b": outcome, "c40-c": "applied"}
@@ -161,9 +164,7 @@ EVENT = b'{"type":"track","event":"Signed In","messageId":"c34-%s","userId":"c34
         (EVENT % b"g" + EVENT % b"h", "payload_format", "JSON"),
     ],
 )
-def test_34_a_record_that_is_no_event_of_ours_is_rejected_for_what_it_is(
-    value: bytes | None, code: str, says: str, world: Posted
-) -> None:
+def test_34_a_record_that_is_no_event_of_ours_is_rejected_for_what_it_is(value: bytes | None, code: str, says: str, world: Posted) -> None:
     found = world.core._decoder.decode(value, TOPIC, 0, 0, NOON_MS)
     assert isinstance(found, Rejected)
     assert found.code == code

@@ -150,7 +150,9 @@ def test_whole_numbers_lose_a_spreadsheets_fraction_and_nothing_else() -> None:
             amounts.parse_integer(rounded)
 
 
-@pytest.mark.parametrize(("text", "decimal"), [("0,001", "."), ("0.001", ","), ("00,123", "."), ("-0,500", "."), ("012.345,00", ","), ("0 999", ".")])
+@pytest.mark.parametrize(
+    ("text", "decimal"), [("0,001", "."), ("0.001", ","), ("00,123", "."), ("-0,500", "."), ("012.345,00", ","), ("0 999", ".")]
+)
 def test_a_number_that_begins_with_0_has_no_thousands(text: str, decimal: str) -> None:
     """Read with the wrong decimal mark a thousandth would be 1."""
     for read in (amounts.parse_number, amounts.parse_money):

@@ -47,15 +47,17 @@ def test_15_placeholders_are_nobody_and_the_event_goes_to_its_next_identifier_an
 
 @pytest.mark.parametrize(
     "nobody",
-    ["[Object object]", "%!s(<nil>)", "Optional(nil)", "\\N", "{{user.id}}", "undefined undefined", "null-null", "None/None/none", "null@null",
-     "{00000000-0000-0000-0000-000000000000}", "[native code]", "\ufeffnull", "(not set)", "TRUE", "000", "'undefined'"],
+    ["[Object object]", "%!s(<nil>)", "Optional(nil)", "\\N", "{{user.id}}", "undefined undefined", "null-null", "None/None/none",
+     "null@null", "{00000000-0000-0000-0000-000000000000}", "[native code]", "\ufeffnull", "(not set)", "TRUE", "000", "'undefined'"],
 )  # fmt: skip
 def test_15_other_placeholders_are_nobody_too(nobody: str, world: Posted) -> None:
     assert world.post(batch({"userId": nobody, "anonymousId": "a1"}, {"userId": nobody})) == {"m0": "applied", "m1": "identifier_missing"}
     assert event(world, "m0").node == "demo|anonymous_id|a1"
 
 
-@pytest.mark.parametrize("somebody", ["nullable", "none-such", "nil.armstrong", "undefined-behaviour", "Null", "1", "nan.goldin", "true.blue"])
+@pytest.mark.parametrize(
+    "somebody", ["nullable", "none-such", "nil.armstrong", "undefined-behaviour", "Null", "1", "nan.goldin", "true.blue"]
+)
 def test_15_names_that_hold_such_a_word_are_somebody(somebody: str, world: Posted) -> None:
     expected = "identifier_missing" if somebody == "Null" else "applied"
     assert world.post(batch({"userId": somebody})) == {"m0": expected}
