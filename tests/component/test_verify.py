@@ -11,6 +11,7 @@ import pytest
 from confluent_kafka import Producer
 from redis import Redis
 
+from cli import verify_commands
 from cli.audit import history, meanings, served
 from cli.audit.evidence import TICK
 from cli.audit.report import Check, Report
@@ -57,9 +58,12 @@ def short_rechecks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(served, "RECHECK_S", 2.0)
     monkeypatch.setattr(history, "RECHECK_S", 2.0)
     monkeypatch.setattr(meanings, "RECHECK_S", 2.0)
+    monkeypatch.setattr(verify_commands, "LOADER_S", 3.0)
 
 
-def wrong(report: Report) -> dict[str, list[str]]:
+def wrong() -> dict[str, list[str]]:
+    """What a verification finds that does not wait long for what will not come."""
+    report = run(timeout_s=3)
     assert report.exit_code == 1, report.as_json().decode()
     return {check.name: check.differences for check in report.checks if check.differences}
 
@@ -140,7 +144,7 @@ def test_a_field_a_version_a_profile_and_a_key_that_are_wrong_in_redis_are_named
     world.redis.set("cdp:id:demo:user_id:stranger", "0:ffff")
     world.redis.set("cdp:id:demo:user_id:3", "0:ffff")
     try:
-        found = wrong(world.verify())
+        found = wrong()
     finally:
         for key, fields in kept.items():
             world.redis.delete(key)
@@ -171,7 +175,7 @@ def test_rows_lost_doubled_and_foreign_in_clickhouse_are_named(world: World) -> 
     world.clickhouse.command(f"DELETE FROM events WHERE {where}")
     world.clickhouse.command("DELETE FROM profile_changes WHERE version = 1 AND profile_id = '0000000000000001'")
     world.clickhouse.command("INSERT INTO rejected_by_minute VALUES ('2024-01-01 00:00:00', 'cdp.raw.orders', 'quality_rule', 1)")
-    found = wrong(world.verify())
+    found = wrong()
     position = f"{one['source']}/{one['partition']}@{one['offset']}"
     assert found["table events"][0] == f"{position}: not in ClickHouse"
     assert found["table events"][1].endswith("@999999: in ClickHouse, not in the topic")
@@ -196,7 +200,7 @@ def test_a_raw_record_that_comes_out_twice_is_named(world: World) -> None:
     world.double.clean.produce("cdp.duplicates", clean.encode("duplicate", event))
     world.double.clean.produce("cdp.duplicates", clean.encode("duplicate", {**event, "offset": 0}))
     world.double.clean.commit_transaction(30)
-    lines = wrong(world.verify())["cdp.raw.orders/0"]
+    lines = wrong()["cdp.raw.orders/0"]
     assert "offset 1: came out more than once" in lines
     assert "offset 0: came out although it is a tick or not there" in lines or "offset 0: came out more than once" in lines
 
@@ -237,7 +241,7 @@ def test_an_order_that_readers_understand_differently_is_named(world: World) -> 
     change |= {"message_id": "o39", "tags_entered": [], "tags_exited": [], "nodes": {node: 2}, "features": orjson.dumps(fields).decode()}
     world.double.clean.produce("cdp.profile.changes", clean.encode("profile_change", change))
     world.double.clean.commit_transaction(30)
-    found = wrong(world.verify())
+    found = wrong()
     assert f"profile {profile}, order o39: 40.00 in the view, 20.00 by its events" in found["demo: view orders"]
     assert "event of cdp.raw.orders/1@900001: cannot be folded (JsonTextError)" in found["demo: view orders"]
     assert "event of cdp.raw.orders/1@900002: properties are not canonical JSON" in found["demo: view orders"]
