@@ -15,9 +15,8 @@ from stack import process
 from tests.stacks import Stack, config_copy
 from tests.system.running import Running, say
 
-# `test_mutants` makes the log several times as long, which everything after it has to read; `test_http_edge` and `test_sdks` move the log's
-# clock to the present; `test_savepoints` changes the configuration, so it comes late; after
-# `test_future_record` the log's clock, as tests read it, is in 2099.
+# `test_http_edge` and `test_sdks` move the log's clock to the present; `test_mutants` makes the log twice as long, which everything after it has
+# to read; `test_savepoints` changes the configuration; after `test_future_record` the log's clock, as tests read it, is in 2099.
 ORDER = (
     "test_schema_registry",
     "test_survives_kill_nine",
@@ -25,9 +24,9 @@ ORDER = (
     "test_outages",
     "test_downtime_and_timers",
     "test_reordered_copy",
-    "test_mutants",
     "test_http_edge",
     "test_sdks",
+    "test_mutants",
     "test_savepoints",
     "test_future_record",
 )

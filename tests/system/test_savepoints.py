@@ -20,6 +20,8 @@ from tests.system.running import JOB, Running, say
 FIRST, THEN = Slice(days=6, customers=80), Slice(days=4, customers=40)
 # Some customers come back after the restart, others stay away.
 BACK, AWAY = "back-", "away-"
+WHILE_SAVED = 150.0
+"""Records and ticks a second while the first savepoint is made."""
 NODES = [f"demo|{namespace}|{prefix}" for prefix in (BACK, AWAY) for namespace in ("user_id", "anonymous_id")]
 TOPIC = "cdp.raw.loyalty"
 WINDOW, WINDOW_DAYS, HOP_MIN = "14d", 14, 320
@@ -32,9 +34,11 @@ LASTING = ("orders_lifetime", "gross_lifetime", "refunded_lifetime", "first_seen
 @pytest.mark.timeout(1200)
 def test_a_savepoint_carries_the_job_to_another_configuration(platform: Running) -> None:
     events = shop.instalment(FIRST, platform.clock_ms(), BACK)
-    shop.write(platform, events)
+    with shop.Player(platform, events, rate=WHILE_SAVED) as player:
+        player.portion()  # there has to be something that a start from the savepoint would have to commit
+        older = platform.cdp("job", "savepoint", JOB).splitlines()[-1]
+        player.finish()
     platform.await_processed()
-    older = platform.cdp("job", "savepoint", JOB).splitlines()[-1]
     promised = {one.id.removeprefix("cdp-profiles-").rsplit("-", 2)[0] for one in transactions.committables(Path(older))}
     assert promised >= {"cdp.events", "cdp.profile.changes"}, "what a start from here would have to commit can be read"
     shop.write(platform, shop.instalment(THEN, platform.clock_ms(), AWAY))
