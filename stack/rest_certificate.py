@@ -66,6 +66,8 @@ def configuration(folder: Path) -> dict[str, str]:
     """Flink's options, for servers and for the client that submits."""
     store, secret = str(keystore(folder)), password(folder)
     return {
+        "security.ssl.protocol": "TLSv1.3",
+        "security.ssl.algorithms": "TLS_AES_128_GCM_SHA256,TLS_AES_256_GCM_SHA384",  # those that Flink has by default are for RSA keys
         "security.ssl.rest.enabled": "true",
         "security.ssl.rest.authentication-enabled": "true",
         "security.ssl.rest.keystore": store,

@@ -92,12 +92,13 @@ def test_it_counts(counted: Counted) -> None:
 def test_flink_answers_only_who_shows_the_certificate(counted: Counted) -> None:
     """What a web page can send without being asked is a form, to whatever listens on loopback."""
     settings = counted.stack.settings
+    stranger = urllib3.PoolManager(cert_reqs="CERT_NONE")
     form = {"request": '{"jobGraphFileName": "graph"}', "graph": b"anything"}
-    plain = f"http://127.0.0.1:{settings.ports.flink_rest}"
-    for pool, address in ((urllib3.PoolManager(cert_reqs="CERT_NONE"), settings.flink), (urllib3.PoolManager(), plain)):
-        for method, path, fields in (("POST", "/jobs", form), ("GET", "/overview", None)):
-            with pytest.raises(urllib3.exceptions.HTTPError):
-                pool.request(method, address + path, fields=fields, retries=False, timeout=5.0)
+    for method, path, fields in (("POST", "/jobs", form), ("GET", "/overview", None)):
+        with pytest.raises(urllib3.exceptions.SSLError, match="(?i)certificate"):
+            stranger.request(method, settings.flink + path, fields=fields, retries=False, timeout=5.0)
+        plain = settings.flink.replace("https:", "http:")
+        assert stranger.request(method, plain + path, fields=fields, retries=False, redirect=False, timeout=5.0).status == 301
     assert Rest(settings).get("/overview")["jobs-running"] == 1
 
 
