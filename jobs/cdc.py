@@ -10,7 +10,6 @@ events. Without a source it waits. Exit codes: 0 asked to stop, 1 an error that 
 import argparse
 import json
 import logging
-import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from config import loader
 from config.sources import DECIMALS, UNAVAILABLE, Source
+from operations.process import run_until_stopped
 
 if TYPE_CHECKING:
     from importers.cdc.bridge import CdcSource
@@ -82,16 +82,14 @@ def main() -> int:
     parser.add_argument("--instance", default="0", help="name of this member; another process of the same name replaces it")
     parser.add_argument("--retry-for", type=float, default=120, metavar="S", help="how long to wait for Kafka (default: 120)")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    stop = Event()
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signum, lambda *_: stop.set())
     if not arguments.table and not _configured():
-        _log.info("no source of kind cdc has tables (config/sources.yaml): nothing to do")
-        while not stop.wait(3600):
-            pass
-        return 0
-    return _run_until_stopped(arguments, stop)
+        return run_until_stopped(_log, _wait, ())
+    return _bridge(arguments)
+
+
+def _wait(stop: Event) -> None:
+    _log.info("no source of kind cdc has tables (config/sources.yaml): nothing to do")
+    stop.wait()
 
 
 def _configured() -> dict[str, Source]:
@@ -99,7 +97,7 @@ def _configured() -> dict[str, Source]:
     return {name: source for name, source in loader.sources().items() if source.tables}
 
 
-def _run_until_stopped(arguments: argparse.Namespace, stop: Event) -> int:
+def _bridge(arguments: argparse.Namespace) -> int:
     from confluent_kafka import KafkaException
 
     from importers.cdc.bridge import CdcSource, configured
@@ -108,28 +106,21 @@ def _run_until_stopped(arguments: argparse.Namespace, stop: Event) -> int:
     from importers.sender import SendError
 
     tables = dict(pair.partition("=")[::2] for pair in arguments.table)
-    tenant = arguments.tenant or loader.platform().default_tenant
     given = CdcSource(
         name=arguments.source or "cdc",
-        tenant=tenant,
+        tenant=arguments.tenant or loader.platform().default_tenant,
         topic=arguments.topic,
         tables=tables,
         schema_changes=arguments.schema_changes,
         decimals=arguments.decimals,
         unavailable=arguments.unavailable,
     )
-    try:
-        run(
-            [given] if tables else [configured(name, source) for name, source in _configured().items()],
-            arguments.mappings or loader.folder() / "mappings",
-            stop,
-            arguments.retry_for,
-            arguments.instance,
-        )
-    except (KafkaException, LogCutError, MappingError, SendError, loader.ConfigError) as error:
-        _log.error("%s", error)
-        return 1
-    return 0
+
+    def work(stop: Event) -> None:
+        sources = [given] if tables else [configured(name, source) for name, source in _configured().items()]
+        run(sources, arguments.mappings or loader.folder() / "mappings", stop, arguments.retry_for, arguments.instance)
+
+    return run_until_stopped(_log, work, (KafkaException, LogCutError, MappingError, SendError, loader.ConfigError))
 
 
 if __name__ == "__main__":

@@ -8,11 +8,11 @@ Several instances with different names share the partitions. Exit codes: 0 asked
 import argparse
 import logging
 import os
-import signal
 import sys
 from threading import Event
 
 from config import loader as config
+from operations.process import run_until_stopped
 from pipelines.history import marks
 from pipelines.history.group import GroupLog, LogAwayError, LogError, rewind
 from pipelines.history.loader import FencedError, Limits, Loader
@@ -26,7 +26,7 @@ from sinks.clickhouse import ClickHouse, ClickHouseError, PatientInserts, wait_u
 
 READ_TIMEOUT_S = 0.1
 REJOINS = 10
-_FATAL = (
+_EXPECTED = (
     BrokenPlanError,
     ClickHouseError,
     FencedError,
@@ -83,18 +83,7 @@ def main() -> int:
     parser.add_argument("--instance", default="0", help="name of this member; another process of the same name replaces it")
     parser.add_argument("--retry-for", type=float, default=300, metavar="S", help="how long to wait for ClickHouse or Kafka (default: 300)")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    stop = Event()
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signum, lambda *_: stop.set())
-    try:
-        run(arguments.instance, stop, arguments.retry_for)
-    except _FATAL as error:
-        if stop.is_set():
-            return 0
-        _log.error("%s", error)
-        return 1
-    return 0
+    return run_until_stopped(_log, lambda stop: run(arguments.instance, stop, arguments.retry_for), _EXPECTED)
 
 
 if __name__ == "__main__":

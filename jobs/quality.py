@@ -8,7 +8,6 @@ One instance is enough: the work is done inside ClickHouse. A second one would w
 
 import argparse
 import logging
-import signal
 import sys
 import time
 from threading import Event
@@ -17,6 +16,7 @@ from confluent_kafka import KafkaException
 
 from config import loader as config
 from config import quality as settings
+from operations.process import run_until_stopped
 from pipelines.history.group import LogAwayError
 from pipelines.quality import plan
 from pipelines.quality.closing import Closing
@@ -34,6 +34,9 @@ _log = logging.getLogger("jobs.quality")
 
 class HistoryMissingError(Exception):
     """Job `history` has not made its tables within the time allowed."""
+
+
+_EXPECTED = (ClickHouseError, HistoryMissingError, KafkaException, LogAwayError, RuleError, config.ConfigError)
 
 
 def run(stop: Event, retry_for_s: float = 300) -> None:
@@ -83,18 +86,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m jobs.quality", description="Measure data quality, minute by minute, and raise alerts.")
     parser.add_argument("--retry-for", type=float, default=300, metavar="S", help="how long to wait for ClickHouse or Kafka (default: 300)")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    stop = Event()
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signum, lambda *_: stop.set())
-    try:
-        run(stop, arguments.retry_for)
-    except (ClickHouseError, HistoryMissingError, KafkaException, LogAwayError, RuleError, config.ConfigError) as error:
-        if stop.is_set():
-            return 0
-        _log.error("%s", error)
-        return 1
-    return 0
+    return run_until_stopped(_log, lambda stop: run(stop, arguments.retry_for), _EXPECTED)
 
 
 if __name__ == "__main__":

@@ -8,12 +8,12 @@ Several instances with different names share the partitions. Exit codes: 0 asked
 import argparse
 import logging
 import os
-import signal
 import sys
 import time
 from threading import Event
 
 from config import loader as config
+from operations.process import run_until_stopped
 from pipelines.serving.changes import FATAL, Changes
 from pipelines.serving.progress import Progress
 from pipelines.serving.server import GAP_RECORDS, Limits, Server
@@ -30,6 +30,9 @@ _log = logging.getLogger("jobs.serve")
 
 class StoppedError(Exception):
     """Told to stop while a store was away."""
+
+
+_EXPECTED = (*FATAL, ProfileStoreError, RegistryError, StoppedError, clean.UnknownSchemaError, config.ConfigError)
 
 
 def run(instance: str, stop: Event, retry_for_s: float = 300, limits: Limits | None = None) -> None:
@@ -66,18 +69,8 @@ def main() -> int:
     gap = f"records Redis may lack before the newest go first (default: {GAP_RECORDS})"
     parser.add_argument("--gap", type=int, default=GAP_RECORDS, metavar="N", help=gap)
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    stop = Event()
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signum, lambda *_: stop.set())
-    try:
-        run(arguments.instance, stop, arguments.retry_for, Limits(gap=arguments.gap))
-    except (*FATAL, ProfileStoreError, RegistryError, StoppedError, clean.UnknownSchemaError, config.ConfigError) as error:
-        if stop.is_set():
-            return 0
-        _log.error("%s", error)
-        return 1
-    return 0
+    limits = Limits(gap=arguments.gap)
+    return run_until_stopped(_log, lambda stop: run(arguments.instance, stop, arguments.retry_for, limits), _EXPECTED)
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""What people do to a running platform, callable from commands and servers: judging profiles anew."""
+"""What people do to a running platform, callable from commands and servers (judging profiles anew), and how its processes end."""

@@ -6,12 +6,10 @@ work inside that container); `ticker` and `history` are plain modules and need n
 """
 
 import os
-import signal
 import socket
 import sys
-import threading
-from types import FrameType
 
+from operations.process import told_to_stop
 from stack import board, catalogue, clickhouse, flink, process, topics
 from stack.errors import StackError
 from stack.job_keeper import JobKeeper
@@ -50,13 +48,7 @@ def _become(service: Service, settings: Settings) -> None:
 
 
 def _look_after_jobs(settings: Settings) -> None:
-    halt = threading.Event()
-
-    def end(_number: int, _frame: FrameType | None) -> None:
-        halt.set()
-
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
+    halt = told_to_stop()
     prepare_home(settings)
     flink.render_configuration(settings)
     identity = process.identify(os.getpid())

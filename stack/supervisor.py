@@ -8,14 +8,13 @@ records.
 import fcntl
 import os
 import shutil
-import signal
 import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import FrameType
 from typing import IO
 
+from operations.process import told_to_stop
 from stack import board, catalogue, control, process, source
 from stack.board import ServiceState
 from stack.job_keeper import JobKeeper
@@ -38,13 +37,7 @@ def main() -> None:
     assert identity is not None
     spec = source.supervisor_fingerprint(settings)
     process.write_json(settings.run / "supervisor.json", process.Record(identity, time.time(), spec))
-    halt = threading.Event()
-
-    def end(_number: int, _frame: FrameType | None) -> None:
-        halt.set()
-
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
+    halt = told_to_stop()
     shutil.rmtree(settings.run / "requests", ignore_errors=True)  # to a supervisor that is gone; who asked has given up or will
     log(f"supervisor: started, pid {identity.pid}")
     supervise(settings, identity, halt)

@@ -5,15 +5,13 @@ And watch that it passes as it should: see `stack.watch`.
 `python -m stack.ticker`, supervised. Topics on the producer's clock are left alone: whoever replays into them ticks in its own time.
 """
 
-import signal
-import threading
 import time
-from types import FrameType
 
 from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
 from config import loader
+from operations.process import told_to_stop
 from stack import redis, settings, topics, transactions, watch
 from stack.errors import StackError
 
@@ -27,13 +25,7 @@ EPOCH_MS = 1
 
 def main() -> None:
     """Tick until SIGTERM."""
-    halt = threading.Event()
-
-    def end(_number: int, _frame: FrameType | None) -> None:
-        halt.set()
-
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
+    halt = told_to_stop()
     bootstrap: dict[str, str | int | float | bool] = {"bootstrap.servers": loader.platform().kafka.bootstrap, "log_level": 0}
     producer = Producer(bootstrap | {"linger.ms": 0, "acks": "all", "message.timeout.ms": 5000, "queue.buffering.max.messages": 10_000})
     admin = AdminClient(bootstrap)

@@ -22,6 +22,7 @@ from uvicorn.supervisors import Multiprocess
 from api.collector.front import Guard, GuardedProtocol
 from config import loader
 from config.sources import Source
+from operations.process import LOG_FORMAT
 
 LOG = logging.getLogger("collector")
 IDLE_S = 75  # longer than the keep-alive of usual load balancers, so that it is they who hang up
@@ -175,7 +176,7 @@ def _open_files(connections: int) -> None:
 
 def log_to_stderr() -> None:
     """One line an occurrence, no request, no value of a client's."""
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=LOG_FORMAT)
 
 
 _failures: list[bool] = []
