@@ -1,29 +1,25 @@
 """Keeps one Flink job running: submits it, watches it, and brings it back from its newest point when the cluster has lost it."""
 
 import shutil
-import subprocess
-import threading
 import time
 import uuid
-from collections.abc import Callable
-from importlib import metadata
+from collections.abc import Mapping
 from pathlib import Path
 
-from stack import checkpoint_files, flink, ledger, requests, source, start_checks, submission
-from stack.board import ServiceState, State
+from stack import checkpoint_files, ledger, log_errors, requests, source, start_checks, submission
 from stack.checkpoint_watch import CheckpointWatch
 from stack.errors import RefusedError, StackError
-from stack.flink_rest import NO_REASON, TERMINAL, JobState, Rest
+from stack.flink_rest import TERMINAL, JobState, Rest
+from stack.job_runs import STOP_WITHIN_S, JobRuns
 from stack.jobs import Job
-from stack.keeper import Bound, Keeper, counted
-from stack.ledger import Ledger, Manifest, Point, Run
+from stack.keeper import Bound, Keeper, Log, counted
+from stack.ledger import Ledger, Point, Run, in_words
 from stack.requests import Answer, Request
-from stack.settings import PROJECT, Settings, child_environment
+from stack.service_keeper import ServiceKeeper
+from stack.settings import Settings
 
 LOOP_S = 0.25
 READY_LOOP_S = 0.5
-SUBMIT_WITHIN_S = 300.0
-STOP_WITHIN_S = 300.0
 CLEAN_EVERY_S = 30.0
 SEAL_EVERY_S = 10.0
 CANCEL_WITHIN_S = 30.0
@@ -33,22 +29,18 @@ STALLS, STALLS_WITHIN_S = 3, 3600.0  # a job that stalls again and again does so
 SUBMISSIONS = 3  # a submission that fails thrice in a row fails for a reason that time does not mend
 
 
-class JobKeeper:
-    """Looks like a `Keeper` to the supervisor. All that touches the job happens on its one thread."""
+class JobKeeper(Keeper):
+    """Keeps one Flink job as it is wanted, and carries out what people ask of it."""
 
-    def __init__(self, name: str, job: Job, settings: Settings, peers: dict[str, Keeper], log: Callable[[str], None]) -> None:
-        self.name = name
-        self.state = ServiceState(name)
-        self._job, self._settings, self._peers, self._log = job, settings, peers, log
+    def __init__(self, name: str, job: Job, settings: Settings, peers: Mapping[str, ServiceKeeper], log: Log) -> None:
+        super().__init__(name, settings, log)
+        self._job, self._peers = job, peers
         self._rest = Rest(settings)
+        self._runs = JobRuns(name, settings, self._rest, log)
         supervision = settings.stack.supervision
-        self._bound = Bound(supervision.restarts, supervision.within_s)
-        self._halt = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
         self._watch = CheckpointWatch(supervision.checkpoint_late_s, supervision.checkpoint_stalled_s)
         self._stalls = Bound(STALLS - 1, STALLS_WITHIN_S)
-        self._generation = self._wanted_generation = 0
-        self._not_before = self._last_clean = self._last_seal = 0.0
+        self._last_clean = self._last_seal = 0.0
         self._sealed = ""
         self._suspended_until = 0.0
         self._began = time.monotonic()
@@ -56,35 +48,19 @@ class JobKeeper:
         self._is_awaited = False  # whether somebody has asked for it to start and waits
         self._seen = self._mourned = ""  # the run that was seen alive last, and the one whose end has been counted
 
-    def want(self, generation: int) -> None:
-        """Say that the job shall be looked after (a generation above 0) or not (0)."""
-        self._wanted_generation = generation
-
     def adopt(self) -> None:
         """Nothing to take over: the ledger says which run is the job's."""
 
-    def start(self) -> None:
-        """Begin to look after it."""
-        self._thread.start()
+    @property
+    def _pause_s(self) -> float:
+        return READY_LOOP_S if self.state.state == "ready" else LOOP_S
 
-    def halt(self) -> None:
-        """End the thread and leave the job as it is."""
-        self._halt.set()
-
-    def join(self, timeout_s: float) -> None:
-        """Wait for the thread's end."""
-        self._thread.join(timeout_s)
-
-    def _loop(self) -> None:
-        while not self._halt.is_set():
-            try:
-                self._turn()
-            except StackError as error:
-                self._show("waiting", error.problem)
-            except Exception as error:  # whatever it is: say it, and keep looking after the job
-                self._log(f"{self.name}: {type(error).__name__}: {error}")
-                self._show("waiting", f"{type(error).__name__}: {error}"[:200])
-            self._halt.wait(READY_LOOP_S if self.state.state == "ready" else LOOP_S)
+    def _trouble(self, error: Exception) -> None:
+        if isinstance(error, StackError):
+            self._show("waiting", error.problem)
+            return
+        self._log(f"{self.name}: {type(error).__name__}: {error}")
+        self._show("waiting", f"{type(error).__name__}: {error}"[:200])
 
     def _turn(self) -> None:
         if self._wanted_generation == 0:
@@ -188,9 +164,9 @@ class JobKeeper:
         requests.answer(self._settings, self.name, given)
 
     def _start(self, request: Request, book: Ledger) -> Answer:
-        running = self._running(book)
+        running = self._runs.running(book)
         if running:
-            raise StackError(f"{self.name} runs already{self._ailing(running)}", f"`cdp job stop {self.name}` stops it")
+            raise StackError(f"{self.name} runs already{self._runs.ailing(running)}", f"`cdp job stop {self.name}` stops it")
         point = ledger.choose(self._settings, self.name, book, request.path, request.rewind)
         book.topic_ids = start_checks.check(self._settings.kafka, self.name, self._job, book, point, request.accept_loss)
         # Written down before anything is submitted: a start that has to be tried again keeps its point.
@@ -203,84 +179,40 @@ class JobKeeper:
         self._forgive()
         self._is_awaited = True
         self._show("waiting", "to be submitted")
-        return Answer(id=request.id, said=f"starting from {_words(point)}", path=point.path if point else "")
+        return Answer(id=request.id, said=f"starting from {in_words(point)}", path=point.path if point else "")
 
     def _stop(self, request: Request, book: Ledger) -> Answer:
-        running = self._running(book)
+        running = self._runs.running(book)
         if running is None:
             book.desired = "stopped"
             ledger.write(self._settings, self.name, book)
             self._show("stopped", "on purpose")
             return Answer(id=request.id, said="it was not running")
-        made, said = self._end(running, book, request.keep_savepoint)
+        made, said = self._runs.end(running, book, request.keep_savepoint)
         book.desired = "stopped"
         ledger.write(self._settings, self.name, book)
         self._show("stopped", "on purpose")
         return Answer(id=request.id, said=said, path=made.path if made else "")
 
-    def _end(self, running: Run, book: Ledger, keep_savepoint: bool) -> tuple[Point | None, str]:
-        """End a run, with a savepoint if it can make one; for one that fails again and again its newest checkpoint has to do."""
-        ailing = self._ailing(running) if keep_savepoint else ""
-        if keep_savepoint and not ailing:
-            restarts = self._rest.restarts(running.job_id)
-            try:
-                return self._make_savepoint(running, book, stop=True, within_s=STOP_WITHIN_S), "stopped"
-            except StackError as error:
-                ailing = self._ailing(running, restarts)
-                if not ailing:
-                    remedy = f"{error.remedy}; `cdp job stop {self.name} --no-savepoint` stops it, its newest checkpoint is kept"
-                    raise StackError(error.problem, remedy) from error
-        self._rest.cancel(running.job_id, STOP_WITHIN_S)
-        point = ledger.newest(self._settings, book)
-        goes_on = f"`cdp job start {self.name}` goes on from {_words(point)}"
-        return None, f"stopped without a savepoint{ailing}; {goes_on}" if ailing else f"stopped; {goes_on}"
-
-    def _ailing(self, run: Run, restarts_before: int | None = None) -> str:
-        """Why a run that has not ended is not well, as the end of a sentence; empty when it is."""
-        found = self._rest.job(run.job_id)
-        is_restarting = found is not None and not found.is_running and found.state in ("RESTARTING", "FAILING", "CREATED", "RUNNING")
-        has_restarted = restarts_before is not None and self._rest.restarts(run.job_id) > restarts_before
-        why = self._rest.failure(run.job_id) if is_restarting or has_restarted else ""
-        return f": it fails and is restarted ({why})" if why and why != NO_REASON else ""
-
     def _savepoint(self, request: Request, book: Ledger) -> Answer:
-        running = self._running(book)
+        running = self._runs.running(book)
         if running is None:
             raise StackError(f"{self.name} does not run", f"`cdp job start {self.name}` starts it")
-        made = self._make_savepoint(running, book, stop=False, within_s=STOP_WITHIN_S)
+        made = self._runs.savepoint(running, book, stop=False, within_s=STOP_WITHIN_S)
         ledger.write(self._settings, self.name, book)
         return Answer(id=request.id, said="savepoint made", path=made.path)
 
     def _suspend(self, request: Request, book: Ledger) -> Answer:
-        running = self._running(book)
+        running = self._runs.running(book)
         if running is None or self.state.state != "ready":
             raise StackError(f"{self.name} is {self.state.state}", "it goes on from its newest point")
         book.ended_by_us = running.job_id
         ledger.write(self._settings, self.name, book)
-        made = self._make_savepoint(running, book, stop=True, within_s=request.within_s)
+        made = self._runs.savepoint(running, book, stop=True, within_s=request.within_s)
         ledger.write(self._settings, self.name, book)
         self._suspended_until = time.monotonic() + GOING_DOWN_S  # should whoever takes the stack down die meanwhile, the job goes on
         self._show("stopped", "with a savepoint; the stack goes down")
         return Answer(id=request.id, said="stopped with a savepoint", path=made.path)
-
-    def _make_savepoint(self, run: Run, book: Ledger, stop: bool, within_s: float) -> Point:
-        folder = self._settings.savepoints / self.name
-        self._log(f"{self.name}: {'stopping with a savepoint' if stop else 'making a savepoint'}")
-        made, number = self._rest.savepoint(run.job_id, folder, stop, within_s)
-        checkpoint_files.seal(self._settings, self.name, made)
-        now = time.time()
-        version = metadata.version("open-cdp")
-        ledger.write_manifest(made, Manifest(self.name, version, ledger.EXECUTION_MODE, now, run.job_id, number, run.parallelism))
-        point = Point(str(made), "savepoint", run.job_id, number, now)
-        book.savepoints.append(point)
-        self._log(f"{self.name}: savepoint {made}")
-        return point
-
-    def _running(self, book: Ledger) -> Run | None:
-        if not book.runs:
-            return None
-        found = self._rest.job(book.runs[-1].job_id)
-        return book.runs[-1] if found and found.state not in TERMINAL else None
 
     def _waiting_for(self) -> list[str]:
         names = [*self._job.needs, "jobmanager", *(name for name in self._peers if name.startswith("taskmanager"))]
@@ -293,41 +225,22 @@ class JobKeeper:
         run = Run(uuid.uuid4().hex, time.time(), point, parallelism, rewound, accepts_loss, number)
         book.runs.append(run)
         ledger.write(self._settings, self.name, book)
-        self._log(f"{self.name}: submitting run {run.job_id}, parallelism {run.parallelism}, from {_words(point)}")
-        self._show("starting", f"submitting, from {_words(point)}")
+        self._log(f"{self.name}: submitting run {run.job_id}, parallelism {run.parallelism}, from {in_words(point)}")
+        self._show("starting", f"submitting, from {in_words(point)}")
         self._began = began = time.monotonic()
         log = self._settings.logs / f"{self.name}.log"
         said_before = log.stat().st_size if log.exists() else 0
-        code = self._call_client(run)
+        code = submission.submit(self._settings, self.name, self._job.path, run, self._halt)
         if code:
-            said = submission.said_since(log, said_before)
+            said = log_errors.said_since(log, said_before)
             # An error of the job's own program comes again however often it is tried, and somebody waits for it.
-            is_told = self._is_awaited and submission.is_of_the_program(said)
+            is_told = self._is_awaited and log_errors.is_of_the_program(said)
             self._unsubmitted = SUBMISSIONS if is_told else self._unsubmitted + 1
-            self._failed(f"the submission failed: {submission.error(said) or f'see `cdp logs {self.name}`'}")
+            self._failed(f"the submission failed: {log_errors.of_submission(said) or f'see `cdp logs {self.name}`'}")
         else:
             self._unsubmitted = 0
             self._is_awaited = False
             self._log(f"{self.name}: submitted after {time.monotonic() - began:.1f} s")
-
-    def _call_client(self, run: Run) -> int:
-        arguments = ["run", "-d", "-t", "remote", f"-D$internal.pipeline.job-id={run.job_id}", "-p", str(run.parallelism)]
-        arguments += ["-s", run.start.path, "-D", "execution.state-recovery.claim-mode=NO_CLAIM"] if run.start else []
-        arguments += ["-py", str(self._job.path)]
-        env = child_environment(self._settings, f"submit-{self.name}") | flink.environment(self._settings)
-        env |= {"CDP_JOB": self.name, "CDP_JOB_PARALLELISM": str(run.parallelism), "CDP_JOB_REWOUND": "1" if run.rewound else ""}
-        env |= {"CDP_JOB_RUN": str(run.number)}
-        with (self._settings.logs / f"{self.name}.log").open("ab") as output:
-            command = flink.client_command(self._settings, arguments)
-            child = subprocess.Popen(
-                command, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, cwd=PROJECT
-            )
-            deadline = time.monotonic() + SUBMIT_WITHIN_S
-            while child.poll() is None:
-                if self._halt.wait(0.05) or time.monotonic() > deadline:
-                    child.kill()
-                    child.wait()
-            return child.returncode
 
     def _has_current_code(self) -> bool:
         """Whether TaskManagers and other jobs run the code and read the definitions as they are now; if not they are started anew first."""
@@ -344,13 +257,6 @@ class JobKeeper:
         if free < needed:
             self._show("waiting", f"for {needed} free slots, there are {free} (config/stack.yaml: flink.task_managers)")
         return free >= needed
-
-    def _failed(self, detail: str) -> None:
-        self._bound.record()
-        self.state.restarts += 1
-        self._not_before = time.monotonic() + self._bound.backoff_s
-        self._log(f"{self.name}: {detail}; failure {self._bound.recent} of {self._settings.stack.supervision.restarts} allowed")
-        self._show("waiting", detail)
 
     def _forgive(self) -> None:
         self._bound.forgive()
@@ -372,14 +278,3 @@ class JobKeeper:
         self._last_seal = time.monotonic()
         if checkpoint_files.seal(self._settings, self.name, Path(newest.path)):
             self._sealed = newest.path
-
-    def _show(self, state: State, detail: str = "", keep: bool = False) -> None:
-        if state != self.state.state:
-            self.state.since = time.time()
-        elif keep:
-            return
-        self.state.state, self.state.detail = state, detail
-
-
-def _words(point: Point | None) -> str:
-    return f"{point.kind} {point.path}" if point else "the beginning"

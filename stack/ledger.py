@@ -75,6 +75,11 @@ class Manifest(msgspec.Struct, frozen=True):
     parallelism: int = 1
 
 
+def in_words(point: Point | None) -> str:
+    """A point as people read it."""
+    return f"{point.kind} {point.path}" if point else "the beginning"
+
+
 def path(settings: Settings, job: str) -> Path:
     """The ledger's file."""
     return settings.data / "jobs" / f"{job}.json"

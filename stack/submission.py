@@ -1,54 +1,44 @@
-"""What a submission of a Flink job has said when it failed: the job's own error, out of the client's log."""
+"""Submit a run of a job with Flink's own client."""
 
-import re
+import subprocess
+import threading
+import time
 from pathlib import Path
-from typing import Final
 
-_MOST_BYTES: Final = 200_000
-_MOST_LINES: Final = 12
-_LOGGED: Final = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ")
-_TRACEBACK: Final = "Traceback (most recent call last):"
-_PYTHON_ERROR: Final = re.compile(r"^([\w.]*\.)?\w*(Error|Exception|Exit|Problems|Violation): ?|^([\w.]*\.)?\w*(Error|Exception)$")
-_ERROR: Final = re.compile(r"^(Caused by: |: )?[\w.$]+(Error|Exception)\b")
-_NOT_PYTHON: Final = ("org.", "java.", "\tat ", "    at ", "Caused by:")
-_OF_THE_JVM: Final = ("py4j.", "java.", "org.apache.", "pyflink.")
+from stack import flink
+from stack.ledger import Run
+from stack.settings import PROJECT, Settings, child_environment
+
+SUBMIT_WITHIN_S = 300.0
 
 
-def said_since(log: Path, begin: int) -> str:
-    """What has been written to a log since it had a length; of a long text the end. A log that was emptied meanwhile is read whole."""
-    with log.open("rb") as file:
-        end = file.seek(0, 2)
-        file.seek(max(begin if begin <= end else 0, end - _MOST_BYTES))
-        return file.read().decode(errors="replace")
+def submit(settings: Settings, name: str, program: Path, run: Run, halt: threading.Event) -> int:
+    """Call Flink's client; what it says goes to the job's log.
 
+    Args:
+        settings: which stack.
+        name: of the job.
+        program: the file that wires it.
+        run: what to submit; its id is the job's on the cluster.
+        halt: when it is set, or after `SUBMIT_WITHIN_S`, the client is killed.
 
-def is_of_the_program(said: str) -> bool:
-    """Whether the job's own Python program has failed, and not the cluster: trying again would not help."""
-    found = _python(said)
-    return bool(found) and not found[0].startswith(_OF_THE_JVM)
-
-
-def error(said: str) -> str:
-    """The error that is to blame: the program's own with all its lines, else the last one that Java names; empty for none."""
-    if is_of_the_program(said):
-        return "\n".join(_python(said))[:2000]
-    lines = [line for line in said.splitlines() if _ERROR.match(line)]
-    return lines[-1][:300] if lines else ""
-
-
-def _python(said: str) -> list[str]:
-    """The last line of the last Python traceback and what follows it.
-
-    Flink's client prints each line as it is and logs it once more, so that the two alternate.
+    Returns:
+        The client's exit code, 0 when the cluster has taken the job.
     """
-    lines = [line for line in said.splitlines() if not _LOGGED.match(line)]
-    starts = [index for index, line in enumerate(lines) if line == _TRACEBACK]
-    if not starts:
-        return []
-    for index in range(starts[-1] + 1, len(lines)):
-        if _PYTHON_ERROR.match(lines[index]):
-            rest = lines[index + 1 : index + _MOST_LINES]
-            foreign = (at for at, line in enumerate(rest) if not line.strip() or line.startswith(_NOT_PYTHON))
-            end = next(foreign, len(rest))
-            return [lines[index], *rest[:end]]
-    return []
+    arguments = ["run", "-d", "-t", "remote", f"-D$internal.pipeline.job-id={run.job_id}", "-p", str(run.parallelism)]
+    arguments += ["-s", run.start.path, "-D", "execution.state-recovery.claim-mode=NO_CLAIM"] if run.start else []
+    arguments += ["-py", str(program)]
+    env = child_environment(settings, f"submit-{name}") | flink.environment(settings)
+    env |= {"CDP_JOB": name, "CDP_JOB_PARALLELISM": str(run.parallelism), "CDP_JOB_REWOUND": "1" if run.rewound else ""}
+    env |= {"CDP_JOB_RUN": str(run.number)}
+    with (settings.logs / f"{name}.log").open("ab") as output:
+        command = flink.client_command(settings, arguments)
+        child = subprocess.Popen(
+            command, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, cwd=PROJECT
+        )
+        deadline = time.monotonic() + SUBMIT_WITHIN_S
+        while child.poll() is None:
+            if halt.wait(0.05) or time.monotonic() > deadline:
+                child.kill()
+                child.wait()
+        return child.returncode

@@ -19,6 +19,7 @@ from stack import board, catalogue, control, process, source
 from stack.board import ServiceState
 from stack.job_keeper import JobKeeper
 from stack.keeper import Keeper
+from stack.service_keeper import ServiceKeeper
 from stack.settings import Settings, apply_environment, load
 
 LOOP_S = 0.2
@@ -50,11 +51,11 @@ def main() -> None:
 def supervise(settings: Settings, identity: process.Identity, halt: threading.Event) -> None:
     """Keep everything as wanted until told to halt, or until the owner is gone."""
     owner = _owner()
-    processes: dict[str, Keeper] = {}
+    processes: dict[str, ServiceKeeper] = {}
     for service in catalogue.services(settings):
-        processes[service.name] = Keeper(service, settings, processes, log)
+        processes[service.name] = ServiceKeeper(service, settings, processes, log)
     jobs = {name: JobKeeper(name, job, settings, processes, log) for name, job in catalogue.flink_jobs().items()}
-    keepers: dict[str, Keeper | JobKeeper] = {**processes, **jobs}
+    keepers: dict[str, Keeper] = {**processes, **jobs}
     _stop_strangers(settings, set(processes))
     for keeper in keepers.values():
         keeper.adopt()
@@ -101,7 +102,7 @@ def log(line: str) -> None:
     print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}", flush=True)
 
 
-def _apply_wanted(settings: Settings, keepers: Mapping[str, Keeper | JobKeeper]) -> None:
+def _apply_wanted(settings: Settings, keepers: Mapping[str, Keeper]) -> None:
     wanted = board.read_wanted(settings).services
     for name, keeper in keepers.items():
         keeper.want(wanted.get(name, 0))

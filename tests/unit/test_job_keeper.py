@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stack import job_keeper, ledger, requests, settings, start_checks
+from stack import job_keeper, ledger, requests, settings, start_checks, submission
 from stack.checkpoint_files import MAGIC
 from stack.errors import RefusedError, StackError
 from stack.flink_rest import JobState
@@ -56,10 +56,10 @@ class World:
         monkeypatch.setattr(start_checks, "check", self._check)
         self.refuses = ""
         self.log: list[str] = []
+        monkeypatch.setattr(job_keeper, "Rest", lambda _address: self.flink)
         self.keeper = JobKeeper("count", JOB, home, {}, self.log.append)
-        self.keeper._rest = self.flink  # type: ignore[assignment]
         self.keeper._watch = job_keeper.CheckpointWatch(30, 150, lambda: self.now_s)
-        monkeypatch.setattr(self.keeper, "_call_client", self._submitted)
+        monkeypatch.setattr(submission, "submit", self._submitted)
         self.keeper.want(1)
 
     def _check(self, *_arguments: object) -> dict[str, str]:
@@ -67,7 +67,7 @@ class World:
             raise RefusedError(self.refuses, "decide")
         return {"raw": "id"}
 
-    def _submitted(self, run: Run) -> int:
+    def _submitted(self, _settings: Settings, _name: str, _program: Path, run: Run, _halt: object) -> int:
         self.flink.jobs[run.job_id] = "RUNNING"
         return 0
 

@@ -1,11 +1,12 @@
-"""What a failed submission has said: the job's own error is found among the lines of Flink's client."""
+"""What a log says went wrong: the job's own error is found among the lines of Flink's client."""
 
 from pathlib import Path
 
 import pytest
 
-from stack import submission
-from stack.keeper import counted, last_error
+from stack import log_errors
+from stack.keeper import counted
+from stack.log_errors import last_error
 
 STAMP = "2026-11-28 20:00:54,163 INFO  org.apache.flink.client.python.PythonDriver                 [] - "
 PROGRAM = [
@@ -39,19 +40,19 @@ def as_the_client_says(lines: list[str]) -> str:
 
 def test_an_error_of_the_program_is_told_with_all_its_lines_and_nothing_else() -> None:
     said = "\n".join([STAMP + "Python Process Started", as_the_client_says(PROGRAM), STAMP + "Python Process Exited", *ABORTED])
-    assert submission.is_of_the_program(said)
-    assert submission.error(said) == "\n".join(PROGRAM[-2:])
+    assert log_errors.is_of_the_program(said)
+    assert log_errors.of_submission(said) == "\n".join(PROGRAM[-2:])
 
 
 def test_an_error_of_the_cluster_is_not_the_programs_and_told_by_its_last_cause() -> None:
     said = as_the_client_says(CLUSTER)
-    assert not submission.is_of_the_program(said)
-    assert submission.error(said) == "Caused by: java.net.ConnectException: Connection refused"
+    assert not log_errors.is_of_the_program(said)
+    assert log_errors.of_submission(said) == "Caused by: java.net.ConnectException: Connection refused"
 
 
 @pytest.mark.parametrize("said", ["", STAMP + "nothing wrong", "Traceback (most recent call last):\n"])
 def test_where_nothing_is_said_nothing_is_told(said: str) -> None:
-    assert (submission.is_of_the_program(said), submission.error(said)) == (False, "")
+    assert (log_errors.is_of_the_program(said), log_errors.of_submission(said)) == (False, "")
 
 
 def test_only_what_this_submission_wrote_counts_also_after_the_log_was_emptied(tmp_path: Path) -> None:
@@ -60,9 +61,9 @@ def test_only_what_this_submission_wrote_counts_also_after_the_log_was_emptied(t
     begin = log.stat().st_size
     with log.open("a") as file:
         file.write("ValueError: of today\n")
-    assert submission.said_since(log, begin) == "ValueError: of today\n"
+    assert log_errors.said_since(log, begin) == "ValueError: of today\n"
     log.write_text("new\n")
-    assert submission.said_since(log, begin) == "new\n"
+    assert log_errors.said_since(log, begin) == "new\n"
 
 
 def test_a_process_that_ended_is_told_by_the_last_error_it_logged(tmp_path: Path) -> None:
