@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.fitting import Fitted
-from config.loader import Definitions
+from config.definitions import Definitions
 from pipelines.audiences.rules import fingerprint
 from profile_store.profile import Profile
 

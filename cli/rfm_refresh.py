@@ -9,7 +9,8 @@ from confluent_kafka import Message
 from redis import Redis
 
 from cli.audit.topics import Reader
-from config.loader import CutPoints, Definitions, Platform
+from config.definitions import CutPoints, Definitions
+from config.platform import Platform
 from operations.controls import DEFINITIONS, Publisher
 from pipelines.audiences.rules import RuleBook
 from pipelines.history import cut_points

@@ -5,273 +5,30 @@ import os
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import TypeVar
 from urllib.parse import quote
 
 import msgspec
 
 from config import identity as identities
 from config import passwords
-from config.identity import Identity as Identity
+from config.definitions import Definitions, Features, Rfm, Rule
+from config.identity import Identity
+from config.platform import ClickHouse, Collector, Flink, Kafka, Platform, Redis, SchemaRegistry
 from config.sources import Source, mistakes
+from config.topics import Topics
+from config.traffic import TrafficRule
 from schemas import documents, registry, shapes
 from schemas.documents import Document, Mistake
 from schemas.plans import Plan
-
-DAY_S = 86_400
-Positive = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class ConfigError(ValueError):
     """A configuration file is missing, unreadable or does not say what it should; the message names file and field."""
 
 
-class Tenant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A tenant: its currency (amounts are integers of `10 ** -minor_units`) and its tracking plan, empty for none."""
-
-    currency: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}$")]
-    minor_units: Annotated[int, msgspec.Meta(ge=0, le=4)] = 2
-    plan: str = ""
-
-
 Rates = dict[str, dict[dt.date, float]]
 """Currency -> day from which a rate holds -> what one unit is worth in the tenant's currency."""
-
-
-class Kafka(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Brokers, `host:port` separated by commas."""
-
-    bootstrap: str
-
-
-class Redis(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Profile store, `redis://host:port/db`; the password, if there is one, is put in when the file is read."""
-
-    url: str
-
-    def __repr__(self) -> str:
-        return "Redis(...)"  # whoever prints the configuration must not print the password
-
-
-class ClickHouse(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """History: native and HTTP port of one server, and who we are there."""
-
-    host: str
-    tcp_port: int
-    http_port: int
-    database: str
-    user: str = "default"
-    password: str = ""
-
-    def __repr__(self) -> str:
-        return f"ClickHouse({self.user}@{self.host}:{self.http_port}/{self.database})"
-
-
-class Flink(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Address of the JobManager's REST interface."""
-
-    rest: str
-
-
-class CollectorLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What strangers may take of a process of the collector before their key is checked (docs/collector.md).
-
-    Attributes:
-        connections: open at once.
-        connections_per_address: of these, from one address.
-        header_bytes: of a request's first line and headers.
-        header_s: until they are complete; also for a connection that says nothing.
-        body_s: from then on until the body is complete.
-        held_bytes: of bodies in memory.
-        held_bytes_per_address: of these, from one address.
-        rest_bytes: of a body that are read and thrown away behind its answer.
-    """
-
-    connections: int = 2000
-    connections_per_address: int = 256
-    header_bytes: int = 16_384
-    header_s: float = 10.0
-    body_s: float = 15.0
-    held_bytes: int = 67_108_864
-    held_bytes_per_address: int = 8_388_608
-    rest_bytes: int = 2_097_152
-
-
-class Collector(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Address of the HTTP collector, without a path, and its bounds."""
-
-    url: str
-    limits: CollectorLimits = CollectorLimits()
-
-
-class SchemaRegistry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where ids of Avro schemas come from: a registry's URL, empty for the files in `schemas/avro`."""
-
-    url: str = ""
-
-
-class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Public limits; none acts in silence."""
-
-    request_bytes: Positive
-    request_events: Positive
-    event_bytes: Positive
-    order_bytes: Positive
-    message_id_chars: Positive
-    nesting: Positive
-    max_future_s: Positive
-    lateness_s: Positive
-    dedupe_s: Positive
-    drift_s: Positive = 86_400
-    clock_ahead_s: Positive = 3_600
-
-
-class Platform(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`platform.yaml`: tenants, servers, limits."""
-
-    default_tenant: str
-    tenants: dict[str, Tenant]
-    kafka: Kafka
-    redis: Redis
-    clickhouse: ClickHouse
-    flink: Flink
-    collector: Collector
-    limits: Limits
-    schema_registry: SchemaRegistry = SchemaRegistry()
-
-
-class Topic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One topic: partitions, replication and broker settings; `raw` topics are sources of job `profiles`."""
-
-    raw: bool = False
-    partitions: int = 0
-    replication: int = 0
-    config: dict[str, str] = msgspec.field(default_factory=dict)
-
-
-class TopicDefaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a topic has that says nothing else."""
-
-    partitions: Positive
-    replication: Positive
-
-
-class Topics(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`topics.yaml`."""
-
-    defaults: TopicDefaults
-    topics: dict[str, Topic]
-
-    def raw(self) -> list[str]:
-        """Names of the raw topics, in the order of the file."""
-        return [name for name, topic in self.topics.items() if topic.raw]
-
-    def partitions(self, name: str) -> int:
-        """Number of partitions a topic is created with."""
-        return self.topics[name].partitions or self.defaults.partitions
-
-    def replication(self, name: str) -> int:
-        """Replication factor a topic is created with."""
-        return self.topics[name].replication or self.defaults.replication
-
-
-class Series(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where a series gets its entries from: event names, call types, or the order ledger (`orders`, `refunds`)."""
-
-    events: list[str] = []
-    types: list[str] = []
-    ledger: Literal["", "orders", "refunds"] = ""
-
-
-class Feature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A windowed feature: a measure of a series, or the difference of two features.
-
-    `minus` subtracts the first window from a longer one.
-    """
-
-    name: str
-    windows: list[str]
-    series: str = ""
-    measure: Literal["", "count", "amount"] = ""
-    difference: list[str] = []
-    minus: dict[str, str] = {}
-
-
-class Features(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`features.yaml`."""
-
-    windows: dict[str, Positive]
-    tile_hop_min: dict[str, Positive]
-    exact_entries: Positive
-    session_gap_s: Positive
-    refresh_s: Positive
-    series: dict[str, Series]
-    features: list[Feature]
-
-
-class CutPoints(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Four ascending cut points for each of R (days), F (orders) and M (major units), with the version that scores name."""
-
-    version: int
-    recency: list[float]
-    frequency: list[float]
-    monetary: list[float]
-
-
-class Rfm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`rfm.yaml`."""
-
-    recency: str
-    frequency: str
-    monetary: str
-    quantiles: list[float]
-    tolerance: float
-    initial: CutPoints
-
-
-class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A named condition of `tags.yaml` or `segments.yaml`."""
-
-    name: str
-    when: str
-    says: str = ""
-
-
-class TrafficRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A rule of `traffic.yaml`: what is caught is flagged by the rule's name.
-
-    Two forms: a repetition (`same` and `within_ms`) or a burst (`more_than` and `within_s`).
-
-    Attributes:
-        name: flag.
-        says: what it is about.
-        events: names it watches.
-        types: call types it watches.
-        same: properties that make two events of one name the same act.
-        within_ms: how close to the one before, by event time, a repetition is.
-        more_than: events of one node in a stretch of `within_s` that still count.
-        within_s: length of the stretches, seconds; they begin at multiples of it.
-        exclude: keep what is caught out of the features; it stays in history in any case.
-    """
-
-    name: str
-    says: str
-    events: list[str] = []
-    types: list[str] = []
-    same: list[str] = []
-    within_ms: Annotated[int, msgspec.Meta(ge=0)] = 0
-    more_than: Annotated[int, msgspec.Meta(ge=0)] = 0
-    within_s: Annotated[int, msgspec.Meta(ge=0)] = 0
-    exclude: bool = False
-
-
-class Definitions(msgspec.Struct, frozen=True):
-    """Everything that says what a profile holds; travels with a job's submission."""
-
-    features: Features
-    rfm: Rfm
-    segments: list[Rule]
-    tags: list[Rule]
 
 
 def folder() -> Path:

@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from config import loader
-from config.loader import Topics
+from config.topics import Topics
 from schemas import contracts
 from schemas.contracts import Contract
 from schemas.documents import Mistake, Steps, meant

@@ -4,9 +4,14 @@ from pathlib import Path
 
 from config import identity as identities
 from config import loader, quality, sources
-from config.loader import Definitions, Features, Identity, Platform, Rates, Rfm, Rule, Topics, TrafficRule
+from config.definitions import Definitions, Features, Rfm, Rule
+from config.identity import Identity
+from config.loader import Rates
+from config.platform import Platform
 from config.quality import Quality
 from config.sources import Source
+from config.topics import Topics
+from config.traffic import TrafficRule
 from definitions import mapped, rules, tables
 from definitions.files import Files
 from pipelines.audiences.rules import RuleBook

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
-from config.loader import Features, Rfm, Rule
+from config.definitions import Features, Rfm, Rule
 from config.quality import CALLS
 from definitions.files import twice
 from pipelines.audiences.expressions import Expression, ExpressionError

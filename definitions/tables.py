@@ -4,9 +4,13 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
-from config.loader import Identity, Platform, Rates, Topics, TrafficRule
+from config.identity import Identity
+from config.loader import Rates
+from config.platform import Platform
 from config.quality import CALLS
 from config.sources import Source
+from config.topics import Topics
+from config.traffic import TrafficRule
 from definitions.files import twice
 from pipelines.history.tables import TABLES
 from pipelines.ingest import traffic

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from config.loader import Identity
+from config.identity import Identity
 from schemas import contracts
 from schemas.contracts import Contract
 

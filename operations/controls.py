@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 from confluent_kafka import KafkaError, Message, Producer
 
-from config.loader import CutPoints
+from config.definitions import CutPoints
 from pipelines.history import cut_points
 
 DEFINITIONS: Final = "cdp.definitions"

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
-from config.loader import CutPoints
+from config.definitions import CutPoints
 from pipelines.wire import Alias, Poke, Rejected, Roster
 from schemas import codes, json_text
 from schemas.validators import Violation, shape_violation

@@ -10,7 +10,7 @@ import numpy as np
 import orjson
 import urllib3
 
-from config.loader import ClickHouse as Address
+from config.platform import ClickHouse as Address
 from pipelines.history import marks as history_marks
 from pipelines.history.mend import mend
 from pipelines.history.plan import Mark, Partition

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from config import loader
+from config.definitions import Definitions
+from config.platform import Platform
 from pipelines.audiences.rules import RuleBook
 from pipelines.features.ledger import Store
 from pipelines.features.node import Applied, Conflict, NodeLogic, Stores
@@ -66,10 +68,10 @@ class InProcess:
 
     def __init__(
         self,
-        definitions: loader.Definitions | None = None,
+        definitions: Definitions | None = None,
         forget_every: int = 0,
         *,
-        platform: loader.Platform | None = None,
+        platform: Platform | None = None,
         decoder: Decoder | None = None,
         ledger_store: Callable[[], Store] | None = None,
     ) -> None:
@@ -99,7 +101,7 @@ class InProcess:
         self.links: list[tuple[str, str]] = []
         self.applied: list[Event] = []
 
-    def restarted(self, definitions: loader.Definitions) -> "InProcess":
+    def restarted(self, definitions: Definitions) -> "InProcess":
         """The same state under other definitions, as after a restart from a savepoint."""
         after = InProcess(definitions)
         after._stores, after._node_blobs, after._profile_blobs = self._stores, self._node_blobs, self._profile_blobs

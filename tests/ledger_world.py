@@ -10,6 +10,7 @@ import msgspec
 from hypothesis import strategies as st
 
 from config import loader
+from config.platform import Platform, Tenant
 from pipelines.features.ledger import Store
 from pipelines.identity.nodes import Nodes
 from pipelines.ingest.checks import Rules
@@ -37,9 +38,9 @@ _definitions = cache(loader.definitions)
 
 
 @cache
-def platform() -> loader.Platform:
+def platform() -> Platform:
     """Three tenants instead of those of `config/`."""
-    tenants = {name: loader.Tenant(currency, DECIMALS[currency]) for name, currency in TENANTS.items()}
+    tenants = {name: Tenant(currency, DECIMALS[currency]) for name, currency in TENANTS.items()}
     return msgspec.structs.replace(loader.platform(), tenants=tenants)
 
 

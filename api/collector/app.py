@@ -19,7 +19,7 @@ from api.collector.intake import BATCH, Arrival, Intake, Refusal
 from api.collector.metrics import Metrics
 from api.collector.notices import Notices
 from api.collector.publisher import Publisher
-from config.loader import CollectorLimits
+from config.platform import CollectorLimits
 from config.sources import Source
 
 LOG = logging.getLogger("collector")

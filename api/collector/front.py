@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from api.collector.limits import CONNECTIONS, HEADERS, INVALID, REST, SLOW
-from config.loader import CollectorLimits
+from config.platform import CollectorLimits
 
 GRACE_S: Final = 5.0
 """Beyond the time a body has: its answer (408) goes out first."""

@@ -14,7 +14,7 @@ import msgspec
 from api.collector import access, body, envelope
 from api.collector.limits import HELD, SLOW, Board
 from api.collector.publisher import AwayError, Publisher
-from config.loader import Limits
+from config.platform import Limits
 from config.sources import Source
 from schemas import json_parts
 from schemas.json_text import JsonTextError

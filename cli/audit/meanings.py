@@ -7,7 +7,7 @@ from typing import Any, Final
 from cli.audit.evidence import CleanEvidence
 from cli.audit.fold import NAMES, Fold, Money
 from cli.audit.report import Check
-from config.loader import Tenant
+from config.platform import Tenant
 from pipelines.history.event_views import property_column, view_name
 from schemas import clean as codec
 from schemas import json_text

@@ -14,7 +14,7 @@ from cli.rejected.bytes_shown import DEPTH, json_lines, raw_lines
 from cli.rejected.fate import Fate
 from cli.rejected.masked import masked
 from cli.terminal import shown
-from config.loader import Identity
+from config.identity import Identity
 from pipelines.rejected import paths
 from pipelines.rejected.record import Record
 from pipelines.rejected.replayed import lineage_of, readable

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
-from config.loader import Identity
+from config.identity import Identity
 from importers.personal import is_phone
 from importers.profiling.names import is_personal, normal
 from schemas import json_text

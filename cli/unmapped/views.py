@@ -16,7 +16,7 @@ from cli.terminal import hanging, shown
 from cli.unmapped import looking
 from cli.unmapped.looking import Seen, described
 from cli.unmapped.replay import Tally
-from config.loader import Identity
+from config.identity import Identity
 from importers.cdc.bridge import SCHEMA_DRIFT, UNAVAILABLE
 from importers.mapping.outcome import GROUP, INTERNAL, MISSING, NO_EVENT, TOO_LARGE, UNREADABLE, VALUE
 from importers.unmapped import TOPIC, Kept

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from config.loader import CutPoints, Definitions
+from config.definitions import CutPoints, Definitions
 from pipelines.audiences.expressions import Expression
 from pipelines.features.plan import published_fields
 

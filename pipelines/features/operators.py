@@ -11,7 +11,9 @@ from pyflink.common import Row, Types
 from pyflink.datastream import KeyedBroadcastProcessFunction, KeyedProcessFunction, OutputTag, RuntimeContext
 from pyflink.datastream.state import MapState, MapStateDescriptor, ValueStateDescriptor
 
-from config.loader import CutPoints, Definitions, Platform, TrafficRule
+from config.definitions import CutPoints, Definitions
+from config.platform import Platform
+from config.traffic import TrafficRule
 from pipelines import control
 from pipelines.audiences.rules import RuleBook
 from pipelines.features import node, profile

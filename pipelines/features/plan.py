@@ -5,7 +5,8 @@ import zlib
 
 import msgspec
 
-from config.loader import ConfigError, Definitions, Features
+from config.definitions import Definitions, Features
+from config.loader import ConfigError
 from pipelines.features.series import Window
 
 LIFETIME = "lifetime"

@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 import orjson
 
-from config.loader import CutPoints, Definitions
+from config.definitions import CutPoints, Definitions
 from pipelines.audiences.rules import RuleBook, Verdict, clock_fields
 from pipelines.features.combine import Fields, combine
 from pipelines.features.plan import published_fields

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from config.loader import CutPoints, Rfm
+from config.definitions import CutPoints, Rfm
 from pipelines.audiences.rules import RuleBook
 from schemas import json_text
 

@@ -6,7 +6,7 @@ What the profiles leave out because it came late is here and marked: it counts o
 from collections.abc import Iterator
 from typing import Final
 
-from config.loader import Tenant
+from config.platform import Tenant
 from schemas.currencies import MOST, exceptions
 
 INTERNAL: Final = ("order_documents", "refund_documents")

@@ -4,7 +4,9 @@ import logging
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from config.loader import Definitions, Identity, Tenant
+from config.definitions import Definitions
+from config.identity import Identity
+from config.platform import Tenant
 from pipelines.history import marks
 from pipelines.history.event_views import event_views
 from pipelines.history.tables import ROLLUPS, TABLES, add_columns, create_rollup, create_rollup_view, create_table, fill_rollup

@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from typing import Final
 
-from config.loader import Definitions, Identity, Tenant
+from config.definitions import Definitions
+from config.identity import Identity
+from config.platform import Tenant
 from pipelines.features.plan import published_fields
 from pipelines.history.ledger_views import ledger_views
 

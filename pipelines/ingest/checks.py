@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from config import loader
-from config.loader import ConfigError, Platform, Rates, TrafficRule
+from config.loader import ConfigError, Rates
+from config.platform import Platform
+from config.traffic import TrafficRule
 from pipelines.ingest.currency import Exchange
 from pipelines.ingest.hashing import fingerprint, hash64
 from pipelines.ingest.traffic import Targets

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from config.loader import Platform
+from config.platform import Platform
 from pipelines.identity.nodes import Nodes
 from pipelines.ingest import avro_records, moments, source_order, strict_json
 from pipelines.ingest import envelope as shape

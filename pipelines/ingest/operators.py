@@ -10,7 +10,8 @@ import msgspec
 from pyflink.common import Row
 from pyflink.datastream import OutputTag, ProcessFunction, RuntimeContext
 
-from config.loader import Identity, Platform
+from config.identity import Identity
+from config.platform import Platform
 from pipelines.identity.nodes import Nodes
 from pipelines.ingest.checks import Rules
 from pipelines.ingest.decode import Decoder

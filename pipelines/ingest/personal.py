@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from config.loader import Identity
+from config.identity import Identity
 from pipelines.identity.nodes import Nodes
 
 _Parts = tuple[dict[str, Any] | None, dict[str, Any] | None, dict[str, Any] | None]

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 import msgspec
 
-from config.loader import ConfigError, TrafficRule
+from config.loader import ConfigError
+from config.traffic import TrafficRule
 from schemas.contracts import Contract
 
 STRETCHES_KEPT: Final = 3

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 
 from cli.audit.fold import NAMES, Fold, Money
 from cli.audit.meanings import OrderEvents
-from config.loader import Tenant
+from config.platform import Tenant
 from pipelines.ingest.records import event_record
 from schemas import clean
 from tests.in_process import InProcess

@@ -15,6 +15,7 @@ import yaml
 
 from api.collector import server
 from config import loader
+from config.platform import Platform
 from stack import container, flink, jobs, kafka, parts, settings
 from stack.settings import PROJECT
 
@@ -132,4 +133,4 @@ def test_the_image_holds_what_the_stack_looks_for() -> None:
     assert "COPY --from=connector /flink-connector /opt/cdp-parts/flink-connector" in DOCKERFILE
     assert "CDP_PARTS=/opt/cdp-parts" in DOCKERFILE
     assert parts.flink_jars(settings.load({"CDP_HOME": "/x", "CDP_PARTS": "/opt/cdp-parts"}))[-1].name.startswith("flink-dist")
-    assert SERVICES["clickhouse"]["environment"]["CLICKHOUSE_DB"] == loader.read("platform.yaml", loader.Platform).clickhouse.database
+    assert SERVICES["clickhouse"]["environment"]["CLICKHOUSE_DB"] == loader.read("platform.yaml", Platform).clickhouse.database

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config import loader
-from config.loader import CutPoints
+from config.definitions import CutPoints
 from pipelines.audiences.rules import RuleBook
 from pipelines.history.cut_points import Customer, definition, effect, moved, parse_definition, quantiles
 

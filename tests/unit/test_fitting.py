@@ -17,7 +17,7 @@ from cli.profile_card import card, lasting
 from cli.rfm_refresh import Outcome
 from cli.terminal import safe_console
 from config import loader
-from config.loader import CutPoints
+from config.definitions import CutPoints
 from demo import showcase
 from pipelines.history.cut_points import Effect
 from profile_store.profile import Profile

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from config import loader
+from config.platform import Platform
 from stack import catalogue, settings
 from stack.errors import StackError
 from stack.settings import PROJECT, Ports
@@ -13,7 +14,7 @@ from stack.settings import PROJECT, Ports
 
 def test_without_an_environment_the_home_is_in_the_project_and_ports_are_those_of_platform_yaml() -> None:
     chosen = settings.load({})
-    platform = loader.read("platform.yaml", loader.Platform)
+    platform = loader.read("platform.yaml", Platform)
     assert (chosen.home, chosen.parts) == (PROJECT / ".cdp", PROJECT / ".cdp" / "parts")
     assert chosen.kafka == platform.kafka.bootstrap
     assert chosen.flink == platform.flink.rest

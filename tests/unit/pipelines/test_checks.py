@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config import loader
-from config.loader import ConfigError, TrafficRule
+from config.loader import ConfigError
+from config.traffic import TrafficRule
 from pipelines.ingest.checks import TOTAL_FLAG, Checked, Checks, Rules
 from pipelines.ingest.moments import to_ms
 from schemas.plans import Plan as TrackingPlan

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.loader import CutPoints
+from config.definitions import CutPoints
 from operations.controls import _poke
 from pipelines import control
 from pipelines.control import ALIAS, DEFINITIONS, POKES, ROSTER, Definition, Framed, NodePoke

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from config import loader
-from config.loader import Definitions, Feature, Rule
+from config.definitions import Definitions, Feature, Rule
 from operations import judging
 from pipelines.audiences.rules import RuleBook, fingerprint
 from pipelines.identity.nodes import profile_of

@@ -3,6 +3,7 @@
 import msgspec
 
 from config import loader
+from config.definitions import Definitions
 from demo.messages import iso, render
 from demo.replay import Options
 from demo.stream import Slice
@@ -14,7 +15,7 @@ from tests.unit.pipelines.test_core_against_oracle import pseudonym, raw_records
 WINDOW, LENGTH_S, HOP_MIN = "14d", 14 * 86_400, 320
 
 
-def with_another_window(before: loader.Definitions) -> loader.Definitions:
+def with_another_window(before: Definitions) -> Definitions:
     features = before.features
     replaced = msgspec.structs.replace(
         features,

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from config.loader import CutPoints
+from config.definitions import CutPoints
 from pipelines.identity.nodes import profile_of
 from pipelines.wire import Alias, Roster
 from tests.in_process import InProcess

@@ -8,6 +8,7 @@ import fastavro
 import pytest
 
 from config import loader
+from config.platform import Platform
 from pipelines.history.container import files_of
 from pipelines.history.tables import TABLES
 from schemas import clean, contracts, event_avro, registry
@@ -89,7 +90,7 @@ def test_the_body_of_a_record_is_the_same_whatever_its_id() -> None:
 
 def test_the_url_travels_in_the_environment_of_every_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(registry.VARIABLE, raising=False)
-    assert settings.environment(settings.load({}))[registry.VARIABLE] == loader.read("platform.yaml", loader.Platform).schema_registry.url
+    assert settings.environment(settings.load({}))[registry.VARIABLE] == loader.read("platform.yaml", Platform).schema_registry.url
     monkeypatch.setenv(registry.VARIABLE, "http://elsewhere:8081")
     assert settings.child_environment(settings.load({}), "kafka")[registry.VARIABLE] == "http://elsewhere:8081"
     with using(os.environ[registry.VARIABLE]):
