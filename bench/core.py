@@ -14,7 +14,9 @@ from config import loader
 from pipelines.audiences.rules import RuleBook
 from pipelines.features import node, profile
 from pipelines.features.cache import Cache, collect_seldom
+from pipelines.features.node_state import LiveNode
 from pipelines.features.plan import compile_plan
+from pipelines.features.profile_state import LiveProfile
 from pipelines.identity.nodes import Nodes
 from pipelines.ingest.checks import Rules
 from pipelines.ingest.decode import Decoder
@@ -120,8 +122,8 @@ class Core:
         self._encode = msgspec.msgpack.Encoder().encode
         self._node_input = msgspec.msgpack.Decoder(NodeInput).decode
         self._profile_input = msgspec.msgpack.Decoder(ProfileInput).decode
-        self._nodes: Cache[node.Live] = Cache(cached)
-        self._profiles: Cache[profile.Live] = Cache(cached)
+        self._nodes: Cache[LiveNode] = Cache(cached)
+        self._profiles: Cache[LiveProfile] = Cache(cached)
         self.heads: dict[str, bytes] = {}
         self.profiles: dict[str, bytes] = {}
         self.ledgers: dict[str, Store] = {}

@@ -14,10 +14,10 @@ from config.platform import Platform
 from pipelines.audiences.rules import RuleBook
 from pipelines.features.ledger import Store
 from pipelines.features.node import Applied, Conflict, NodeLogic, Stores
-from pipelines.features.node import Live as LiveNode
+from pipelines.features.node_state import LiveNode
 from pipelines.features.plan import compile_plan
 from pipelines.features.profile import Change, ProfileLogic
-from pipelines.features.profile import Live as LiveProfile
+from pipelines.features.profile_state import LiveProfile
 from pipelines.identity.nodes import Nodes, split
 from pipelines.ingest.checks import Rules
 from pipelines.ingest.decode import Decoder

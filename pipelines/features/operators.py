@@ -19,7 +19,9 @@ from pipelines.audiences.rules import RuleBook
 from pipelines.features import node, profile
 from pipelines.features.cache import Cache, collect_seldom
 from pipelines.features.ledger import LIMIT
+from pipelines.features.node_state import LiveNode
 from pipelines.features.plan import compile_plan
+from pipelines.features.profile_state import LiveProfile
 from pipelines.identity.nodes import split
 from pipelines.ingest.records import duplicate_record, event_record, link_record, rejected_record
 from pipelines.ingest.traffic import Traffic
@@ -88,7 +90,7 @@ class NodeFunction(KeyedProcessFunction):
         ids = runtime_context.get_map_state(MapStateDescriptor("ids", Types.LONG(), Types.LONG()))
         batches = runtime_context.get_map_state(MapStateDescriptor("id_batches", Types.LONG(), Types.PICKLED_BYTE_ARRAY()))
         self._stores = node.Stores(_LedgerState(ledger), _IdState(ids, batches))
-        self._cache: Cache[node.Live] = Cache(NODES_CACHED)
+        self._cache: Cache[LiveNode] = Cache(NODES_CACHED)
         self._decode = msgspec.msgpack.Decoder(NodeInput).decode
         self._encode = msgspec.msgpack.Encoder().encode
         self._events, self._duplicates = OutputTag(EVENTS, RECORD), OutputTag(DUPLICATES, RECORD)
@@ -170,13 +172,13 @@ class NodeFunction(KeyedProcessFunction):
             yield Out(before, self._encode(leave))
         yield Out(alias.profile_id, self._encode(join))
 
-    def _live(self, key: str, tenant: str) -> node.Live:
+    def _live(self, key: str, tenant: str) -> LiveNode:
         live = self._cache.get(key)
         if live is None:
             live = self._cache.put(key, self._logic.load(key, tenant, self._head.value()))
         return live
 
-    def _save(self, live: node.Live, ctx: KeyedProcessFunction.Context) -> None:
+    def _save(self, live: LiveNode, ctx: KeyedProcessFunction.Context) -> None:
         due = self._logic.next_timer(live)
         if due is not None:
             ctx.timer_service().register_event_time_timer(due)
@@ -210,7 +212,7 @@ class ProfileFunction(KeyedBroadcastProcessFunction):
         incarnation = profile.incarnation(self._run, attempt_number(runtime_context))
         self._logic = profile.ProfileLogic(self._definitions, RuleBook(self._definitions), scale, incarnation)
         self._state = runtime_context.get_state(ValueStateDescriptor("profile", Types.PICKLED_BYTE_ARRAY()))
-        self._cache: Cache[profile.Live] = Cache(PROFILES_CACHED)
+        self._cache: Cache[LiveProfile] = Cache(PROFILES_CACHED)
         self._decode = msgspec.msgpack.Decoder(ProfileInput).decode
         self._restored = False
         self._rejected = OutputTag(REJECTED, RECORD)
@@ -289,13 +291,13 @@ class ProfileFunction(KeyedBroadcastProcessFunction):
         change = self._logic.roster(live, found, now) if isinstance(found, Roster) else self._logic.poke(live, now)
         yield from self._done(live, change, ctx)
 
-    def _live(self, profile_id: str, tenant: str) -> profile.Live:
+    def _live(self, profile_id: str, tenant: str) -> LiveProfile:
         live = self._cache.get(profile_id)
         if live is None:
             live = self._cache.put(profile_id, self._logic.load(profile_id, tenant, self._state.value()))
         return live
 
-    def _done(self, live: profile.Live, change: profile.Change | None, ctx: Any) -> Iterator[Any]:
+    def _done(self, live: LiveProfile, change: profile.Change | None, ctx: Any) -> Iterator[Any]:
         due = self._logic.next_timer(live)
         if due is not None:
             ctx.timer_service().register_event_time_timer(due)

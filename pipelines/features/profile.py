@@ -10,10 +10,10 @@ from config.definitions import CutPoints, Definitions
 from pipelines.audiences.rules import RuleBook, Verdict, clock_fields
 from pipelines.features.combine import Fields, combine
 from pipelines.features.plan import published_fields
+from pipelines.features.profile_state import FORMAT, LiveProfile, Part, ProfileState, decode, encode
 from pipelines.wire import Join, Leave, Roster, Update, Value
 from profile_store.patch import Patch, from_record
 
-FORMAT: Final = 1
 ATTEMPTS: Final = 1_000_000
 
 
@@ -30,70 +30,6 @@ def incarnation(run: int, attempt: int) -> int:
     return run * ATTEMPTS + attempt
 
 
-class Part(msgspec.Struct, array_like=True):
-    """What one node has told: its counter, the epoch of its membership, its values."""
-
-    seq: int
-    epoch: int
-    values: dict[str, Value]
-
-
-class ProfileState(msgspec.Struct, array_like=True):
-    """What is persisted of a profile.
-
-    Attributes:
-        format: version of this encoding; new fields go to the end with a default.
-        nodes: node key -> its part.
-        version: of the last published change.
-        clock: newest log time seen or timer fired, ms.
-        timer: earliest event-time timer outstanding, 0 if none.
-        publish_by: moment by which unpublished changes must be published, 0 if there are none.
-        flip_at: moment at which time alone turns a rule, 0 if never.
-        verdict: what the rules said last.
-        published_tags: tags that the last published change showed.
-        roster: nodes that must be present before the profile may publish; None without a resolver's word.
-        roster_epoch: epoch of that word.
-        incarnation: of the writer that published `version`.
-    """
-
-    format: int
-    tenant: str
-    nodes: dict[str, Part] = {}
-    version: int = 0
-    clock: int = 0
-    timer: int = 0
-    publish_by: int = 0
-    flip_at: int = 0
-    verdict: Verdict | None = None
-    published_tags: list[str] = []
-    roster: list[str] | None = None
-    roster_epoch: int = 0
-    incarnation: int = 0
-
-
-class Live:
-    """A decoded profile.
-
-    Attributes:
-        profile_id: its id.
-        state: the persisted part.
-        values: combined node values; of a single node that node's own.
-        fields: fields as last computed; None until they are (first touch).
-        changed: names of fields that differ from what is published.
-        published: whether this writer has published the profile whole, so that changed fields suffice.
-    """
-
-    __slots__ = ("changed", "fields", "profile_id", "published", "state", "values")
-
-    def __init__(self, profile_id: str, state: ProfileState) -> None:
-        self.profile_id = profile_id
-        self.state = state
-        self.values: dict[str, Value] = {}
-        self.fields: dict[str, Any] | None = None
-        self.changed: dict[str, None] = {}
-        self.published = False
-
-
 class Change(msgspec.Struct):
     """A published change: the record for Kafka."""
 
@@ -103,10 +39,6 @@ class Change(msgspec.Struct):
     def patch(self) -> Patch:
         """What the profile store makes of it."""
         return from_record(self.record)
-
-
-_decode_state = msgspec.msgpack.Decoder(ProfileState).decode
-_encode = msgspec.msgpack.Encoder().encode
 
 
 class ProfileLogic:
@@ -143,11 +75,11 @@ class ProfileLogic:
         """The cut points in force."""
         return self._cuts.get(tenant, self._initial_cuts)
 
-    def load(self, profile_id: str, tenant: str, blob: bytes | None) -> Live:
+    def load(self, profile_id: str, tenant: str, blob: bytes | None) -> LiveProfile:
         """Decode a profile, or begin it."""
         if blob is None:
-            return Live(profile_id, ProfileState(FORMAT, tenant))
-        live = Live(profile_id, _decode_state(blob))
+            return LiveProfile(profile_id, ProfileState(FORMAT, tenant))
+        live = LiveProfile(profile_id, decode(blob))
         state = live.state
         if state.incarnation > self._incarnation:
             # Whoever numbered this start had lost count. The store would take what we write for old: go on above what it holds.
@@ -160,11 +92,11 @@ class ProfileLogic:
             live.published = True
         return live
 
-    def dump(self, live: Live) -> bytes:
+    def dump(self, live: LiveProfile) -> bytes:
         """Encode a profile's state."""
-        return _encode(live.state)
+        return encode(live.state)
 
-    def update(self, live: Live, update: Update, epoch: int | None = None) -> Change | None:
+    def update(self, live: LiveProfile, update: Update, epoch: int | None = None) -> Change | None:
         """Take what a node tells.
 
         Args:
@@ -193,11 +125,11 @@ class ProfileLogic:
         cause = "identity" if epoch is not None else "definitions" if update.is_asked else "time"
         return self._publish_if_due(live, cause, force=epoch is not None)
 
-    def join(self, live: Live, join: Join) -> Change | None:
+    def join(self, live: LiveProfile, join: Join) -> Change | None:
         """A node comes in."""
         return self.update(live, join.update, join.epoch)
 
-    def leave(self, live: Live, leave: Leave) -> Change | None:
+    def leave(self, live: LiveProfile, leave: Leave) -> Change | None:
         """A node goes; the last one leaves a forwarding address."""
         state = live.state
         part = state.nodes.get(leave.node)
@@ -211,7 +143,7 @@ class ProfileLogic:
         self._recompute(live, {})
         return self._publish_if_due(live, "identity", force=True)
 
-    def roster(self, live: Live, roster: Roster, now: int) -> Change | None:
+    def roster(self, live: LiveProfile, roster: Roster, now: int) -> Change | None:
         """The resolver says which nodes make up the profile, at watermark `now` (ms)."""
         state = live.state
         if roster.epoch <= state.roster_epoch:
@@ -223,17 +155,17 @@ class ProfileLogic:
         self._recompute(live, {})
         return self._publish_if_due(live, "identity", force=True)
 
-    def poke(self, live: Live, now: int) -> Change | None:
+    def poke(self, live: LiveProfile, now: int) -> Change | None:
         """Look again because a definition changed. Who comes to be judged by other rules or cut points says so, though no verdict turns."""
         return self._look_again(live, now, "definitions")
 
-    def tick(self, live: Live, now: int) -> Change | None:
+    def tick(self, live: LiveProfile, now: int) -> Change | None:
         """Let time pass: a timer has fired."""
         if live.state.timer <= now:
             live.state.timer = 0
         return self._look_again(live, now, "time")
 
-    def _look_again(self, live: Live, now: int, cause: str) -> Change | None:
+    def _look_again(self, live: LiveProfile, now: int, cause: str) -> Change | None:
         state = live.state
         if not state.nodes:
             return None
@@ -241,7 +173,7 @@ class ProfileLogic:
         self._recompute(live, {})
         return self._publish_if_due(live, cause)
 
-    def next_timer(self, live: Live) -> int | None:
+    def next_timer(self, live: LiveProfile) -> int | None:
         """The moment for which a timer has to be set now, or None when the outstanding one will do. Marks it as set."""
         state = live.state
         due = min(filter(None, (state.flip_at, state.publish_by)), default=0)
@@ -250,7 +182,7 @@ class ProfileLogic:
         state.timer = due
         return due
 
-    def _recompute(self, live: Live, values: dict[str, Value]) -> None:
+    def _recompute(self, live: LiveProfile, values: dict[str, Value]) -> None:
         """Bring fields and verdict up to the clock after some node values changed."""
         state = live.state
         fields = self._fields[state.tenant]
@@ -270,7 +202,7 @@ class ProfileLogic:
             self._note(live, clock_fields(known["last_order_at"], known["mean_interpurchase_days"], state.clock))
         self._judge(live, stirred)
 
-    def _all_fields(self, live: Live) -> dict[str, Any]:
+    def _all_fields(self, live: LiveProfile) -> dict[str, Any]:
         """Every field that does not move with the clock, before the rules have spoken."""
         parts = [part.values for part in live.state.nodes.values()]
         live.values = parts[0] if len(parts) == 1 else {name: combine(name, parts) for name in {name for part in parts for name in part}}
@@ -285,12 +217,12 @@ class ProfileLogic:
         return shown
 
     @staticmethod
-    def _note(live: Live, fields: Mapping[str, Any]) -> None:
+    def _note(live: LiveProfile, fields: Mapping[str, Any]) -> None:
         assert live.fields is not None
         live.fields.update(fields)
         live.changed.update(dict.fromkeys(fields))
 
-    def _judge(self, live: Live, stirred: dict[str, Any]) -> None:
+    def _judge(self, live: LiveProfile, stirred: dict[str, Any]) -> None:
         """Let the rules look again if they can come to another verdict; a turned rule is to be published at once."""
         state, fields = live.state, live.fields
         assert fields is not None
@@ -309,13 +241,13 @@ class ProfileLogic:
         if new != old:  # another verdict, or the same by other rules: whoever asked for it waits to see that
             state.publish_by = state.clock
 
-    def _publish_if_due(self, live: Live, cause: str, *, force: bool = False) -> Change | None:
+    def _publish_if_due(self, live: LiveProfile, cause: str, *, force: bool = False) -> Change | None:
         state = live.state
         if force or 0 < state.publish_by <= state.clock:
             return self._publish(live, cause, "")
         return None
 
-    def _publish(self, live: Live, cause: str, message_id: str) -> Change | None:
+    def _publish(self, live: LiveProfile, cause: str, message_id: str) -> Change | None:
         state = live.state
         assert live.fields is not None
         assert state.verdict is not None
@@ -338,7 +270,7 @@ class ProfileLogic:
         state.publish_by = 0
         return change
 
-    def _forward(self, live: Live, to_profile: str) -> Change:
+    def _forward(self, live: LiveProfile, to_profile: str) -> Change:
         """The profile is empty: whoever still reads it is sent on."""
         state = live.state
         exited, state.published_tags, state.verdict = state.published_tags, [], None
@@ -348,7 +280,7 @@ class ProfileLogic:
         live.published = False
         return change
 
-    def _change(self, live: Live, features: bytes, why: dict[str, Any]) -> Change:
+    def _change(self, live: LiveProfile, features: bytes, why: dict[str, Any]) -> Change:
         state = live.state
         partial = live.published and state.incarnation == self._incarnation
         base, state.version, state.incarnation = state.version, state.version + 1, self._incarnation
