@@ -4,7 +4,7 @@ import random
 
 from hypothesis import strategies as st
 
-from pipelines.rejected import where
+from pipelines.rejected import conditions
 from pipelines.rejected.record import Record
 from schemas import codes
 
@@ -48,25 +48,25 @@ def _values(field: str) -> st.SearchStrategy[str | int]:
         return SOURCES
     if field == "position":
         return st.builds("{}:{}:{}".format, SOURCES, st.integers(0, 1), st.integers(0, 4))
-    kinds: dict[where.Kind, st.SearchStrategy[str | int]] = {"text": TEXTS, "number": NUMBERS, "time": MOMENTS}
-    return kinds[where.FIELDS[field]]
+    kinds: dict[conditions.Kind, st.SearchStrategy[str | int]] = {"text": TEXTS, "number": NUMBERS, "time": MOMENTS}
+    return kinds[conditions.FIELDS[field]]
 
 
 @st.composite
-def _comparisons(draw: st.DrawFn) -> where.Condition:
-    field = draw(st.sampled_from(list(where.FIELDS)))
-    kind = where.FIELDS[field]
+def _comparisons(draw: st.DrawFn) -> conditions.Condition:
+    field = draw(st.sampled_from(list(conditions.FIELDS)))
+    kind = conditions.FIELDS[field]
     shape = draw(st.sampled_from(["compare", "in", "like"] if kind == "text" else ["compare", "in"]))
     if shape == "like":
-        parts = draw(st.lists(st.one_of(TEXTS.filter(bool), st.just(where.AnyText()), st.just(where.OneCharacter())), max_size=4))
-        return where.Like(field, _joined(parts))
+        parts = draw(st.lists(st.one_of(TEXTS.filter(bool), st.just(conditions.AnyText()), st.just(conditions.OneCharacter())), max_size=4))
+        return conditions.Like(field, _joined(parts))
     if shape == "in":
-        return where.OneOf(field, tuple(draw(st.lists(_values(field), min_size=1, max_size=3))))
+        return conditions.OneOf(field, tuple(draw(st.lists(_values(field), min_size=1, max_size=3))))
     operators = ("=", "!=") if kind == "text" else ("=", "!=", "<", "<=", ">", ">=")
-    return where.Compare(field, draw(st.sampled_from(operators)), draw(_values(field)))
+    return conditions.Compare(field, draw(st.sampled_from(operators)), draw(_values(field)))
 
 
-def _joined(parts: list[object]) -> where.Pattern:
+def _joined(parts: list[object]) -> conditions.Pattern:
     """Two texts in a row are one, as they are when they are read."""
     found: list[object] = []
     for part in parts:
@@ -77,36 +77,36 @@ def _joined(parts: list[object]) -> where.Pattern:
     return tuple(found)  # type: ignore[arg-type]
 
 
-def _combined(parts: st.SearchStrategy[where.Condition]) -> st.SearchStrategy[where.Condition]:
+def _combined(parts: st.SearchStrategy[conditions.Condition]) -> st.SearchStrategy[conditions.Condition]:
     several = st.lists(parts, min_size=2, max_size=3).map(tuple)
-    return st.one_of(parts.map(where.Not), several.map(where.Every), several.map(where.Some))
+    return st.one_of(parts.map(conditions.Not), several.map(conditions.Every), several.map(conditions.Some))
 
 
 CONDITIONS = st.recursive(_comparisons(), _combined, max_leaves=6)
 
 
-def written(condition: where.Condition) -> str:
+def written(condition: conditions.Condition) -> str:
     """A condition as somebody would type it."""
-    if isinstance(condition, where.Not):
+    if isinstance(condition, conditions.Not):
         return f"not ({written(condition.part)})"
-    if isinstance(condition, where.Compare):
+    if isinstance(condition, conditions.Compare):
         return f"{condition.field} {condition.operator} {_value(condition.field, condition.value)}"
-    if isinstance(condition, where.OneOf):
+    if isinstance(condition, conditions.OneOf):
         return f"{condition.field} in ({', '.join(_value(condition.field, value) for value in condition.values)})"
-    if isinstance(condition, where.Like):
+    if isinstance(condition, conditions.Like):
         return f"{condition.field} like {_quoted(''.join(_in_pattern(part) for part in condition.pattern))}"
-    word = " and " if isinstance(condition, where.Every) else " or "
+    word = " and " if isinstance(condition, conditions.Every) else " or "
     return word.join(f"({written(part)})" for part in condition.parts)
 
 
-def _in_pattern(part: str | where.AnyText | where.OneCharacter) -> str:
+def _in_pattern(part: str | conditions.AnyText | conditions.OneCharacter) -> str:
     if isinstance(part, str):
         return "".join("\\" + character if character in "%_\\" else character for character in part)
-    return "%" if isinstance(part, where.AnyText) else "_"
+    return "%" if isinstance(part, conditions.AnyText) else "_"
 
 
 def _value(field: str, value: str | int) -> str:
-    if where.FIELDS[field] == "time":
+    if conditions.FIELDS[field] == "time":
         return _quoted(f"2023-11-14T22:13:20.{int(value) - FIRST_MS:03d}Z")
     return _quoted(value) if isinstance(value, str) else str(value)
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, Final
 
+from pipelines.rejected.conditions import Compare, Condition
 from pipelines.rejected.matching import Sql, sql
 from pipelines.rejected.record import Position, Record
-from pipelines.rejected.where import Compare, Condition
 from sinks.clickhouse import ClickHouse
 
 _COLUMNS: Final = (

@@ -9,9 +9,9 @@ from cli.rejected.card import Story
 from cli.rejected.history import History
 from cli.rejected.selection import Selection, condition
 from config import loader
+from pipelines.rejected.conditions import Condition
 from pipelines.rejected.matching import predicate
 from pipelines.rejected.record import Position, Record
-from pipelines.rejected.where import Condition
 from sinks.clickhouse import ClickHouse, ClickHouseAwayError, ClickHouseError, ClickHouseRefusedError
 
 ANSWER_S: Final = 60.0

@@ -9,7 +9,7 @@ from confluent_kafka import KafkaException
 from cli.rejected.clock import log_now
 from config import loader
 from demo.replayer import ReplayError
-from pipelines.rejected import where
+from pipelines.rejected import conditions, moments, where
 from pipelines.rejected.record import Position, PositionError
 from schemas import codes
 from stack.errors import StackError
@@ -34,7 +34,7 @@ class Selection(NamedTuple):
     until: str = ""
 
 
-def condition(chosen: Selection, now: Callable[[], int] | None = None) -> where.Condition:
+def condition(chosen: Selection, now: Callable[[], int] | None = None) -> conditions.Condition:
     """The options as one condition.
 
     Args:
@@ -53,9 +53,9 @@ def condition(chosen: Selection, now: Callable[[], int] | None = None) -> where.
     parts += [_one_of("source", [raw_topic(name) for name in listed(chosen.topic)])] if chosen.topic else []
     parts += [_one_of("tenant", listed(chosen.tenant))] if chosen.tenant else []
     parts += [_field(chosen.field)] if chosen.field else []
-    parts += [where.Compare("log_time", ">=", moment("--since", chosen.since, clock))] if chosen.since else []
-    parts += [where.Compare("log_time", "<", moment("--until", chosen.until, clock))] if chosen.until else []
-    return parts[0] if len(parts) == 1 else where.Every(tuple(parts))
+    parts += [conditions.Compare("log_time", ">=", moment("--since", chosen.since, clock))] if chosen.since else []
+    parts += [conditions.Compare("log_time", "<", moment("--until", chosen.until, clock))] if chosen.until else []
+    return parts[0] if len(parts) == 1 else conditions.Every(tuple(parts))
 
 
 def raw_topic(name: str) -> str:
@@ -94,11 +94,11 @@ def moment(option: str, text: str, now: Callable[[], int]) -> int:
     Raises:
         SelectionError: it is neither.
     """
-    span = where.duration_ms(text)
-    found = where.moment_ms(text) if span is None else now() - span
+    span = moments.duration_ms(text)
+    found = moments.moment_ms(text) if span is None else now() - span
     if found is None:
         raise SelectionError(f"{option}: `{text}` is neither a duration (90s 15m 6h 2d 1w) nor a time (2026-01-31, 2026-01-31T10:00:00Z)")
-    return where.bounded(found)
+    return moments.bounded(found)
 
 
 def _now() -> int:
@@ -115,15 +115,15 @@ def _codes(text: str) -> list[str]:
     return listed(text)
 
 
-def _one_of(field: str, values: list[str]) -> where.Condition:
-    return where.OneOf(field, tuple(values)) if len(values) != 1 else where.Compare(field, "=", values[0])
+def _one_of(field: str, values: list[str]) -> conditions.Condition:
+    return conditions.OneOf(field, tuple(values)) if len(values) != 1 else conditions.Compare(field, "=", values[0])
 
 
-def _field(path: str) -> where.Condition:
+def _field(path: str) -> conditions.Condition:
     """`*` stands for anything, so that `$.properties.products[*].price` means every line."""
     if "*" not in path:
-        return where.Compare("field", "=", path)
-    parts: list[str | where.AnyText | where.OneCharacter] = []
+        return conditions.Compare("field", "=", path)
+    parts: list[str | conditions.AnyText | conditions.OneCharacter] = []
     for number, text in enumerate(path.split("*")):
-        parts += [*([where.AnyText()] if number else []), *([text] if text else [])]
-    return where.Like("field", tuple(parts))
+        parts += [*([conditions.AnyText()] if number else []), *([text] if text else [])]
+    return conditions.Like("field", tuple(parts))

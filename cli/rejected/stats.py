@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from cli.rejected.history import History
-from pipelines.rejected.where import FIELDS, Condition
+from pipelines.rejected.conditions import FIELDS, Condition
 
 BY: Final = ("code", "source", "field", "origin", "rule", "tenant")
 HOURS: Final = 24

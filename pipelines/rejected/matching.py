@@ -1,4 +1,4 @@
-"""A condition (`pipelines.rejected.where`) in the two forms it is needed in: SQL with parameters, and a predicate over records.
+"""A condition in the two forms it is needed in: SQL with parameters, and a predicate over records.
 
 Both hold of the same records: tests compare them over random conditions and rows in a real ClickHouse.
 """
@@ -8,8 +8,8 @@ import re
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
+from pipelines.rejected.conditions import FIELDS, AnyText, Compare, Condition, Every, Like, Not, OneCharacter, OneOf, Pattern
 from pipelines.rejected.record import Record
-from pipelines.rejected.where import FIELDS, AnyText, Compare, Condition, Every, Like, Not, OneCharacter, OneOf, Pattern
 
 _EXPRESSIONS: Final = {name: name for name in FIELDS} | {
     "position": "concat(source, ':', toString(partition), ':', toString(offset))",

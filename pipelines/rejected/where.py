@@ -8,47 +8,42 @@
 
 Texts stand in single or double quotes (doubled inside), times are texts as in RFC 3339, durations are `90s 15m 6h 2d 1w`. In a pattern `%`
 stands for any characters and `_` for one; a backslash takes `%`, `_` and itself literally. Text is compared with `=`, `!=`, `like`, `in`;
-numbers and times also by size. What is read here becomes a tree of whitelisted names and plain values; `pipelines.rejected.matching` makes
+numbers and times also by size. What is read here becomes a tree of whitelisted names and plain values (`conditions`); `matching` makes
 SQL or Python of it, and no text of the user ever becomes part of either. (The rule language of `pipelines.audiences.expressions` is read by
 Python's own parser, which knows neither `=` nor `like` nor `1h`, and compares profile fields of any type; hence a language of its own.)
 """
 
-import datetime as dt
 import difflib
 import re
 from collections.abc import Callable
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
+from pipelines.rejected.conditions import (
+    FIELDS,
+    AnyText,
+    Compare,
+    Condition,
+    Every,
+    Kind,
+    Like,
+    Not,
+    OneCharacter,
+    OneOf,
+    Operator,
+    Pattern,
+    Some,
+)
+from pipelines.rejected.moments import bounded, duration_ms, moment_ms
 from schemas import codes
 
 MAX_LENGTH: Final = 2000
 MAX_DEPTH: Final = 50
 _INT64: Final = 1 << 63
-_FIRST_MS, _LAST_MS = -2_208_988_800_000, 10_413_791_999_000  # what ClickHouse's DateTime64 can hold: the years 1900 to 2299
-_UNITS_MS: Final = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _TOKEN: Final = re.compile(
     r"""(?P<text>'(?:[^']|'')*'|"(?:[^"]|"")*")|(?P<span>[0-9]+[A-Za-z_][A-Za-z0-9_]*)|(?P<number>-?[0-9]+)(?![A-Za-z0-9_.])"""
     r"""|(?P<name>[A-Za-z_][A-Za-z0-9_]*)|(?P<mark><=|>=|!=|<>|==|[=<>(),])"""
 )
 
-Kind = Literal["text", "number", "time"]
-FIELDS: Final[dict[str, Kind]] = {
-    "code": "text",
-    "field": "text",
-    "rule": "text",
-    "source": "text",
-    "origin": "text",
-    "tenant": "text",
-    "message_id": "text",
-    "position": "text",
-    "partition": "number",
-    "offset": "number",
-    "size": "number",
-    "log_time": "time",
-}
-"""What can be asked about a record: its columns, its `position` (`topic:partition:offset`) and the `size` of its bytes."""
-
-Operator = Literal["=", "!=", "<", "<=", ">", ">="]
 _OPERATORS: Final[dict[str, Operator]] = {
     "=": "=",
     "==": "=",
@@ -65,61 +60,6 @@ class WhereError(ValueError):
     """The text is not of the language; the message says where and what was meant."""
 
 
-class AnyText(NamedTuple):
-    """`%` of a pattern."""
-
-
-class OneCharacter(NamedTuple):
-    """`_` of a pattern."""
-
-
-Pattern = tuple[str | AnyText | OneCharacter, ...]
-
-
-class Compare(NamedTuple):
-    """A field against a value: times in ms."""
-
-    field: str
-    operator: Operator
-    value: str | int
-
-
-class Like(NamedTuple):
-    """A field against a pattern."""
-
-    field: str
-    pattern: Pattern
-
-
-class OneOf(NamedTuple):
-    """A field against several values."""
-
-    field: str
-    values: tuple[str | int, ...]
-
-
-class Not(NamedTuple):
-    """The contrary."""
-
-    part: "Condition"
-
-
-class Every(NamedTuple):
-    """All of several; of none: true."""
-
-    parts: tuple["Condition", ...]
-
-
-class Some(NamedTuple):
-    """At least one of several."""
-
-    parts: tuple["Condition", ...]
-
-
-Condition = Compare | Like | OneOf | Not | Every | Some
-EVERYTHING: Final = Every(())
-
-
 def parse(text: str, now: Callable[[], int]) -> Condition:
     """Read a condition.
 
@@ -128,25 +68,9 @@ def parse(text: str, now: Callable[[], int]) -> Condition:
         now: the moment that `ago` counts from, ms; called only if it is used.
 
     Raises:
-        WhereError: see there.
+        WhereError: the text is not of the language, or longer than `MAX_LENGTH` characters.
     """
     return _Parser(text, now).whole()
-
-
-def duration_ms(text: str) -> int | None:
-    """A duration such as `90s 15m 6h 2d 1w` in ms, None when it is none."""
-    found = re.fullmatch(r"([0-9]{1,9})([smhdw])", text)
-    return int(found[1]) * _UNITS_MS[found[2]] if found else None
-
-
-def moment_ms(text: str) -> int | None:
-    """A date, or date and time (RFC 3339; without a zone it is UTC) in ms, None when it is none."""
-    try:
-        moment = dt.datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
-    return (moment - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(milliseconds=1)
 
 
 def pattern(text: str) -> Pattern:
@@ -342,11 +266,6 @@ def _known_code(token: _Token) -> str:
 def _near(name: str, known: "dict[str, Kind] | tuple[str, ...]") -> str:
     near = difflib.get_close_matches(name, list(known), 1)
     return f"; did you mean `{near[0]}`?" if near else ""
-
-
-def bounded(ms: int) -> int:
-    """A moment as far as ClickHouse can hold it, ms."""
-    return min(max(ms, _FIRST_MS), _LAST_MS)
 
 
 def _negated(found: Condition, negated: bool) -> Condition:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from cli.rejected.history import History
 from config import loader
 from pipelines.history.tables import TABLES, create_table
-from pipelines.rejected import where
+from pipelines.rejected import conditions, where
 from pipelines.rejected.matching import predicate
 from pipelines.rejected.record import Record
 from sinks.clickhouse import ClickHouse
@@ -44,12 +44,12 @@ def _plain(value: object) -> object:
 
 
 def test_both_forms_of_a_condition_hold_of_the_same_records(table: History) -> None:
-    assert len(table.newest(where.EVERYTHING, 1000)) == len(ROWS)
+    assert len(table.newest(conditions.EVERYTHING, 1000)) == len(ROWS)
     hits: list[int] = []
 
     @given(cases.CONDITIONS)
     @settings(max_examples=400, deadline=None)
-    def agree(condition: where.Condition) -> None:
+    def agree(condition: conditions.Condition) -> None:
         holds = predicate(where.parse(cases.written(condition), lambda: 0))
         found = table.newest(condition, 1000)
         assert sorted(found, key=lambda record: record.offset) == [record for record in ROWS if holds(record)]
@@ -61,14 +61,14 @@ def test_both_forms_of_a_condition_hold_of_the_same_records(table: History) -> N
 
 def test_pages_hold_every_record_once_in_the_order_of_the_log(table: History) -> None:
     until = table.moment()
-    paged = [record for page in table.oldest_first(where.EVERYTHING, until, 7) for record in page]
+    paged = [record for page in table.oldest_first(conditions.EVERYTHING, until, 7) for record in page]
     assert paged == sorted(ROWS, key=lambda record: (record.log_time, *record.position))
-    assert table.count(where.EVERYTHING, until) == len(ROWS)
+    assert table.count(conditions.EVERYTHING, until) == len(ROWS)
 
 
 def test_what_comes_in_later_is_not_among_the_pages(table: History) -> None:
     until = table.moment()
-    pages = table.oldest_first(where.EVERYTHING, until, 7)
+    pages = table.oldest_first(conditions.EVERYTHING, until, 7)
     seen = len(next(pages))
     table.server.command("INSERT INTO rejected SELECT * REPLACE (now64(3) + INTERVAL 1 SECOND AS _ingested_at) FROM rejected")
     seen += sum(map(len, pages))

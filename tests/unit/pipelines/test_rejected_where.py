@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.rejected import where
+from pipelines.rejected import conditions, where
 from pipelines.rejected.matching import predicate, sql
 from pipelines.rejected.record import Record
 from tests import rejected_cases as cases
@@ -13,7 +13,7 @@ NOW = 1_700_000_000_000
 HOUR = 3_600_000
 
 
-def parse(text: str) -> where.Condition:
+def parse(text: str) -> conditions.Condition:
     return where.parse(text, lambda: NOW)
 
 
@@ -32,7 +32,7 @@ def test_the_example_of_the_docs_chooses_by_code_field_and_time() -> None:
 
 
 @given(cases.CONDITIONS)
-def test_a_condition_is_read_as_it_was_written(condition: where.Condition) -> None:
+def test_a_condition_is_read_as_it_was_written(condition: conditions.Condition) -> None:
     assert parse(cases.written(condition)) == condition
 
 
@@ -48,11 +48,11 @@ def test_whatever_is_typed_is_read_or_refused_with_a_column(text: str) -> None:
 
 
 @given(cases.CONDITIONS)
-def test_no_text_of_the_user_becomes_sql(condition: where.Condition) -> None:
+def test_no_text_of_the_user_becomes_sql(condition: conditions.Condition) -> None:
     made = sql(condition)
     words = set(made.text.replace("(", " ").replace(")", " ").replace(",", " ").split())
     allowed = {
-        *where.FIELDS,
+        *conditions.FIELDS,
         "`offset`",
         "AND",
         "OR",
