@@ -76,9 +76,11 @@ def _run(report: "Report", deadline: float, tell: Callable[[str], None]) -> None
     from redis import Redis
 
     from cli.audit.conservation import conservation, missing
+    from cli.audit.event_rows import event_rows
     from cli.audit.evidence import CLEAN, CleanEvidence, RawEvidence
     from cli.audit.history import history, rollups
-    from cli.audit.meanings import OrderEvents, event_rows, money
+    from cli.audit.money import money
+    from cli.audit.order_events import OrderEvents
     from cli.audit.served import Served
     from cli.audit.topics import Reader, processed
     from config import loader

@@ -12,7 +12,7 @@ from confluent_kafka import Producer
 from redis import Redis
 
 from cli import verify_commands
-from cli.audit import history, meanings, served
+from cli.audit import history, money, served
 from cli.audit.evidence import TICK
 from cli.audit.report import Check, Report
 from cli.verify_commands import run
@@ -57,7 +57,7 @@ def world(emptied: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def short_rechecks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(served, "RECHECK_S", 2.0)
     monkeypatch.setattr(history, "RECHECK_S", 2.0)
-    monkeypatch.setattr(meanings, "RECHECK_S", 2.0)
+    monkeypatch.setattr(money, "RECHECK_S", 2.0)
     monkeypatch.setattr(verify_commands, "LOADER_S", 3.0)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given, settings
 
 from cli.audit.fold import NAMES, Fold, Money
-from cli.audit.meanings import OrderEvents
+from cli.audit.order_events import OrderEvents
 from config.platform import Tenant
 from pipelines.ingest.records import event_record
 from schemas import clean
