@@ -73,7 +73,7 @@ class Clock:
         return max(0.0, self.spent_ns[step] / self.calls[step] - self._own_ns) / 1000
 
 
-class Store:
+class MapStore:
     """A dict where the job has MapState; serves as ledger and as id store."""
 
     def __init__(self) -> None:
@@ -126,8 +126,8 @@ class Core:
         self._profiles: Cache[LiveProfile] = Cache(cached)
         self.heads: dict[str, bytes] = {}
         self.profiles: dict[str, bytes] = {}
-        self.ledgers: dict[str, Store] = {}
-        self.ids: dict[str, Store] = {}
+        self.ledgers: dict[str, MapStore] = {}
+        self.ids: dict[str, MapStore] = {}
         self._stores: dict[str, node.Stores] = {}
         self._offset = 0
         self.timers = 0
@@ -169,7 +169,7 @@ class Core:
         return result.update
 
     def _begin(self, key: str) -> node.Stores:
-        ledger, ids = self.ledgers[key], self.ids[key] = Store(), Store()
+        ledger, ids = self.ledgers[key], self.ids[key] = MapStore(), MapStore()
         found = self._stores[key] = node.Stores(ledger, ids)
         return found
 

@@ -14,11 +14,12 @@ from config.topics import Topics
 from config.traffic import TrafficRule
 from definitions import mapped, rules, tables
 from definitions.files import Files
+from pipelines.audiences.expressions import ExpressionError
 from pipelines.audiences.rules import RuleBook
 from pipelines.features.plan import compile_plan
 from pipelines.ingest.checks import Checks, Rules
 from pipelines.quality import plan as quality_plan
-from pipelines.quality.expressions import RuleError, compile_rule
+from pipelines.quality.expressions import compile_rule
 from schemas import contracts
 from schemas.contracts import Contract
 from schemas.documents import Mistake, Problem
@@ -147,7 +148,7 @@ class _Check:
             if rule.event in self._contracts:
                 try:
                     compile_rule(rule.holds, self._contracts[rule.event], rule.unless, rule.name)
-                except RuleError as error:
+                except ExpressionError as error:
                     what, _, remedy = error.why.partition("; ")
                     files.found(quality.FILE, [Mistake(("consistency", "within", index, "holds"), what, remedy, error.column)])
         return measured

@@ -9,7 +9,7 @@ from schemas import contracts
 from stack import applied
 from stack.settings import PROJECT, Settings, environment
 
-ROOMS = ("config", "importers", "jobs", "pipelines", "profile_store", "schemas", "sinks")
+ROOMS = ("config", "importers", "jobs", "operations", "pipelines", "profile_store", "schemas", "sinks")
 KINDS = (".py", ".lua", ".avsc", ".yaml")
 
 

@@ -15,13 +15,9 @@ import yaml
 from confluent_kafka import Message
 from urllib3 import BaseHTTPResponse
 
-from config import loader
-from pipelines.identity.nodes import Nodes
-from pipelines.ingest.checks import Rules
-from pipelines.ingest.decode import Decoder
-from pipelines.ingest.personal import Masker
 from pipelines.wire import Event, Rejected
 from stack.settings import PROJECT
+from tests.decoders import configured_decoder
 from tests.stacks import config_copy, eventually, free_ports, read_all
 
 TOPIC = "cdp.raw.clickstream"
@@ -152,8 +148,5 @@ def value(message: Message) -> dict[str, Any]:
 
 def decoded(message: Message) -> Event | Rejected | None:
     """What the pipeline makes of a raw record."""
-    identity = loader.identity()
-    nodes = Nodes(identity, b"k" * 32)
-    decoder = Decoder(loader.platform(), nodes, Masker(identity, nodes), Rules.configured())
     place = (message.topic() or "", message.partition() or 0, message.offset() or 0)
-    return decoder.decode(message.value(), *place, message.timestamp()[1])
+    return configured_decoder().decode(message.value(), *place, message.timestamp()[1])

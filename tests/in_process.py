@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
+from bench.core import MapStore
 from config import loader
 from config.definitions import Definitions
 from config.platform import Platform
@@ -26,30 +27,6 @@ from pipelines.ingest.traffic import Traffic
 from pipelines.wire import Alias, Event, Join, Leave, Rejected, Roster, Update
 
 KEY = b"0" * 32
-
-
-class MapStore:
-    """A dict where the job has MapState; serves as ledger and as id store."""
-
-    def __init__(self) -> None:
-        self.records: dict = {}
-        self.batches: dict[int, list[int]] = {}
-
-    def get(self, key):
-        return self.records.get(key)
-
-    def put(self, key, value) -> None:
-        self.records[key] = value
-
-    def remove(self, key) -> None:
-        del self.records[key]
-
-    def put_batch(self, number: int, ids: list[int]) -> None:
-        self.batches[number] = ids
-
-    def drop_batch(self, number: int) -> None:
-        for known in self.batches.pop(number):
-            del self.records[known]
 
 
 class InProcess:

@@ -1,6 +1,7 @@
 """Requests through the collector's own intake and the pure core, without servers: what HTTP bodies become in profiles."""
 
 import asyncio
+import datetime as dt
 import json
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,13 @@ from tests.in_process import InProcess
 
 CASES = PROJECT / "tests" / "cases"
 TOPIC = "cdp.raw.orders"
+NOON = dt.datetime(2026, 11, 28, 12, tzinfo=dt.UTC)
+NOON_MS = int(NOON.timestamp() * 1000)
+
+
+def case(name: str) -> bytes:
+    """A file of `tests/cases`."""
+    return (CASES / name).read_bytes()
 
 
 def _message_id(value: bytes) -> str:
@@ -44,7 +52,7 @@ class Posted:
         now_ms: log time of whatever is posted.
     """
 
-    def __init__(self, folder: Path, now_ms: int) -> None:
+    def __init__(self, folder: Path, now_ms: int = NOON_MS) -> None:
         sources = loader.sources()
         self._written, self._now_ms = Written(), now_ms
         board = Board(folder / "limits", ["", *sources])
@@ -76,6 +84,12 @@ class Posted:
         (value,) = [value for value in self._written.values if _message_id(value) == message_id]
         found = self.core._decoder.decode(value, TOPIC, 0, 0, self._now_ms)
         assert found is not None
+        return found
+
+    def event(self, message_id: str) -> Event:
+        """The same of a posted event that has to be one."""
+        found = self.decoded(message_id)
+        assert isinstance(found, Event), found
         return found
 
     def profile(self, identifier: str) -> dict[str, Any] | None:

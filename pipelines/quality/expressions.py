@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from pipelines.audiences.expressions import ExpressionError
 from pipelines.quality.sql import quoted
 from schemas.contracts import Contract, Field
 
@@ -23,20 +24,6 @@ _COMPARISON: Final[dict[type[ast.cmpop], str]] = {
     ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "=", ast.NotEq: "!=",
 }  # fmt: skip
 _OVER_LISTS: Final = {"sum": "arraySum", "min": "arrayMin", "max": "arrayMax"}
-
-
-class RuleError(ValueError):
-    """A rule is not of the language or names what its event has not; the message says where and what was meant.
-
-    Args:
-        where: prefix of the message, e.g. file and rule.
-        why: what is wrong.
-        column: from 1, in the text; 0 when it concerns the whole.
-    """
-
-    def __init__(self, where: str, why: str, column: int = 0) -> None:
-        super().__init__(f"{where}: {f'column {column}: ' if column else ''}{why}")
-        self.why, self.column = why, column
 
 
 class Compiled(msgspec.Struct, frozen=True):
@@ -67,7 +54,7 @@ def compile_rule(text: str, contract: Contract, unless: list[str], where: str) -
         where: prefix of error messages.
 
     Raises:
-        RuleError: see there.
+        ExpressionError: see there.
     """
     return _Compiler(text, contract, where).compiled(unless)
 
@@ -76,11 +63,11 @@ class _Compiler:
     def __init__(self, text: str, contract: Contract, where: str) -> None:
         self._contract, self._where = contract, where
         if len(text) > MAX_LENGTH:
-            raise RuleError(where, f"longer than {MAX_LENGTH} characters")
+            raise ExpressionError(where, f"longer than {MAX_LENGTH} characters")
         try:
             self._tree = ast.parse(text.strip(), mode="eval").body
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            raise RuleError(where, f"cannot be read: {getattr(error, 'msg', error)}: {text!r}") from error
+            raise ExpressionError(where, f"cannot be read: {getattr(error, 'msg', error)}: {text!r}") from error
         self._plain: dict[str, str] = {}
         self._entries: dict[str, dict[str, str]] = {}
 
@@ -96,15 +83,15 @@ class _Compiler:
         for name in unless:
             self._field(name, self._contract.fields, self._tree)
             if name in fields:
-                raise RuleError(self._where, f"`{name}` is both read and in `unless`")
+                raise ExpressionError(self._where, f"`{name}` is both read and in `unless`")
             fields[name] = "Nullable(String)"
             applies.append(f"ifNull({_element(name)}, '') in ('', '[]', '{{}}')")
         if not self._plain and not self._entries:
-            raise RuleError(self._where, "reads no field")
+            raise ExpressionError(self._where, "reads no field")
         return Compiled(fields, " and ".join(applies), f"ifNull({holds}, 0)")
 
-    def _fail(self, tree: ast.AST, why: str) -> RuleError:
-        return RuleError(self._where, why, getattr(tree, "col_offset", 0) + 1)
+    def _fail(self, tree: ast.AST, why: str) -> ExpressionError:
+        return ExpressionError(self._where, why, getattr(tree, "col_offset", 0) + 1)
 
     def _field(self, name: str, fields: Mapping[str, Field], tree: ast.AST) -> Field:
         if name not in fields:

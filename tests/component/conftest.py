@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.longest_first import reorder
+
 LONGEST = (
     "test_stack_jobs",
     "test_quality_job",
@@ -21,9 +23,5 @@ LONGEST = (
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put those files first, and leave all other tests in their places."""
-    here = Path(__file__).parent
-    places = [index for index, item in enumerate(items) if item.path.parent == here]
     rank = {name: number for number, name in enumerate(LONGEST)}
-    mine = sorted((items[index] for index in places), key=lambda item: rank.get(item.path.stem, len(LONGEST)))
-    for index, item in zip(places, mine, strict=True):
-        items[index] = item
+    reorder(items, Path(__file__).parent, lambda mine: sorted(mine, key=lambda item: rank.get(item.path.stem, len(LONGEST))))

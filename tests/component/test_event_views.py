@@ -11,15 +11,14 @@ from config import loader
 from pipelines.history.container import files_of
 from pipelines.history.event_views import EventView, event_views, property_column, view_name
 from pipelines.history.schema import ensure_schema
-from pipelines.identity.nodes import Nodes
-from pipelines.ingest.checks import Rules
 from pipelines.ingest.decode import Decoder
-from pipelines.ingest.personal import Masker
 from pipelines.ingest.records import event_record
 from pipelines.wire import Event
 from schemas import clean, contracts
 from schemas.contracts import Contract
 from sinks.clickhouse import ClickHouse
+from tests.databases import history_database
+from tests.decoders import configured_decoder
 from tests.examples import examples
 from tests.stacks import Stack
 
@@ -30,17 +29,13 @@ DATABASE = "cdp_event_views"
 
 @pytest.fixture(scope="module")
 def server(stack: Stack) -> Iterator[ClickHouse]:
-    platform = loader.platform()
-    made, root = ClickHouse(platform.clickhouse, database=DATABASE), ClickHouse(platform.clickhouse, database="")
-    ensure_schema(made, root, loader.definitions(), loader.identity(), platform.tenants)
-    yield made
-    root.command(f"DROP DATABASE {DATABASE}")
+    with history_database(DATABASE) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
 def decoder() -> Decoder:
-    nodes = Nodes(loader.identity(), b"k" * 32)
-    return Decoder(loader.platform(), nodes, Masker(loader.identity(), nodes), Rules.configured())
+    return configured_decoder()
 
 
 def insert(server: ClickHouse, decoder: Decoder, events: Mapping[str, Mapping[str, Any]], batch: str) -> dict[str, dict[str, Any]]:

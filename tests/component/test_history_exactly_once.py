@@ -3,8 +3,6 @@
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -23,8 +21,8 @@ from pipelines.history.schema import ensure_schema
 from pipelines.history.tables import TABLES
 from schemas import clean
 from sinks.clickhouse import ClickHouse, PatientInserts, wait_until_up
-from stack.settings import PROJECT
 from tests.component.pipeline_double import PipelineDouble
+from tests.job_process import JobProcess
 from tests.stacks import Stack, eventually, kill_nine, read_all
 
 FLOW_S = 30.0
@@ -38,8 +36,8 @@ def own(emptied: Stack, breakable: Stack) -> Iterator[Stack]:
         loader_process.kill()
 
 
-class Loader:
-    """The job as a process of its own."""
+class Loader(JobProcess):
+    """The job; knows how to be an earlier version that lacks a table."""
 
     started: ClassVar[list["Loader"]] = []
 
@@ -48,18 +46,7 @@ class Loader:
         earlier = (
             f"from pipelines.history.tables import TABLES; del TABLES['{without}']; from jobs.history import main; raise SystemExit(main())"
         )
-        how = ["-c", earlier] if without else ["-m", "jobs.history"]
-        with log.open("ab") as output:
-            command = [sys.executable, *how, "--instance", instance]
-            self.process = subprocess.Popen(command, cwd=PROJECT, stderr=output, stdout=output)
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self) -> int:
-        self.process.terminate()
-        return self.process.wait(30)
+        super().__init__("jobs.history", log, ["--instance", instance], program=earlier if without else "")
 
 
 def keys(topic: str) -> Counter[tuple[object, ...]]:

@@ -6,18 +6,14 @@ from typing import Any
 
 import pytest
 
-from config import loader
 from pipelines.history.container import files_of
 from pipelines.history.event_views import property_column, view_name
-from pipelines.history.schema import ensure_schema
-from pipelines.identity.nodes import Nodes
-from pipelines.ingest.checks import Rules
-from pipelines.ingest.decode import Decoder
-from pipelines.ingest.personal import Masker
 from pipelines.ingest.records import event_record
 from pipelines.wire import Event, OrderFacts
 from schemas import clean, contracts
 from sinks.clickhouse import ClickHouse
+from tests.databases import history_database
+from tests.decoders import configured_decoder
 from tests.mutants import mutants
 from tests.odd_json import odd_events
 from tests.stacks import Stack
@@ -30,17 +26,13 @@ DOCUMENTS = 3000
 
 @pytest.fixture(scope="module")
 def server(stack: Stack) -> Iterator[ClickHouse]:
-    platform = loader.platform()
-    made, root = ClickHouse(platform.clickhouse, database=DATABASE), ClickHouse(platform.clickhouse, database="")
-    ensure_schema(made, root, loader.definitions(), loader.identity(), platform.tenants)
-    yield made
-    root.command(f"DROP DATABASE {DATABASE}")
+    with history_database(DATABASE) as made:
+        yield made
 
 
 def accepted(values: Iterator[bytes]) -> Iterator[tuple[Event, dict[str, Any]]]:
     """Of raw records those that become events, each with its clean record; profiles' ids are of no account here."""
-    nodes = Nodes(loader.identity(), b"k" * 32)
-    decode = Decoder(loader.platform(), nodes, Masker(loader.identity(), nodes), Rules.configured()).decode
+    decode = configured_decoder().decode
     for number, value in enumerate(values):
         event = decode(value, "cdp.raw.orders", 0, number, NOW)
         if isinstance(event, Event):

@@ -2,11 +2,8 @@
 
 import http.server
 import json
-import os
 import random
 import shutil
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +23,7 @@ from sinks.clickhouse import ClickHouse
 from stack import topics
 from stack.settings import PROJECT
 from tests.component.quality_data import TOPIC, database, this_minute
+from tests.job_process import JobProcess
 from tests.simulated_traffic import Drop, Traffic
 from tests.stacks import Stack, eventually, read_all
 
@@ -187,26 +185,14 @@ FROM (SELECT *, arrayJoin(range(rejected)) AS number FROM planned)""")
     server.command("DROP TABLE planned SYNC")
 
 
-class Job:
-    """The job as a process of its own, over a database of its own."""
+class Job(JobProcess):
+    """The job, over a database of its own."""
 
     started: ClassVar[list["Job"]] = []
 
     def __init__(self, name: str, config: Path, log: Path) -> None:
-        self.log = log
-        environment = {"CDP_CLICKHOUSE_DATABASE": name, "CDP_CONFIG_DIR": str(config)}
-        with log.open("ab") as output:
-            command = [sys.executable, "-m", "jobs.quality"]
-            self.process = subprocess.Popen(command, cwd=PROJECT, stderr=output, stdout=output, env=os.environ | environment)
+        super().__init__("jobs.quality", log, environment={"CDP_CLICKHOUSE_DATABASE": name, "CDP_CONFIG_DIR": str(config)})
         self.started.append(self)
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self) -> int:
-        self.process.terminate()
-        return self.process.wait(30)
 
 
 @pytest.fixture

@@ -17,14 +17,11 @@ from typer.testing import CliRunner
 
 from cli import registry_commands
 from cli.main import app
-from config import loader
-from pipelines.identity.nodes import Nodes
-from pipelines.ingest.checks import Rules
 from pipelines.ingest.decode import Decoder
-from pipelines.ingest.personal import Masker
 from pipelines.wire import Event, Rejected
 from schemas import clean, event_avro, registration, registry, registry_client
 from schemas.registry_client import Client
+from tests.decoders import configured_decoder
 from tests.examples import examples
 from tests.registries import using
 from tests.registry_server import RegistryServer
@@ -60,8 +57,7 @@ def client(server: RegistryServer) -> Iterator[Client]:
 
 @pytest.fixture(scope="module")
 def decoder() -> Decoder:
-    nodes = Nodes(loader.identity(), b"k" * 32)
-    return Decoder(loader.platform(), nodes, Masker(loader.identity(), nodes), Rules.configured())
+    return configured_decoder()
 
 
 @pytest.fixture

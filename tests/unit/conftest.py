@@ -1,8 +1,11 @@
 """The order of the tests: the longest come first, so that two workers end at about the same time."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+
+from tests.longest_first import reorder
 
 LONGEST = (
     "test_a_clean_week_raises_at_most_one_alert",
@@ -16,11 +19,11 @@ LONGEST = (
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put those tests first; between them others, as each worker is handed two tests to begin with."""
-    here = Path(__file__).parent
-    places = [index for index, item in enumerate(items) if here in item.path.parents]
     rank = {name: number for number, name in enumerate(LONGEST)}
-    long = sorted((items[index] for index in places if items[index].name in rank), key=lambda item: rank[item.name])
-    short = [items[index] for index in places if items[index].name not in rank]
-    mixed = [item for pair in zip(long, short, strict=False) for item in pair] + short[len(long) :] + long[len(short) :]
-    for index, item in zip(places, mixed, strict=True):
-        items[index] = item
+
+    def mixed(mine: Sequence[pytest.Item]) -> list[pytest.Item]:
+        long = sorted((item for item in mine if item.name in rank), key=lambda item: rank[item.name])
+        short = [item for item in mine if item.name not in rank]
+        return [item for pair in zip(long, short, strict=False) for item in pair] + short[len(long) :] + long[len(short) :]
+
+    reorder(items, Path(__file__).parent, mixed)

@@ -22,26 +22,14 @@ from pipelines.wire import Event
 from schemas.odd_spellings import without_second_60
 from tests.oracle.envelope import judge_alone
 from tests.oracle.rulebook import Rulebook
-from tests.posted import CASES, Posted
+from tests.posted import NOON, NOON_MS, Posted, case
 
-NOON = dt.datetime(2026, 11, 28, 12, tzinfo=dt.UTC)
-NOON_MS = int(NOON.timestamp() * 1000)
 SECRETS = {"CDP_SHOP_WEBHOOK_SECRET": "shop-secret", "CDP_TICKETS_WEBHOOK_SECRET": "tick-secret"}
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> Posted:
-    return Posted(tmp_path, NOON_MS)
-
-
-def case(name: str) -> bytes:
-    return (CASES / name).read_bytes()
-
-
-def event(world: Posted, message_id: str) -> Event:
-    found = world.decoded(message_id)
-    assert isinstance(found, Event), found
-    return found
+    return Posted(tmp_path)
 
 
 def signed_in(message_id: str, **more: Any) -> dict[str, Any]:
@@ -103,9 +91,9 @@ def test_09_bombs_in_one_or_many_members_are_given_up_at_the_limit(world: Posted
 def test_14_an_empty_array_where_an_object_is_wanted_is_an_empty_object(world: Posted) -> None:
     outcomes = world.post(case("14-php-empty.json"))
     assert outcomes == dict.fromkeys(("c14-a", "c14-b", "c14-c", "c14-d"), "applied")
-    assert [event(world, one).properties for one in ("c14-a", "c14-d")] == ["{}", "{}"]
-    assert event(world, "c14-b").traits == "{}"
-    assert json.loads(event(world, "c14-c").context)["source"] == "server"
+    assert [world.event(one).properties for one in ("c14-a", "c14-d")] == ["{}", "{}"]
+    assert world.event("c14-b").traits == "{}"
+    assert json.loads(world.event("c14-c").context)["source"] == "server"
     rules = Rulebook.read(loader.folder())
     judged = [judge_alone(value, NOON_MS, rules) for value in world.values]
     assert [type(one).__name__ for one in judged] == ["Event"] * 4
@@ -126,7 +114,7 @@ def test_14_empty_arrays_inside_are_read_too_and_full_ones_refused(world: Posted
 def test_19_second_60_is_the_next_minute_and_long_fractions_are_read(world: Posted) -> None:
     outcomes = world.post(case("19-leap-second.json"))
     assert outcomes == dict.fromkeys(("c19-a", "c19-b", "c19-c", "c19-d"), "applied") | {"c19-e": "schema_violation"}
-    times = [event(world, f"c19-{one}").event_time for one in "abcd"]
+    times = [world.event(f"c19-{one}").event_time for one in "abcd"]
     assert times == [1_483_228_800_000, NOON_MS - 10_800_000 + 123, NOON_MS - 10_800_000 + 1123, NOON_MS - 10_800_000 + 2000]
     rules = Rulebook.read(loader.folder())
     judged = [judge_alone(value, NOON_MS, rules) for value in world.values]
@@ -153,7 +141,7 @@ def test_19_the_reading_of_second_60(text: str, read: str) -> None:
 def test_19_a_time_of_a_contract_is_stored_as_it_was_understood(world: Posted) -> None:
     coupon = {"coupon_id": "k1", "expires_at": "2026-12-31T23:59:60Z"}
     assert world.post(batch(signed_in("a", event="Coupon Issued", properties=coupon))) == {"a": "applied"}
-    assert json.loads(event(world, "a").properties)["expires_at"] == "2027-01-01T00:00:00Z"
+    assert json.loads(world.event("a").properties)["expires_at"] == "2027-01-01T00:00:00Z"
 
 
 # 20: clocks

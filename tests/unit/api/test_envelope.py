@@ -11,13 +11,10 @@ from hypothesis import strategies as st
 
 from api.collector import envelope
 from api.collector.envelope import Stamp, raw
-from config import loader
-from pipelines.identity.nodes import Nodes
-from pipelines.ingest.checks import Rules
 from pipelines.ingest.decode import Decoder
-from pipelines.ingest.personal import Masker
 from pipelines.wire import Event, Rejected
 from schemas import json_parts
+from tests.decoders import configured_decoder
 from tests.unit.schemas.test_json_parts import VALUES
 
 NOON = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
@@ -35,9 +32,7 @@ def shaped(event: object, given: Stamp | None = None) -> dict[str, Any]:
 
 @functools.cache
 def decoder() -> Decoder:
-    identity = loader.identity()
-    nodes = Nodes(identity, b"k" * 32)
-    return Decoder(loader.platform(), nodes, Masker(identity, nodes), Rules.configured())
+    return configured_decoder()
 
 
 def decode(value: bytes, log_time: int = int(NOON.timestamp() * 1000) + 5) -> Event | Rejected | None:

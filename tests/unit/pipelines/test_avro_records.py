@@ -10,14 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config import loader
-from pipelines.identity.nodes import Nodes
 from pipelines.ingest.avro_records import as_json
-from pipelines.ingest.checks import Rules
 from pipelines.ingest.decode import Decoder
-from pipelines.ingest.personal import Masker
 from pipelines.wire import Event, Rejected
 from schemas import clean, contracts, event_avro, registry
+from tests.decoders import configured_decoder
 from tests.examples import examples
 
 NOW = 1_700_000_000_000
@@ -44,8 +41,7 @@ def _plain(value: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def decoder() -> Decoder:
-    nodes = Nodes(loader.identity(), b"k" * 32)
-    return Decoder(loader.platform(), nodes, Masker(loader.identity(), nodes), Rules.configured())
+    return configured_decoder()
 
 
 @pytest.mark.parametrize("event", list(contracts.load()))

@@ -8,21 +8,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from config import loader
-from pipelines.identity.nodes import Nodes
 from pipelines.ingest import moments
-from pipelines.ingest.checks import Rules
 from pipelines.ingest.decode import Decoder
-from pipelines.ingest.personal import Masker
 from pipelines.wire import Event, OrderFacts, Rejected
+from tests.decoders import configured_decoder
 
 NOW = 1_700_000_000_000
 
 
 @pytest.fixture(scope="module")
 def decoder() -> Decoder:
-    nodes = Nodes(loader.identity(), b"k" * 32)
-    return Decoder(loader.platform(), nodes, Masker(loader.identity(), nodes), Rules.configured())
+    return configured_decoder()
 
 
 def body(**changes: Any) -> bytes:

@@ -1,7 +1,7 @@
 """Message ids are remembered for as long as promised, in the head or spilled, and then forgotten."""
 
+from bench.core import MapStore
 from pipelines.ingest.dedupe import CHUNK, CHUNKS_INLINE, DAY_MS, Ids, Seen
-from tests.in_process import MapStore
 
 WEEK = 7 * DAY_MS
 NOW = 20_000 * DAY_MS

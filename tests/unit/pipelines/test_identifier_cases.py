@@ -1,31 +1,18 @@
 """Public troubles with identifiers (tests/cases), posted to the collector: whose event it is, and what tells of a dropped one."""
 
-import datetime as dt
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pipelines.wire import Event, Rejected
-from tests.posted import CASES, Posted
-
-NOON_MS = int(dt.datetime(2026, 11, 28, 12, tzinfo=dt.UTC).timestamp() * 1000)
+from pipelines.wire import Rejected
+from tests.posted import Posted, case
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> Posted:
-    return Posted(tmp_path, NOON_MS)
-
-
-def case(name: str) -> bytes:
-    return (CASES / name).read_bytes()
-
-
-def event(world: Posted, message_id: str) -> Event:
-    found = world.decoded(message_id)
-    assert isinstance(found, Event), found
-    return found
+    return Posted(tmp_path)
 
 
 def batch(*identifiers: dict[str, Any]) -> bytes:
@@ -39,8 +26,8 @@ def external(kind: str, value: str) -> dict[str, Any]:
 
 def test_15_placeholders_are_nobody_and_the_event_goes_to_its_next_identifier_and_says_so(world: Posted) -> None:
     assert set(world.post(case("15-nobody.json")).values()) == {"applied"}
-    assert [event(world, f"c15-{letter}").node for letter in "abcdef"] == [f"demo|anonymous_id|dev-15-{one}" for one in "ababaa"]
-    assert {tuple(event(world, f"c15-{letter}").flags) for letter in "abcdef"} == {("dropped_user_id",)}
+    assert [world.event(f"c15-{letter}").node for letter in "abcdef"] == [f"demo|anonymous_id|dev-15-{one}" for one in "ababaa"]
+    assert {tuple(world.event(f"c15-{letter}").flags) for letter in "abcdef"} == {("dropped_user_id",)}
     assert world.profile("user_id:[object Object]") is None
     assert world.profile("anonymous_id:dev-15-b") is not None
 
@@ -65,8 +52,8 @@ def test_15_names_that_hold_such_a_word_are_somebody(somebody: str, world: Poste
 
 def test_16_one_name_in_two_encodings_is_one_profile(world: Posted) -> None:
     assert set(world.post(case("16-two-spellings.json")).values()) == {"applied"}
-    assert len({event(world, f"c16-{letter}").node for letter in "ab"}) == 1
-    assert len({event(world, f"c16-{letter}").node for letter in "cde"}) == 1
+    assert len({world.event(f"c16-{letter}").node for letter in "ab"}) == 1
+    assert len({world.event(f"c16-{letter}").node for letter in "cde"}) == 1
     assert len(world.core.newest) == 2
     assert world.profile("user_id:zoe\u0308.mu\u0308ller") == world.profile("user_id:zo\u00eb.m\u00fcller") is not None
     assert world.profile("email:zoe\u0308.mu\u0308ller@Example.org") is not None
@@ -95,7 +82,7 @@ def test_a_telephone_number_without_country_is_read_in_that_of_its_tenant(world:
 
 def test_people_behind_one_switchboard_stay_apart(world: Posted) -> None:
     world.post(batch(*(external("phone", "+44 20 7946 0958" + one) for one in ("", " ext. 5", "x5", ";ext=5", " #6"))))
-    assert [event(world, f"m{number}").node for number in (1, 2)] == [event(world, "m3").node] * 2
+    assert [world.event(f"m{number}").node for number in (1, 2)] == [world.event("m3").node] * 2
     assert len(world.core.newest) == 3
 
 
@@ -122,8 +109,8 @@ def test_36_text_for_numbers_and_lower_case_currency_are_refused_or_read_as_mean
 def test_two_identifiers_of_which_one_is_no_address(world: Posted) -> None:
     ids = [{"type": "email", "id": "see notes"}, {"type": "phone", "id": "none"}, {"type": "device_id", "id": "d1"}]
     world.post(batch({"context": {"externalIds": ids}}, {"context": {"externalIds": ids[:2]}}))
-    assert event(world, "m0").node == "demo|device_id|d1"
-    assert event(world, "m0").flags == ["dropped_phone", "dropped_email"]
+    assert world.event("m0").node == "demo|device_id|d1"
+    assert world.event("m0").flags == ["dropped_phone", "dropped_email"]
     refused = world.decoded("m1")
     assert isinstance(refused, Rejected)
     assert refused.rule.endswith("(the phone is a placeholder; the email is no e-mail address)")

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.quality.expressions import Compiled, RuleError, compile_rule
+from pipelines.audiences.expressions import ExpressionError
+from pipelines.quality.expressions import Compiled, compile_rule
 from schemas import contracts
 
 ORDER = contracts.load()["Order Completed"]
@@ -38,15 +39,15 @@ def compiled(text: str, unless: list[str] | None = None) -> Compiled:
     ],
 )
 def test_what_is_not_of_the_language_is_refused_with_the_place_and_a_hint(text: str, said: str) -> None:
-    with pytest.raises(RuleError, match="rule") as caught:
+    with pytest.raises(ExpressionError, match="rule") as caught:
         compiled(text)
     assert said in str(caught.value)
 
 
 def test_a_field_cannot_be_read_and_make_the_rule_void() -> None:
-    with pytest.raises(RuleError, match="both read and in `unless`"):
+    with pytest.raises(ExpressionError, match="both read and in `unless`"):
         compiled("total > 1", ["total"])
-    with pytest.raises(RuleError, match="has no field `cupon`; did you mean `coupon`"):
+    with pytest.raises(ExpressionError, match="has no field `cupon`; did you mean `coupon`"):
         compiled("total > 1", ["cupon"])
 
 
@@ -64,7 +65,7 @@ def test_every_field_that_is_read_has_to_be_there() -> None:
 def test_nothing_of_a_text_can_leave_its_quotes(text: str) -> None:
     try:
         found = compiled(f"coupon == {text!r}").on("r")
-    except RuleError:
+    except ExpressionError:
         return
     outside, inside, position = "", False, 0
     while position < len(found.holds):
