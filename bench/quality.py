@@ -17,9 +17,9 @@ from config import loader
 from config import quality as settings
 from pipelines.history.schema import ensure_schema as ensure_history
 from pipelines.quality import plan
+from pipelines.quality.alert_store import AlertStore
 from pipelines.quality.judge import Judge
 from pipelines.quality.meter import Meter
-from pipelines.quality.register import Register
 from pipelines.quality.schema import ensure_schema
 from schemas import contracts
 from sinks.clickhouse import ClickHouse
@@ -69,7 +69,7 @@ def main() -> None:
 def _run(server: ClickHouse, quality: settings.Quality, rate: int, minutes: int) -> None:
     house, job = _listener(loader.platform().clickhouse.http_port), psutil.Process()
     meter = Meter(server, plan.make(quality, contracts.load(), loader.sources()), loader.platform().default_tenant)
-    judge = Judge(server, quality, Register(server))
+    judge = Judge(server, quality, AlertStore(server))
     first = int(time.time()) // 60 - minutes - 1
     spent = {"measure": 0.0, "judge": 0.0, "job": 0.0}
     for minute in range(first, first + minutes):

@@ -20,10 +20,10 @@ from operations.process import run_until_stopped
 from pipelines.audiences.expressions import ExpressionError
 from pipelines.history.group import LogAwayError
 from pipelines.quality import plan
-from pipelines.quality.closing import Closing
+from pipelines.quality.closed_minutes import ClosedMinutes
+from pipelines.quality.progress import Progress
 from pipelines.quality.rounds import Rounds
 from pipelines.quality.schema import ensure_schema, missing_history
-from pipelines.quality.spoken import Spoken
 from schemas import contracts
 from sinks.alerts import Outbox, channels
 from sinks.clickhouse import ClickHouse, ClickHouseAwayError, ClickHouseError, wait_until_up
@@ -47,13 +47,13 @@ def run(stop: Event, retry_for_s: float = 300) -> None:
     wait_until_up(root, retry_for_s, stop.wait)
     wait_for_history(server, root, stop, retry_for_s)
     ensure_schema(server, quality.keep_days)
-    closing = Closing(platform.kafka.bootstrap, config.topics().raw(), quality.grace_s, retry_for_s, stop.wait)
+    closed_minutes = ClosedMinutes(platform.kafka.bootstrap, config.topics().raw(), quality.grace_s, retry_for_s, stop.wait)
     out = channels(quality.delivery, platform.kafka.bootstrap)
-    spoken, well_s = Spoken(), time.monotonic()
+    progress, well_s = Progress(), time.monotonic()
     try:
         while not stop.is_set():
             try:
-                rounds = Rounds(server, made, closing, Outbox(server, out), list(out), platform.default_tenant, spoken)
+                rounds = Rounds(server, made, closed_minutes, Outbox(server, out), list(out), platform.default_tenant, progress)
                 while not stop.is_set():
                     rounds.turn(stop.is_set)
                     well_s = time.monotonic()
@@ -64,7 +64,7 @@ def run(stop: Event, retry_for_s: float = 300) -> None:
                 _log.warning("%s; beginning anew", error)
                 stop.wait(1.0)
     finally:
-        closing.close()
+        closed_minutes.close()
 
 
 def wait_for_history(server: ClickHouse, root: ClickHouse, stop: Event, wait_s: float) -> None:

@@ -40,7 +40,7 @@ def quality(
     from cli.terminal import plain_console
     from config import loader
     from config import quality as settings
-    from pipelines.quality.register import Register
+    from pipelines.quality.alert_store import AlertStore
     from pipelines.quality.slices import MEASURES
 
     if measure and measure not in MEASURES:
@@ -53,7 +53,7 @@ def quality(
         raise OptionError(f"--topic: no raw topic `{topic}`; there are {', '.join(loader.topics().raw())}")
     wanted |= {"source": topics.get(topic, ""), "origin": source}
     found = report.lines(server, configured, end, minutes, {name: value for name, value in wanted.items() if value})
-    open_alerts = [alert for alert in Register(server).known(end) if alert.change != "closed"]
+    open_alerts = [alert for alert in AlertStore(server).known(end) if alert.change != "closed"]
     report.explained(server, configured, found, open_alerts, end, minutes)
     if as_json:
         print(msgspec.json.encode(found).decode())
@@ -74,16 +74,16 @@ def alerts(
     from cli.quality import views
     from cli.quality.report import newest_minute
     from cli.terminal import plain_console
+    from pipelines.quality.alert_store import AlertStore
     from pipelines.quality.messages import payload
-    from pipelines.quality.register import Register
 
     if everything and only_open:
         raise OptionError("choose one of --all and --open")
     server = stores.history()
     newest_minute(server)
-    register_ = Register(server)
-    found = [alert for alert in register_.known(0) if everything or alert.change != "closed"]
-    failed = register_.failed()
+    alert_store = AlertStore(server)
+    found = [alert for alert in alert_store.known(0) if everything or alert.change != "closed"]
+    failed = alert_store.failed()
     if as_json:
         print(json.dumps([payload(alert) | {"undelivered": failed.get(alert.id, [])} for alert in found]))
         return

@@ -6,11 +6,11 @@ from typing import Any, Final, Literal
 import msgspec
 import numpy as np
 
-from cli.quality.looking import Question, commands
+from cli.quality.queries import Question, commands
 from config.quality import Quality
 from pipelines.quality.alerts import Alert, Span
-from pipelines.quality.books import Books
 from pipelines.quality.cause import Cause, Leaves, explain
+from pipelines.quality.counts import Counts
 from pipelines.quality.meter import MEASURED, progress
 from pipelines.quality.schema import Server
 from pipelines.quality.slices import OF_ALL_EVENTS, Group
@@ -144,7 +144,7 @@ def explained(server: Server, quality: Quality, found: list[Line], alerts: list[
         end: minutes since the epoch, excluded.
         minutes: length of the stretch.
     """
-    books = Books(server, quality)
+    counts = Counts(server, quality)
     for line in found:
         alert = next((one for one in alerts if one.group == group_of(line) and line.origin in _origins(one, line)), None)
         if alert is not None:
@@ -153,7 +153,7 @@ def explained(server: Server, quality: Quality, found: list[Line], alerts: list[
                 line.cause, line.cause_share = dict(alert.causes[0].slice), alert.causes[0].share
     found.sort(key=_badness, reverse=True)
     for line in [one for one in found if one.alert or one.verdict == "missed"][:MOST_CAUSES]:
-        if not line.cause and (cause := _cause(books, line, end, minutes)) is not None and cause.slice:
+        if not line.cause and (cause := _cause(counts, line, end, minutes)) is not None and cause.slice:
             line.cause, line.cause_share = dict(cause.slice), cause.share
         where = {name: value for name, value in line.cause.items() if name not in ("origin", "event")}
         line.look = commands(Question(line.measure, line.event, line.field, line.origin, where), quality, end - minutes, end)
@@ -170,8 +170,8 @@ def group_of(line: Line) -> Group:
     return Group(line.tenant, line.measure, "" if line.measure in OF_ALL_EVENTS else line.event, line.field)  # type: ignore[arg-type]
 
 
-def _cause(books: Books, line: Line, end: int, minutes: int) -> Cause | None:
-    leaves = books.leaves(group_of(line), Span(end - minutes, end - 1), Span(end - 2 * minutes, end - minutes - 1), [])
+def _cause(counts: Counts, line: Line, end: int, minutes: int) -> Cause | None:
+    leaves = counts.leaves(group_of(line), Span(end - minutes, end - 1), Span(end - 2 * minutes, end - minutes - 1), [])
     inside = leaves.values["origin"] == line.origin
     inside &= (leaves.values["source"] == line.topic) | (line.topic == "")
     if "event" in leaves.values:

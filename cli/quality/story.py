@@ -5,14 +5,14 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from cli.quality.looking import Question, commands
+from cli.quality.queries import Question, commands
 from cli.quality.report import newest_minute
 from config.quality import Quality
+from pipelines.quality.alert_store import AlertStore
 from pipelines.quality.alerts import Alert, Span
-from pipelines.quality.books import Books
 from pipelines.quality.cause import Leaves
+from pipelines.quality.counts import Counts
 from pipelines.quality.messages import moment_of, payload, says
-from pipelines.quality.register import Register
 from pipelines.quality.schema import Server
 from pipelines.quality.slices import DIMENSIONS, OF_ALL_EVENTS
 from pipelines.quality.sql import during, moment, quoted
@@ -78,17 +78,17 @@ def of(server: Server, quality: Quality, name: str) -> Story:
         cli.quality.report.NothingMeasuredError: there is nothing to tell of.
     """
     end = newest_minute(server)
-    register = Register(server)
+    alert_store = AlertStore(server)
     ids = [row["id"] for row in server.rows("SELECT DISTINCT id FROM alerts WHERE startsWith(id, {id:String}) LIMIT 3", {"id": name})]
     if len(ids) != 1 or not name:
         raise UnknownAlertError(
             f"{'several alerts begin' if len(ids) > 1 else 'no alert begins'} with `{name}`; see `cdp quality alerts --all`"
         )
-    changes = register.history_of(ids[0])
+    changes = alert_store.history_of(ids[0])
     newest = changes[-1]
     last = min(newest.minute if newest.change == "closed" else end - 1, newest.onset + MOST_MINUTES)
     base = Span(newest.onset - 1 - 180, newest.onset - 2)
-    leaves = Books(server, quality).leaves(newest.group, Span(newest.onset, last), base, [])
+    leaves = Counts(server, quality).leaves(newest.group, Span(newest.onset, last), base, [])
     return Story(
         alert=payload(newest),
         changes=[(moment_of(one.minute + 1), one.change, says(one)) for one in changes],

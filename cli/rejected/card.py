@@ -11,8 +11,8 @@ from rich.text import Text
 
 from cli.profile_card import moment
 from cli.rejected.bytes_shown import DEPTH, json_lines, raw_lines
-from cli.rejected.fate import Fate
 from cli.rejected.masked import masked
+from cli.rejected.outcomes import Outcome
 from cli.terminal import shown
 from config.identity import Identity
 from pipelines.rejected import paths
@@ -42,12 +42,12 @@ class Story(msgspec.Struct, frozen=True):
 
     Attributes:
         sent: its newest entry in the ledger, None for none.
-        fates: what became of it and of its ids; empty when ClickHouse knows of nothing.
+        outcomes: what became of it and of its ids; empty when ClickHouse knows of nothing.
         unknown: why parts of that could not be told.
     """
 
     sent: Sent | None = None
-    fates: Sequence[Fate] = ()
+    outcomes: Sequence[Outcome] = ()
     unknown: Sequence[str] = ()
 
 
@@ -60,7 +60,7 @@ def card(record: Record, story: Story, identity: Identity, *, plain: bool) -> Re
         identity: what is personal.
         plain: show personal values, too.
     """
-    parts = [_facts(record), Text(), _original(record, identity, plain), Text(), _fates(record, story)]
+    parts = [_facts(record), Text(), _original(record, identity, plain), Text(), _outcomes(record, story)]
     return Panel(Group(*parts), title=str(record.position), expand=False, padding=(1, 2))
 
 
@@ -73,7 +73,7 @@ def as_json(record: Record, story: Story, identity: Identity, *, plain: bool) ->
         told["original_hex"] = record.original.hex()
     return told | {
         "replayed": msgspec.to_builtins(story.sent),
-        "fates": [fate._asdict() for fate in story.fates],
+        "fates": [one._asdict() for one in story.outcomes],
         "unknown": list(story.unknown),
     }
 
@@ -122,18 +122,18 @@ def _envelope(record: Record, identity: Identity, plain: bool) -> dict[str, Any]
     return envelope if plain else masked(envelope, identity)
 
 
-def _fates(record: Record, story: Story) -> RenderableType:
+def _outcomes(record: Record, story: Story) -> RenderableType:
     lines = [Text("not replayed yet" if story.sent is None else shown(_sent(story.sent)), style="bold")]
-    for fate in story.fates:
-        mine = fate.replay_of == str(record.position)
-        line = Text(f"  {moment(fate.log_time)}  ").append(f"{fate.outcome:<14}", style=_OUTCOMES.get(fate.outcome, "bold red"))
-        line.append(shown(f" {fate.position}  {fate.detail}"))
+    for outcome in story.outcomes:
+        mine = outcome.replay_of == str(record.position)
+        line = Text(f"  {moment(outcome.log_time)}  ").append(f"{outcome.outcome:<14}", style=_OUTCOMES.get(outcome.outcome, "bold red"))
+        line.append(shown(f" {outcome.position}  {outcome.detail}"))
         lines.append(
             line.append(
-                "  this record, replayed" if mine else shown(f"  replay of {fate.replay_of}") if fate.replay_of else "", style="dim"
+                "  this record, replayed" if mine else shown(f"  replay of {outcome.replay_of}") if outcome.replay_of else "", style="dim"
             )
         )
-    if not story.fates:
+    if not story.outcomes:
         lines.append(Text("  nothing else is known under its id", style="dim"))
     return Group(*lines, *(Text(f"  {why}", style="yellow") for why in story.unknown))
 

@@ -50,15 +50,15 @@ def list_records(
     """Show rejected records, newest first."""
     import msgspec
 
-    from cli.rejected import looking
+    from cli.rejected import queries
     from cli.rejected.selection import Selection
     from cli.rejected.views import list_table
     from cli.terminal import plain_console
 
-    found = looking.newest(Selection(where, code, source, topic, field, tenant, since, until), limit, from_topic)
+    found = queries.newest(Selection(where, code, source, topic, field, tenant, since, until), limit, from_topic)
     if as_json:
         for record in found:
-            print(msgspec.json.encode(looking.described(record)).decode())
+            print(msgspec.json.encode(queries.described(record)).decode())
         return
     plain_console().print(list_table(found))
     if len(found) == limit:
@@ -75,7 +75,7 @@ def show(
     """Show everything about one rejected record: the bytes, what is wrong in them, what to do, and what became of it."""
     import msgspec
 
-    from cli.rejected import looking
+    from cli.rejected import queries
     from cli.rejected.card import as_json as described
     from cli.rejected.card import card
     from cli.rejected.selection import position as parsed
@@ -83,13 +83,13 @@ def show(
     from config import loader
 
     wanted = parsed(position)
-    record = looking.at(wanted, from_topic)
+    record = queries.at(wanted, from_topic)
     if record is None:
         raise UnknownRecordError(
             f"{wanted} was not rejected, as far as {'the topic' if from_topic else 'ClickHouse'} knows; "
             + ("`cdp verify` tells what became of it" if from_topic else "--from-topic looks at what is not loaded yet")
         )
-    story, identity = looking.story(record), loader.identity()
+    story, identity = queries.story(record), loader.identity()
     if as_json:
         print(msgspec.json.encode(described(record, story, identity, plain=plain)).decode())
     else:
@@ -115,7 +115,7 @@ def stats(
     """Count rejected records: how many, since when, how it goes on, and one to look at."""
     import msgspec
 
-    from cli.rejected import looking
+    from cli.rejected import queries
     from cli.rejected.selection import Selection, condition
     from cli.rejected.stats import columns, groups
     from cli.rejected.views import stats_table
@@ -123,7 +123,7 @@ def stats(
 
     names = columns(by)
     chosen = condition(Selection(where, code, source, topic, field, tenant, since, until))
-    found = looking.asking(lambda history: groups(history, chosen, names), "`cdp rejected list --from-topic` can do without it")
+    found = queries.asking(lambda history: groups(history, chosen, names), "`cdp rejected list --from-topic` can do without it")
     if as_json:
         print(msgspec.json.encode(found).decode())
         return
@@ -146,10 +146,10 @@ def export(
     from_topic: FromTopic = False,
 ) -> None:
     """Write rejected records to a file, with their bytes as they came: personal values included."""
-    from cli.rejected import looking
+    from cli.rejected import queries
     from cli.rejected.export import write
     from cli.rejected.selection import Selection, condition
 
     chosen = condition(Selection(where, code, source, topic, field, tenant, since, until))
-    count = write(output, lambda take: looking.each(chosen, from_topic, take))
+    count = write(output, lambda take: queries.each(chosen, from_topic, take))
     print(f"{count:,} records written to {output}")

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from cli.rejected.looking import described
+from cli.rejected.queries import described
 from pipelines.rejected.record import Record
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from cli.rejected import clock, fate, ledger
+from cli.rejected import clock, ledger, outcomes
 from cli.rejected.history import History
 from cli.rejected.sender import BATCH, Outgoing, Raw, Sender
 from config import loader
@@ -173,7 +173,7 @@ class Replay:
         """The records of a page that are to be sent, each with its owner."""
         judged = [found for record in page if (found := self._judged(record)) is not None]
         ids = {message_id for found in judged for message_id in (found.ready.message_id, found.record.message_id)}
-        applied = fate.applied(self._history.server, ids)
+        applied = outcomes.applied(self._history.server, ids)
         for record, ready, verdict, topic in judged:
             position, now = str(record.position), self._clocks[topic]
             before = node_as_sent(ready, verdict.tenant, self._nodes, record.origin)

@@ -33,7 +33,7 @@ def replay(
     """Send rejected records back to their raw topic, corrected; a record is never applied twice."""
     import msgspec
 
-    from cli.rejected import looking
+    from cli.rejected import queries
     from cli.rejected.fix_files import load_fix
     from cli.rejected.replay import Options
     from cli.rejected.selection import Selection, condition, raw_topic
@@ -45,7 +45,7 @@ def replay(
         raise typer.BadParameter("say which records: --where, --code, --source, --topic, --field, --tenant, --since or --until")
     mend = load_fix(fix) if fix is not None else None
     options = Options(condition(chosen), mend, raw_topic(to) if to else "", limit, dry_run, send_all, again)
-    tally = looking.asking(
+    tally = queries.asking(
         lambda history: _run(history, options), "What was applied already is not known without it: nothing more was sent."
     )
     if as_json:

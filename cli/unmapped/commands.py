@@ -41,15 +41,15 @@ def list_records(
     Example: cdp unmapped list --source erp --code missing --since 2h
     """
     from cli.terminal import plain_console
-    from cli.unmapped import looking
-    from cli.unmapped.choosing import Options, chosen
+    from cli.unmapped import records
+    from cli.unmapped.selection import Options, chosen
     from cli.unmapped.views import list_table
 
     wanted = chosen(Options(source, code, field, since, until))
-    found = looking.newest(wanted.holds, limit, "open" if only_open else None)
+    found = records.newest(wanted.holds, limit, "open" if only_open else None)
     if as_json:
         for seen in found:
-            print(json.dumps(looking.described(seen)))
+            print(json.dumps(records.described(seen)))
         return
     plain_console().print(list_table(found))
     if len(found) == limit:
@@ -67,11 +67,11 @@ def show(
     Example: cdp unmapped show 0:12
     """
     from cli.terminal import safe_console
-    from cli.unmapped import choosing, looking, views
+    from cli.unmapped import records, selection, views
     from config import loader
 
-    wanted = choosing.place(place)
-    seen = looking.at(wanted)
+    wanted = selection.place(place)
+    seen = records.at(wanted)
     if seen is None:
         raise UnknownPlaceError(f"nothing was kept at {wanted}; `cdp unmapped list` shows what was")
     if as_json:
@@ -87,11 +87,11 @@ def stats(source: Source = "", code: Code = "", field: Field = "", since: Since 
     Example: cdp unmapped stats --since 7d
     """
     from cli.terminal import plain_console
-    from cli.unmapped import looking
-    from cli.unmapped.choosing import Options, chosen
+    from cli.unmapped import records
+    from cli.unmapped.selection import Options, chosen
     from cli.unmapped.views import stats_table
 
-    found = looking.groups(chosen(Options(source, code, field, since, until)))
+    found = records.groups(chosen(Options(source, code, field, since, until)))
     if as_json:
         print(json.dumps([vars(group) | {"records": group.records} for group in found]))
         return

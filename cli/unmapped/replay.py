@@ -8,10 +8,10 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from cli.import_job import decoder
-from cli.rejected import clock, fate, ledger
+from cli.rejected import clock, ledger, outcomes
 from cli.rejected.sender import BATCH, Outgoing, Raw, Sender
-from cli.unmapped import looking
-from cli.unmapped.choosing import Chosen, position, state
+from cli.unmapped import records
+from cli.unmapped.selection import Chosen, position, state
 from config import loader
 from demo.replayer import partition_of, partitions_of
 from importers.envelope import Message
@@ -128,7 +128,7 @@ class Replay:
             if not self._dry_run:  # before the ledger is read: from here on nobody else brings kept records back
                 self._sender = Sender(bootstrap, "cdp-unmapped-replay", NAME)
             self._ledger = ledger.read(bootstrap, wait=not self._dry_run)
-            looking.scan(bootstrap, self._take, tell)
+            records.scan(bootstrap, self._take, tell)
             self._flush()
         finally:
             if self._sender is not None:
@@ -181,15 +181,15 @@ class Replay:
             self._sender.send(going)
             self.tally.sent += sum(len(outgoing.records) for outgoing in going)
 
-    def _applied(self, batch: list[_Waiting]) -> fate.AppliedIds | str:
+    def _applied(self, batch: list[_Waiting]) -> outcomes.AppliedIds | str:
         """Events of old records that were applied; else why that is not known. Ids of younger ones are still known to their nodes."""
         ids = [message.message_id for waiting in batch if waiting.kept.at < self._old_ms for message in waiting.messages]
         try:
-            return fate.applied(ClickHouse(self._platform.clickhouse), ids) if ids else {}
+            return outcomes.applied(ClickHouse(self._platform.clickhouse), ids) if ids else {}
         except ClickHouseError as error:
             return str(error)
 
-    def _outgoing(self, waiting: _Waiting, applied: fate.AppliedIds | str) -> Outgoing | None:
+    def _outgoing(self, waiting: _Waiting, applied: outcomes.AppliedIds | str) -> Outgoing | None:
         kept, tally = waiting.kept, self.tally
         if not waiting.messages:
             tally.noted += 1

@@ -8,8 +8,8 @@ import typer
 from cli.unmapped.options import Code, Field, Since, Source, Until
 
 if TYPE_CHECKING:
-    from cli.unmapped.choosing import Chosen
     from cli.unmapped.replay import Tally
+    from cli.unmapped.selection import Chosen
 
 
 def replay(
@@ -31,7 +31,7 @@ def replay(
     import msgspec
 
     from cli.terminal import plain_console
-    from cli.unmapped.choosing import Options, chosen
+    from cli.unmapped.selection import Options, chosen
     from cli.unmapped.views import show_tally
 
     wanted = chosen(Options(source, code, field, since, until))

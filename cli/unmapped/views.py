@@ -13,8 +13,8 @@ from cli.rejected.bytes_shown import DEPTH, json_lines, raw_lines
 from cli.rejected.masked import foreign
 from cli.rejected.views import headed, short
 from cli.terminal import hanging, shown
-from cli.unmapped import looking
-from cli.unmapped.looking import Seen, described
+from cli.unmapped import records
+from cli.unmapped.records import Seen, described
 from cli.unmapped.replay import Tally
 from config.identity import Identity
 from importers.cdc.bridge import SCHEMA_DRIFT, UNAVAILABLE
@@ -53,7 +53,7 @@ def list_table(found: Sequence[Seen]) -> Table:
     return table
 
 
-def stats_table(found: Sequence[looking.Group]) -> Table:
+def stats_table(found: Sequence[records.Group]) -> Table:
     """Groups of records, one a line."""
     table = headed("source", "code", "field")
     for column in ("records", "open", "brought back", "skipped"):

@@ -89,7 +89,7 @@ def alert_id(kind: Kind, group: Group, origin: str, opened: int) -> str:
 
 
 def open_drop(traffic: Traffic, group: Group, minute: int, window: int, without: list[Span]) -> Alert:
-    """The alert for a fall that was just found in the last `window` minutes."""
+    """The alert for a drop that was just found in the last `window` minutes."""
     onset = minute - window + 1
     leaves = traffic.leaves(group, Span(onset, minute), _base(onset), without)
     return _changed(_new("drop", group, "", minute, onset), explain(leaves))

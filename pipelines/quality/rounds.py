@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from pipelines.quality.alert_store import AlertStore
 from pipelines.quality.alerts import Alert
 from pipelines.quality.judge import Judge
 from pipelines.quality.meter import Meter
 from pipelines.quality.plan import Plan
-from pipelines.quality.register import Register
+from pipelines.quality.progress import Progress
 from pipelines.quality.schema import Server
-from pipelines.quality.spoken import Spoken
 
 
 class Closed(Protocol):
@@ -39,20 +39,20 @@ class Rounds:
         outbox: where changes of alerts go.
         channels: who is to get them.
         default_tenant: of records whose tenant nobody could read.
-        spoken: tells how far it is.
+        progress: tells how far it is.
     """
 
     def __init__(
-        self, server: Server, plan: Plan, closed: Closed, outbox: Outbox, channels: Sequence[str], default_tenant: str, spoken: Spoken
+        self, server: Server, plan: Plan, closed: Closed, outbox: Outbox, channels: Sequence[str], default_tenant: str, progress: Progress
     ) -> None:
-        register = Register(server, channels)
+        alert_store = AlertStore(server, channels)
         self._closed = closed
         self._outbox = outbox
         self._channels = channels
-        self._spoken = spoken
+        self._progress = progress
         self._meter = Meter(server, plan, default_tenant)
-        self._judge = Judge(server, plan.quality, register)
-        for alert, channel in register.undelivered():
+        self._judge = Judge(server, plan.quality, alert_store)
+        for alert, channel in alert_store.undelivered():
             outbox.add(alert, channel)
 
     def turn(self, stopped: Callable[[], bool]) -> None:
@@ -64,7 +64,7 @@ class Rounds:
         closed = self._closed.look(self._meter.end)
         self._tell(self._meter.end)
         while not stopped() and (span := self._meter.next(closed)) is not None:
-            self._spoken.measured(span, closed)
+            self._progress.measured(span, closed)
             self._tell(span.end)
             if span.end == closed:
                 self._meter.late()

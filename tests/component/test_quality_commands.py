@@ -13,15 +13,15 @@ import typer
 from typer.testing import CliRunner
 
 from cli.main import app
-from cli.quality import looking, report
+from cli.quality import queries, report
 from config import loader
 from config import quality as settings
 from config.quality import Quality
 from pipelines.ingest.checks import TOTAL_FLAG
 from pipelines.quality import plan
+from pipelines.quality.alert_store import AlertStore
 from pipelines.quality.judge import Judge
 from pipelines.quality.meter import Meter
-from pipelines.quality.register import Register
 from pipelines.quality.tables import tables
 from pipelines.quality.views import VIEWS
 from schemas import contracts
@@ -69,11 +69,12 @@ def server(stack: Stack) -> Iterator[ClickHouse]:
     )
     insert(made, "duplicates", [duplicate(n, (first + n % MINUTES) * 60.0, "erp") for n in range(200)])
     quality = settings.quality()
-    meter, register = Meter(made, plan.make(quality, contracts.load(), loader.sources()), "demo"), Register(made, ["log", "webhook:duty"])
-    judge = Judge(made, quality, register)
+    meter = Meter(made, plan.make(quality, contracts.load(), loader.sources()), "demo")
+    alert_store = AlertStore(made, ["log", "webhook:duty"])
+    judge = Judge(made, quality, alert_store)
     while meter.next(first + MINUTES):
         judge.through(meter.end)
-    opened = register.known(0)
+    opened = alert_store.known(0)
     values = ", ".join(f"('{one.id}', {one.number}, 'webhook:duty', 'undelivered', 6, 'answered 503')" for one in opened)
     made.command(f"INSERT INTO alert_deliveries (id, number, channel, status, attempts, error) VALUES {values}")
     yield made
@@ -161,15 +162,15 @@ def test_every_command_and_query_that_is_given_runs(server: ClickHouse) -> None:
     more = msgspec.convert(msgspec.to_builtins(quality) | {"consistency": {"within": [rule]}}, Quality)
     questions = {(line.measure, line.event, line.field): line for line in lines}
     where = {"region": "[bold]east", "app_version": "5.0", "platform": "ios", "channel": "web", "source": "cdp.raw.clickstream"}
-    asked = [looking.Question(line.measure, line.event, line.field, line.origin, where) for line in questions.values()]
+    asked = [queries.Question(line.measure, line.event, line.field, line.origin, where) for line in questions.values()]
     asked += [
-        looking.Question("consistency", "Order Completed", "r", "web-shop", {}),
-        looking.Question("completeness", "identify", "traits.email", "", {}),
+        queries.Question("consistency", "Order Completed", "r", "web-shop", {}),
+        queries.Question("completeness", "identify", "traits.email", "", {}),
     ]
     ran = 0
     root = typer.main.get_command(app)
     for question in asked:
-        for told in looking.commands(question, more if question.field == "r" else quality, end - 30, end):
+        for told in queries.commands(question, more if question.field == "r" else quality, end - 30, end):
             ran += 1
             if told.startswith("SELECT"):
                 server.rows(told)

@@ -16,7 +16,7 @@ import yaml
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from config import loader
-from pipelines.quality.closing import Closing
+from pipelines.quality.closed_minutes import ClosedMinutes
 from pipelines.quality.judge import JUDGED
 from pipelines.quality.meter import MEASURED, progress
 from sinks.clickhouse import ClickHouse
@@ -102,11 +102,11 @@ def test_minutes_close_when_every_raw_partition_has_been_read_past_them_and_load
     base = 25_000_000
     passed_until(base)
     clock = [0.0]
-    closing = Closing(loader.platform().kafka.bootstrap, list(RAW), 4.0, clock=lambda: clock[0])
+    closed_minutes = ClosedMinutes(loader.platform().kafka.bootstrap, list(RAW), 4.0, clock=lambda: clock[0])
     try:
-        assert closing.look(base - 100) == base - 100, "what was read a moment ago may still be on its way"
+        assert closed_minutes.look(base - 100) == base - 100, "what was read a moment ago may still be on its way"
         clock[0] += 5
-        assert closing.look(base - 100) == base
+        assert closed_minutes.look(base - 100) == base
         producer = Producer({"bootstrap.servers": loader.platform().kafka.bootstrap})
         for topic in RAW[:2]:
             for number in range(2):
@@ -114,24 +114,24 @@ def test_minutes_close_when_every_raw_partition_has_been_read_past_them_and_load
         producer.flush(10)
         for _ in range(3):
             clock[0] += 5
-            assert closing.look(base) == base, "one topic has not passed it, and nobody has read the others"
+            assert closed_minutes.look(base) == base, "one topic has not passed it, and nobody has read the others"
         passed_until(base + 5)
-        closing.look(base)
+        closed_minutes.look(base)
         clock[0] += 5
-        assert closing.look(base) == base + 5
+        assert closed_minutes.look(base) == base + 5
         for number in range(30):
             producer.produce("cdp.events", b"x", partition=0, timestamp=(base + 6) * 60_000 + number)
         producer.flush(10)
         passed_until_without_history(base + 9)
-        closing.look(base + 5)
+        closed_minutes.look(base + 5)
         clock[0] += 5
-        assert closing.look(base + 5) == base + 5, "thirty records are not loaded yet"
+        assert closed_minutes.look(base + 5) == base + 5, "thirty records are not loaded yet"
         passed_until(base + 9)
-        closing.look(base + 5)
+        closed_minutes.look(base + 5)
         clock[0] += 5
-        assert closing.look(base + 5) == base + 9
+        assert closed_minutes.look(base + 5) == base + 9
     finally:
-        closing.close()
+        closed_minutes.close()
 
 
 def passed_until_without_history(minute: int) -> None:

@@ -22,7 +22,7 @@ from cli.rejected import replay as rejected_replay
 from cli.rejected import views as rejected
 from cli.rejected.stats import Group
 from cli.terminal import safe_console
-from cli.unmapped import looking
+from cli.unmapped import records
 from cli.unmapped import replay as unmapped_replay
 from cli.unmapped import views as unmapped
 from config import loader
@@ -218,11 +218,11 @@ def show_rejected(console: Console) -> None:
 
 
 def show_unmapped(console: Console) -> None:
-    seen = looking.Seen(
+    seen = records.Seen(
         KEPT, Sent(tenant="demo", at=AT_MS, to="cdp.raw.orders", fix="0123456789ab", message_id="erp:orders:123456789:27049576")
     )
-    console.print(unmapped.list_table([seen, looking.Seen(KEPT, None)]))
-    group = looking.Group(KEPT)
+    console.print(unmapped.list_table([seen, records.Seen(KEPT, None)]))
+    group = records.Group(KEPT)
     for _ in range(1234):
         group.add(seen)
     console.print(unmapped.stats_table([group, group]))

@@ -12,9 +12,9 @@ from rich.console import Console
 
 from cli.rejected import card, selection, stats
 from cli.rejected.export import ExportError, line, write
-from cli.rejected.fate import Fate
 from cli.rejected.ledger import Ledger
 from cli.rejected.masked import MASK, masked
+from cli.rejected.outcomes import Outcome
 from cli.rejected.views import list_table
 from cli.terminal import shown
 from config import loader
@@ -143,8 +143,8 @@ def test_bytes_are_shown_as_hexadecimal_around_what_is_no_utf_8_and_only_on_requ
 
 def test_the_card_tells_what_became_of_the_record() -> None:
     sent = Sent("price@12345678", "m", NOW, "demo", "cdp.raw.orders", "demo|user_id|u")
-    fates = [Fate("applied", "cdp.raw.orders:0:9", NOW, "demo|user_id|u", "cdp.raw.orders:0:7")]
-    fates += [Fate("duplicate", "cdp.raw.orders:0:8", NOW, "demo|user_id|u", "")]
+    fates = [Outcome("applied", "cdp.raw.orders:0:9", NOW, "demo|user_id|u", "cdp.raw.orders:0:7")]
+    fates += [Outcome("duplicate", "cdp.raw.orders:0:8", NOW, "demo|user_id|u", "")]
     shown = drawn(record(), card.Story(sent, fates, ["Kafka is away"]))
     assert "replayed with fix price@12345678" in shown
     mine = {word for word in ("applied", "duplicate") for text in shown.splitlines() if word in text and "this record, replayed" in text}

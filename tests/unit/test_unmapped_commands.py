@@ -10,10 +10,10 @@ from rich.console import Console
 from cli.newest import Newest
 from cli.rejected.masked import MASK, foreign
 from cli.rejected.selection import SelectionError
-from cli.unmapped import choosing, looking, views
-from cli.unmapped.choosing import Options, chosen
-from cli.unmapped.looking import Group, Seen
+from cli.unmapped import records, selection, views
+from cli.unmapped.records import Group, Seen
 from cli.unmapped.replay import Example, Tally, _brought_back
+from cli.unmapped.selection import Options, chosen
 from config import loader
 from importers.envelope import Origin, complete
 from importers.mapping import Event
@@ -63,15 +63,15 @@ def test_an_option_that_makes_no_sense_is_named() -> None:
     with pytest.raises(SelectionError, match="--since: "):
         chosen(Options(since="yesterday"))
     with pytest.raises(SelectionError, match="write partition:offset"):
-        choosing.place("cdp.rejected:0:1")
-    assert choosing.place("0:12") == choosing.place("cdp.unmapped:0:12")
+        selection.place("cdp.rejected:0:1")
+    assert selection.place("0:12") == selection.place("cdp.unmapped:0:12")
 
 
 def test_a_record_is_open_until_the_ledger_knows_it_and_a_drift_never_was() -> None:
-    assert choosing.state(kept(), None) == "open"
-    assert choosing.state(kept(), SENT) == "brought back"
-    assert choosing.state(kept(), Sent("", "", NOW, "demo", "")) == "skipped"
-    assert choosing.state(kept(code="schema_drift"), None) == "mapped"
+    assert selection.state(kept(), None) == "open"
+    assert selection.state(kept(), SENT) == "brought back"
+    assert selection.state(kept(), Sent("", "", NOW, "demo", "")) == "skipped"
+    assert selection.state(kept(code="schema_drift"), None) == "mapped"
 
 
 def test_groups_count_states_and_keep_the_first_and_last_time() -> None:
@@ -118,7 +118,7 @@ def test_headers_of_a_delivery_are_masked_and_not_listed() -> None:
     text = drawn(views.card(Seen(record, None), loader.identity(), plain=False))
     assert "orders/create" in text
     assert "example.org" not in text
-    assert looking.described(Seen(record, None))["position"] == {"body_sha256": "ab" * 32}
+    assert records.described(Seen(record, None))["position"] == {"body_sha256": "ab" * 32}
     assert "delivery abababababab" in drawn(views.list_table([Seen(record, None)]))
 
 

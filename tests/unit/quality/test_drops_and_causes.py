@@ -6,7 +6,7 @@ import pytest
 from pipelines.quality.alerts import Alert
 from pipelines.quality.slices import slice_of
 from tests.simulated_traffic import QUESTIONS, START, WEEK, Drop, Traffic
-from tests.unit.quality.desk_over_traffic import DeskOverTraffic, clean_week, watch_drop
+from tests.unit.quality.detector_over_traffic import DeskOverTraffic, clean_week, watch_drop
 
 NOON = START + WEEK + 720
 

@@ -17,7 +17,7 @@ _LINEAGE: Final = "JSONExtractString(context, 'lineage', '{}')"
 AppliedIds = dict[tuple[str, str], list[Applied]]
 
 
-class Fate(NamedTuple):
+class Outcome(NamedTuple):
     """Something that became of a record or of its id.
 
     Attributes:
@@ -54,7 +54,7 @@ def applied(server: ClickHouse, ids: Iterable[str]) -> AppliedIds:
     return found
 
 
-def fates(server: ClickHouse, ids: Iterable[str], tenant: str, besides: Position) -> list[Fate]:
+def outcomes(server: ClickHouse, ids: Iterable[str], tenant: str, besides: Position) -> list[Outcome]:
     """What became of some ids, in the log's order; the newest of each kind, should there be very many.
 
     Args:
@@ -79,15 +79,15 @@ def fates(server: ClickHouse, ids: Iterable[str], tenant: str, besides: Position
     for chunk in _chunks(ids):
         for query in queries.values():
             rows = server.rows(f"{query} WHERE {mine} ORDER BY log_time DESC LIMIT {SHOWN}", {"ids": chunk, "tenant": tenant})
-            found += [_fate(row) for row in rows]
-    return sorted((fate for fate in found if fate.position != str(besides)), key=lambda fate: (fate.log_time, fate.position))
+            found += [_outcome(row) for row in rows]
+    return sorted((one for one in found if one.position != str(besides)), key=lambda one: (one.log_time, one.position))
 
 
-def _fate(row: dict[str, Any]) -> Fate:
+def _outcome(row: dict[str, Any]) -> Outcome:
     replay_of = row.get("replay_of", "")
     if "bytes" in row:
         replay_of = lineage_of(readable(base64.b64decode(row["bytes"])) or {}).replay_of
-    return Fate(row["outcome"], row["position"], int(row["at"]), row["detail"], replay_of)
+    return Outcome(row["outcome"], row["position"], int(row["at"]), row["detail"], replay_of)
 
 
 def _raw(table: str) -> str:

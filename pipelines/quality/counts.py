@@ -1,4 +1,4 @@
-"""What the desk needs out of ClickHouse: counts of series and of leaves."""
+"""What the detector needs out of ClickHouse: counts of series and of leaves."""
 
 from typing import Any, Final, NamedTuple
 
@@ -24,7 +24,7 @@ class Counted(NamedTuple):
     total: Floats
 
 
-class Books:
+class Counts:
     """Reads counts.
 
     Args:
@@ -42,7 +42,7 @@ class Books:
         found = self._server.rows("SELECT toUnixTimestamp(min(minute)) AS at, count() AS rows FROM quality_minutes")[0]
         return int(found["at"]) // MINUTE_S if int(found["rows"]) else 0
 
-    def counts(self, first: int, end: int) -> list[Counted]:
+    def by_minute(self, first: int, end: int) -> list[Counted]:
         """Counts of every series in the minutes `first` to `end` (excluded), by minute; minutes without any are left out.
 
         Volume counts events of now as passed, those and last week's together as total.

@@ -41,7 +41,7 @@ class _Passed(NamedTuple):
     ends: Mapping[Partition, int]
 
 
-class Closing:
+class ClosedMinutes:
     """Says up to where minutes are closed.
 
     Args:

@@ -1,4 +1,4 @@
-"""Sudden falls: each series against its own recent past, and shares against the goals."""
+"""Sudden drops: each series against its own recent past, and shares against the goals."""
 
 from typing import Final, NamedTuple
 
@@ -20,7 +20,7 @@ MIN_GOAL_EVENTS: Final = 20.0
 _LATELY: Final = 5
 
 
-class Fall(NamedTuple):
+class Drop(NamedTuple):
     """A series that has fallen.
 
     Attributes:
@@ -44,14 +44,14 @@ def threshold(series: int, a_week: float) -> float:
     return float(np.log(max(series, 1) * len(WINDOWS) * MINUTES_A_WEEK / a_week))
 
 
-def falls(series: Series, rules: AlertRules) -> dict[Group, Fall]:
-    """The clearest fall of each group that has one."""
+def drops(series: Series, rules: AlertRules) -> dict[Group, Drop]:
+    """The clearest drop of each group that has one."""
     base_passed, base_total, base_minutes = series.baseline()
     known = (base_total >= MIN_BASE_EVENTS) & (base_minutes >= MIN_BASE_MINUTES)
     needed = threshold(int(known.sum()), rules.false_alarms_per_week)
     volume = np.array([group.measure == "volume" for group in series.groups], bool)[series.group_of] if len(series) else np.zeros(0, bool)
     before = base_passed / np.maximum(base_total, 1e-12)
-    found: dict[Group, Fall] = {}
+    found: dict[Group, Drop] = {}
     for window in WINDOWS:
         passed, total = series.recent(window)
         missing = total * before - passed
@@ -61,7 +61,7 @@ def falls(series: Series, rules: AlertRules) -> dict[Group, Fall]:
         for row, strength in zip(rows, evidence, strict=True):
             group = series.groups[series.group_of[row]]
             if strength > needed and (group not in found or strength > found[group].evidence):
-                found[group] = Fall(group, int(row), window, float(strength))
+                found[group] = Drop(group, int(row), window, float(strength))
     return found
 
 

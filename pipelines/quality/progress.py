@@ -10,7 +10,7 @@ from pipelines.quality.meter import Span
 _log = logging.getLogger(__name__)
 
 
-class Spoken:
+class Progress:
     """Counts minutes and says now and then how far the job is.
 
     Args:

@@ -1,4 +1,4 @@
-"""The desk: takes the counts of one closed minute after the other, and says which alerts changed."""
+"""The detector: takes the counts of one closed minute after the other, and says which alerts changed."""
 
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
@@ -7,7 +7,7 @@ import numpy as np
 
 from config.quality import AlertRules
 from pipelines.quality.alerts import BASE_MINUTES, Alert, Span, Traffic, open_drop, open_goal, review_drop, review_goal
-from pipelines.quality.falls import below_goal, falls, reaches_goal
+from pipelines.quality.drops import below_goal, drops, reaches_goal
 from pipelines.quality.series import RING, Rows, Series
 from pipelines.quality.slices import Group
 from pipelines.quality.statistics import Floats, as_floats
@@ -26,11 +26,11 @@ class _WithGoals(NamedTuple):
     goals: Floats
 
 
-class Desk:
+class Detector:
     """Judges minutes.
 
     Args:
-        series: counts; the desk adds each minute to them.
+        series: counts; the detector adds each minute to them.
         goals: what must be reached.
         rules: when to say something.
         known: the newest change of each alert that is open or was of late, when the job begins.
@@ -67,9 +67,9 @@ class Desk:
             if changed is not None:
                 changes.append(changed)
                 self._remember(changed)
-        for group, fall in sorted(falls(self.series, self._rules).items()):
+        for group, drop in sorted(drops(self.series, self._rules).items()):
             if group not in self._drops:
-                opened = open_drop(traffic, group, minute, fall.window, self._without(group))
+                opened = open_drop(traffic, group, minute, drop.window, self._without(group))
                 changes.append(opened)
                 self._remember(opened)
         changes += self._judge_goals(traffic, minute)

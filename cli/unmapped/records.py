@@ -8,7 +8,7 @@ from confluent_kafka import Message
 from cli.audit.topics import each
 from cli.newest import Newest
 from cli.rejected import ledger
-from cli.unmapped.choosing import Chosen, State, everywhere, position, state
+from cli.unmapped.selection import Chosen, State, everywhere, position, state
 from config import loader
 from importers.unmapped import TOPIC, Kept, read
 from pipelines.rejected.record import Position

@@ -1,7 +1,7 @@
-"""The desk over simulated traffic, without servers; and the figures of docs/quality.md:
+"""The detector over simulated traffic, without servers; and the figures of docs/quality.md:
 
-python -m tests.unit.quality.desk_over_traffic weeks 1 2 3          # clean weeks: alerts that chance raises
-python -m tests.unit.quality.desk_over_traffic drops 20 --least 30  # seeded drops: delay, and whether the cause is right
+python -m tests.unit.quality.detector_over_traffic weeks 1 2 3          # clean weeks: alerts that chance raises
+python -m tests.unit.quality.detector_over_traffic drops 20 --least 30  # seeded drops: delay, and whether the cause is right
 """
 
 import argparse
@@ -13,7 +13,7 @@ import numpy as np
 from config.quality import AlertRules
 from pipelines.quality.alerts import Alert, Span
 from pipelines.quality.cause import Leaves
-from pipelines.quality.desk import Desk
+from pipelines.quality.detector import Detector
 from pipelines.quality.series import Series
 from pipelines.quality.slices import Group, SeriesKey, Slice, slice_of
 from tests.simulated_traffic import QUESTIONS, START, WEEK, Drop, Minute, Traffic, random_drop
@@ -29,7 +29,7 @@ def goal_of(group: Group, _origin: str) -> float | None:
 
 
 class DeskOverTraffic:
-    """Feeds minutes of a simulated world to a desk, as the job does out of ClickHouse."""
+    """Feeds minutes of a simulated world to a detector, as the job does out of ClickHouse."""
 
     def __init__(self, traffic: Traffic, known: tuple[Alert, ...] = ()) -> None:
         self.traffic = traffic
@@ -43,7 +43,7 @@ class DeskOverTraffic:
             self._of_leaf.append(np.array([slices.setdefault(part, len(slices)) for part in parts]))
         self._slices = len(slices)
         self.series = Series()
-        self.desk = Desk(self.series, goal_of, AlertRules(), known)
+        self.detector = Detector(self.series, goal_of, AlertRules(), known)
         self.keys = [SeriesKey(group, part) for group in self.groups for part in slices]
         self._counts: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
@@ -53,11 +53,11 @@ class DeskOverTraffic:
         self._counts[minute.number] = passed, total
         self._counts.pop(minute.number - KEPT_MINUTES, None)
         sums = [np.concatenate([self._by_slice(row) for row in counts]) for counts in (passed, total)]
-        self.series.add(minute.number, self.series.rows(self.keys), *sums, self.desk.disturbed(minute.number))
+        self.series.add(minute.number, self.series.rows(self.keys), *sums, self.detector.disturbed(minute.number))
 
     def judge(self, minute: Minute) -> list[Alert]:
         self.take(minute)
-        return self.desk.judge(self)
+        return self.detector.judge(self)
 
     def _by_slice(self, counts: np.ndarray) -> np.ndarray:
         return sum((np.bincount(of, counts, self._slices) for of in self._of_leaf), np.zeros(self._slices))

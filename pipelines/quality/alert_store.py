@@ -1,4 +1,4 @@
-"""The register of alerts in ClickHouse: every change of each, and what became of its delivery."""
+"""The alerts in ClickHouse: every change of each, and what became of its delivery."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -15,7 +15,7 @@ from pipelines.quality.sql import MINUTE_S, moment
 _NUMBERS: Final = "toUnixTimestamp(at) AS at_s, toUnixTimestamp(opened_at) AS opened_s, toUnixTimestamp(onset) AS onset_s"
 
 
-class Register:
+class AlertStore:
     """Reads and writes alerts.
 
     Args:

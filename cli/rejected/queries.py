@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 from cli.audit.topics import TopicsAwayError
-from cli.rejected import fate, ledger, topic
+from cli.rejected import ledger, outcomes, topic
 from cli.rejected.card import Story
 from cli.rejected.history import History
 from cli.rejected.selection import Selection, condition
@@ -89,17 +89,17 @@ def each(wanted: Condition, from_topic: bool, take: Callable[[Record], None]) ->
 def story(record: Record) -> Story:
     """What became of a record, as far as the servers that answer know."""
     unknown: list[str] = []
-    sent, fates = None, []
+    sent, found = None, []
     try:
         sent = ledger.read(loader.platform().kafka.bootstrap, wait=False).of(str(record.position))
     except TopicsAwayError as error:
         unknown.append(f"whether it was replayed is not known: {error}")
     try:
         ids = {record.message_id, *([sent.message_id] if sent else [])}
-        fates = fate.fates(ClickHouse(loader.platform().clickhouse, answer_timeout_s=ANSWER_S), ids, record.tenant, record.position)
+        found = outcomes.outcomes(ClickHouse(loader.platform().clickhouse, answer_timeout_s=ANSWER_S), ids, record.tenant, record.position)
     except ClickHouseError as error:
         unknown.append(f"what became of it is not known: {error}")
-    return Story(sent, fates, unknown)
+    return Story(sent, found, unknown)
 
 
 def described(record: Record) -> dict[str, Any]:
