@@ -9,7 +9,7 @@ from pyflink.datastream import DataStream, KeyedStream, OutputTag, StreamExecuti
 from pyflink.java_gateway import get_gateway
 from pyflink.table import StreamTableEnvironment
 
-from config.loader import Limits
+from config.platform import Limits
 from pipelines.operators import KEYED, RAW, TEXT
 
 MAX_PARALLELISM: Final = 1024
