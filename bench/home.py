@@ -6,12 +6,11 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator
 from types import FrameType
 
 from config import loader
-from stack import catalogue, control, parts, process, settings, topics
+from stack import catalogue, control, parts, process, settings, source, topics
 from stack.board import ServiceState
 from stack.settings import HOST, PROJECT, Settings
 
@@ -78,14 +77,9 @@ def pin() -> None:
 
 def commit() -> tuple[str, bool]:
     """Short name of the commit, and whether the code that is measured differs from it."""
-    rooms = ["config", "jobs", "pipelines", "profile_store", "schemas", "sinks", "stack", "bench"]
+    rooms = [*source.ROOMS, "api", "stack", "bench"]
     short = _git("rev-parse", "--short", "HEAD") or "unknown"
     return short, bool(_git("status", "--porcelain", "--untracked-files=no", "--", *rooms))
-
-
-def logs_of(chosen: Settings) -> Mapping[str, Path]:
-    """The stack's logs by service."""
-    return {path.stem: path for path in chosen.logs.glob("*.log")}
 
 
 def _git(*arguments: str) -> str:

@@ -99,7 +99,7 @@ def follow(topic: str, from_start: bool) -> Iterator[dict[str, Any]]:
     """Committed records of a clean topic, decoded, as they come; ends never.
 
     Raises:
-        TailError: see there.
+        TailError: Kafka is away, or the topic is not there.
     """
     from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaException, TopicPartition
 

@@ -178,10 +178,10 @@ class Quality(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         pairs: pairs of dimensions that are watched for drops (causes are looked for in all pairs).
         freshness: how fast events have to be in the log.
         visible_within_s: how fast they have to be in ClickHouse after that.
-        consistency: see there.
+        consistency: what must hold between fields of an event, and between sources.
         accuracy: see `AccuracyRule`.
-        alerts: see there.
-        delivery: see there.
+        alerts: when to say something.
+        delivery: to whom.
         keep_days: how long the minutes are kept, from their computation on.
         catch_up_days: how far back a job begins that has never run.
         grace_s: seconds after the log has passed a minute in which its rows may still be on their way.

@@ -159,7 +159,8 @@ class JobKeeper(Keeper):
             given = action(request, book)
         except StackError as error:
             given = Answer(id=request.id, problem=error.problem, remedy=error.remedy)
-        except Exception as error:
+        except Exception as error:  # whoever asked waits for an answer
+            self._log(f"{self.name}: {request.action}: {type(error).__name__}: {error}")
             given = Answer(id=request.id, problem=f"{type(error).__name__}: {error}", remedy="see `cdp logs supervisor`")
         requests.answer(self._settings, self.name, given)
 

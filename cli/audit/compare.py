@@ -42,7 +42,7 @@ def difference(expected: Sequence[Array], found: Sequence[Array]) -> Difference:
         found: the same columns.
 
     Raises:
-        KeyRangeError: see there.
+        KeyRangeError: the keys span more than 63 bits.
     """
     columns = [_Column(left, right) for left, right in zip(expected, found, strict=True)]
     left, right = _combine(columns, 0), _combine(columns, 1)

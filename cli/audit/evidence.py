@@ -104,7 +104,7 @@ class CleanEvidence:
         """Note a record.
 
         Raises:
-            clean.UnknownSchemaError: see there.
+            clean.UnknownSchemaError: the record's schema id is none of ours.
         """
         value, partition, offset = message.value(), message.partition(), message.offset()
         assert value is not None

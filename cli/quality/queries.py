@@ -36,7 +36,7 @@ def commands(question: Question, quality: Quality, first: int, end: int) -> list
     """Commands of `cdp`, and queries for ClickHouse, most telling first.
 
     Args:
-        question: see there.
+        question: which figure the commands are to explain.
         quality: the configuration.
         first: minutes since the epoch.
         end: minutes since the epoch, excluded.

@@ -75,7 +75,7 @@ def newest_minute(server: Server) -> int:
     """The end of what has been measured, minutes since the epoch.
 
     Raises:
-        NothingMeasuredError: see there.
+        NothingMeasuredError: job `quality` has not measured anything yet.
     """
     present = server.rows(
         "SELECT count() AS n FROM system.tables WHERE database = {db:String} AND name = 'quality_progress'", {"db": server.database}

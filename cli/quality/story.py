@@ -74,7 +74,7 @@ def of(server: Server, quality: Quality, name: str) -> Story:
     """Tell the story of an alert.
 
     Raises:
-        UnknownAlertError: see there.
+        UnknownAlertError: no alert, or more than one, begins with `name`.
         cli.quality.report.NothingMeasuredError: there is nothing to tell of.
     """
     end = newest_minute(server)

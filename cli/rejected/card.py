@@ -55,7 +55,7 @@ def card(record: Record, story: Story, identity: Identity, *, plain: bool) -> Re
     """Draw a record.
 
     Args:
-        record: see there.
+        record: what is drawn.
         story: what became of it.
         identity: what is personal.
         plain: show personal values, too.

@@ -35,7 +35,7 @@ def write(target: Path, hand_over: Callable[[Callable[[Record], None]], None]) -
         Number of records.
 
     Raises:
-        ExportError: see there.
+        ExportError: the file is there already, or cannot be written.
     """
     if target.exists():
         raise ExportError(f"{target} is there already; choose another name")

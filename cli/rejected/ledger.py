@@ -57,10 +57,10 @@ def read(bootstrap: str, *, wait: bool = True) -> Ledger:
         bootstrap: Kafka.
         wait: read all that is written, and wait for open transactions on the way, which may be somebody else's: whoever is about to send
             must not miss what lies behind them. One that its writer has left ends after seconds (`sender.TIMEOUT_S`). Else read up to the
-            first of them, and pass over entries that cannot be read: good enough for looking.
+            first of them, and pass over entries that cannot be read: good enough for showing.
 
     Raises:
-        LedgerError: see there.
+        LedgerError: an entry cannot be read (with `wait` only).
         TopicsAwayError: Kafka does not answer, or the topic is not there.
     """
     ledger = Ledger()

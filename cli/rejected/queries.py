@@ -32,7 +32,7 @@ def asking(question: Callable[[History], T], otherwise: str) -> T:
         otherwise: what somebody can do while it is away.
 
     Raises:
-        HistoryAwayError: see there.
+        HistoryAwayError: ClickHouse does not answer, or has no table of rejected records yet.
     """
     try:
         return question(History(ClickHouse(loader.platform().clickhouse, answer_timeout_s=ANSWER_S)))
@@ -48,7 +48,7 @@ def newest(chosen: Selection, limit: int, from_topic: bool) -> list[Record]:
     """The newest records, newest first.
 
     Raises:
-        HistoryAwayError: see there.
+        HistoryAwayError: ClickHouse does not answer, or has no table of rejected records yet.
     """
     wanted = condition(chosen)
     if from_topic:
@@ -60,7 +60,7 @@ def at(position: Position, from_topic: bool) -> Record | None:
     """The record of a position, None when there is none.
 
     Raises:
-        HistoryAwayError: see there.
+        HistoryAwayError: ClickHouse does not answer, or has no table of rejected records yet.
     """
     if from_topic:
         return next(iter(topic.newest(loader.platform().kafka.bootstrap, lambda record: record.position == position, 1)), None)
@@ -71,7 +71,7 @@ def each(wanted: Condition, from_topic: bool, take: Callable[[Record], None]) ->
     """Hand over every record that matches, oldest first (of each partition of the topic, where that is read).
 
     Raises:
-        HistoryAwayError: see there.
+        HistoryAwayError: ClickHouse does not answer, or has no table of rejected records yet.
     """
     if from_topic:
         matches = predicate(wanted)

@@ -109,10 +109,10 @@ class Replay:
 
     Args:
         history: rejected records, and what was applied.
-        options: see there.
+        options: which records, and how.
 
     Raises:
-        ReplayError: see there.
+        ReplayError: the raw topic to send to, or the key of this installation, is not there.
     """
 
     def __init__(self, history: History, options: Options) -> None:

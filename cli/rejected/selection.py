@@ -38,11 +38,11 @@ def condition(chosen: Selection, now: Callable[[], int] | None = None) -> condit
     """The options as one condition.
 
     Args:
-        chosen: see there.
+        chosen: as typed.
         now: the log's clock, ms; by default that of the platform, asked for if it is needed.
 
     Raises:
-        SelectionError: see there.
+        SelectionError: a code, duration or time among them is none.
         where.WhereError: `--where` is not of the language.
     """
     clock = now or _now

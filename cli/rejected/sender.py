@@ -68,7 +68,7 @@ class Sender:
 
     Args:
         bootstrap: Kafka.
-        transactional_id: see there.
+        transactional_id: Kafka's; one a tenant and kind of replay.
         name: what replays, for messages: "`cdp rejected replay` of tenant demo".
 
     Raises:
@@ -98,8 +98,8 @@ class Sender:
         """Send a batch, wholly or not at all.
 
         Raises:
-            SupersededError: see there; nothing of the batch was sent.
-            SendError: see there.
+            SupersededError: another replay of this transactional id has begun; nothing of the batch was sent.
+            SendError: nothing was sent, or it is not known whether it was; the message says which, and what to do.
         """
         try:
             self._producer.begin_transaction()

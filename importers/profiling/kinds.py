@@ -11,7 +11,6 @@ from importers.mapping.unfit import Unfit
 from importers.personal import is_email, is_phone
 
 MISSING: Final = "missing"
-NUMBERS: Final = ("integer", "number")
 TIME_FORMS: Final = (
     "iso", "%d/%m/%Y %H:%M:%S", "%d/%m/%Y %H:%M", "%d/%m/%Y", "%m/%d/%Y %H:%M:%S", "%m/%d/%Y %H:%M", "%m/%d/%Y", "%d.%m.%Y %H:%M:%S",
     "%d.%m.%Y %H:%M", "%d.%m.%Y", "%d-%m-%Y %H:%M:%S", "%d-%m-%Y %H:%M", "%d-%m-%Y", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M", "%Y/%m/%d",
