@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-quality_app = typer.Typer(help="How good the data is, what is wrong with it, and where to look.", invoke_without_command=True)
+from cli.options import AsJson
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+quality_app = typer.Typer(help="How good the data is, what is wrong with it, and where to look.", invoke_without_command=True)
 
 
 class OptionError(ValueError):

@@ -6,20 +6,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.rejected.options import Code, Field, Since, Source, Tenant, Topic, Until, Where
+
 if TYPE_CHECKING:
     from cli.rejected.history import History
     from cli.rejected.replay import Options, Tally
 
 
 def replay(
-    where: Annotated[str, typer.Option(help="Which records: a condition (docs/rejected.md).")] = "",
-    code: Annotated[str, typer.Option(help="Only these codes, separated by commas.")] = "",
-    source: Annotated[str, typer.Option(help="Only these sources of config/sources.yaml.")] = "",
-    topic: Annotated[str, typer.Option(help="Only these raw topics, e.g. orders.")] = "",
-    field: Annotated[str, typer.Option(help="Only this field; * stands for anything.")] = "",
-    tenant: Annotated[str, typer.Option(help="Only this tenant.")] = "",
-    since: Annotated[str, typer.Option(help="Not before: 15m, 6h, 2d of log time, or a time.")] = "",
-    until: Annotated[str, typer.Option(help="Before; as --since.")] = "",
+    where: Where = "",
+    code: Code = "",
+    source: Source = "",
+    topic: Topic = "",
+    field: Field = "",
+    tenant: Tenant = "",
+    since: Since = "",
+    until: Until = "",
     fix: Annotated[Path | None, typer.Option(help="YAML file that says how to correct them (docs/rejected.md).")] = None,
     to: Annotated[str, typer.Option(help="Raw topic to send them to; default: where they came from.")] = "",
     limit: Annotated[int, typer.Option(help="At most this many that were not replayed before; 0: all.", min=0)] = 0,

@@ -5,14 +5,13 @@ from typing import Annotated
 
 import typer
 
+from cli.options import AsJson
 from cli.unmapped.options import Code, Field, Since, Source, Until
 from cli.unmapped.replay_command import replay
 
 unmapped_app = typer.Typer(
     help="Records that no event could be made of: why, and back again once the mapping is mended.", no_args_is_help=True
 )
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
 class UnknownPlaceError(LookupError):
