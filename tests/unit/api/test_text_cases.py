@@ -14,19 +14,14 @@ from pipelines.ingest.records import event_record, rejected_record
 from pipelines.rejected.record import Record
 from pipelines.wire import Event, Rejected
 from schemas import clean
-from tests.posted import CASES, TOPIC, Posted
+from tests.posted import NOON_MS, TOPIC, Posted, case
 
-NOON_MS = 1_795_867_200_000
 LONG = 202611280000123456789
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> Posted:
-    return Posted(tmp_path, NOON_MS)
-
-
-def case(name: str) -> bytes:
-    return (CASES / name).read_bytes()
+    return Posted(tmp_path)
 
 
 def features(world: Posted, identifier: str) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def test_15_placeholders_are_nobody_and_the_event_goes_to_its_next_identifier_an
 )  # fmt: skip
 def test_15_other_placeholders_are_nobody_too(nobody: str, world: Posted) -> None:
     assert world.post(batch({"userId": nobody, "anonymousId": "a1"}, {"userId": nobody})) == {"m0": "applied", "m1": "identifier_missing"}
-    assert event(world, "m0").node == "demo|anonymous_id|a1"
+    assert world.event("m0").node == "demo|anonymous_id|a1"
 
 
 @pytest.mark.parametrize(
