@@ -17,7 +17,7 @@ OURS = {
     "importers/cdc/progress.py": "what the bridge has noted",
     "importers/files/progress.py": "what an import has noted",
     "importers/unmapped.py": "records that a bridge or the collector has written",
-    "pipelines/quality/register.py": "alerts that the job `quality` has stored",
+    "pipelines/quality/alert_store.py": "alerts that the job `quality` has stored",
     "profile_store/layout.py": "fields that `serve` has written to Redis",
     "profile_store/patch.py": "features that `profiles` has published",
     "profile_store/writer.py": "fields that `profiles` has published",
@@ -31,6 +31,7 @@ OURS = {
     "stack/ledger.py": "files of the supervisor",
     "stack/process.py": "files of the supervisor",
     "stack/requests.py": "files of the supervisor",
+    "stack/watch.py": "the board of the ticker",
 }
 
 
