@@ -15,6 +15,9 @@ from confluent_kafka.admin import AdminClient
 TOPIC: Final = "cdp.progress"
 ANSWER_S: Final = 10.0
 READ_WITHIN_S: Final = 60.0
+_COORDINATOR_TO_COME: Final = frozenset(
+    {KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.COORDINATOR_LOAD_IN_PROGRESS}
+)
 
 Place = tuple[str, int]
 
@@ -145,7 +148,7 @@ def reset(bootstrap: str, group: str, topics: Sequence[str]) -> list[str]:
 
     Raises:
         KafkaException: Kafka does not answer.
-        ResetError: the group has members.
+        ResetError: the group has members; then nothing is changed.
     """
     progress = Progress(bootstrap, group)
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group, "enable.auto.commit": False, "log_level": 2})
@@ -155,7 +158,7 @@ def reset(bootstrap: str, group: str, topics: Sequence[str]) -> list[str]:
         there = consumer.list_topics(timeout=ANSWER_S).topics
         parts = [TopicPartition(topic, number) for topic in topics if topic in there for number in there[topic].partitions]
         kept = progress.read([topic for topic in topics if topic in there])
-        for part in consumer.committed(parts, timeout=ANSWER_S) if parts else []:
+        for part in _committed(consumer, parts) if parts else []:
             place = (part.topic, part.partition)
             end = consumer.get_watermark_offsets(part, timeout=ANSWER_S)[1]
             known = max(part.offset, kept.get(place, -1))
@@ -167,9 +170,30 @@ def reset(bootstrap: str, group: str, topics: Sequence[str]) -> list[str]:
     if cut:
         starts = [TopicPartition(*place, end) for place, end in cut.items()]
         admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
-        try:
-            admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, starts)], request_timeout=ANSWER_S)[group].result()
-        except KafkaException as error:
-            raise ResetError(f"group {group}: {error.args[0].str()}; stop job cdc first, and wait ten seconds") from error
+        refused = _alter(admin, group, starts)
+        if refused:
+            raise ResetError(f"group {group} keeps its offsets ({refused}); stop job cdc first, and wait ten seconds")
         progress.keep(cut)
     return said
+
+
+def _committed(consumer: Consumer, parts: list[TopicPartition]) -> list[TopicPartition]:
+    """What a group has committed; a coordinator that has only just become it is asked again."""
+    until = time.monotonic() + ANSWER_S
+    while True:
+        try:
+            return list(consumer.committed(parts, timeout=ANSWER_S))
+        except KafkaException as error:
+            if error.args[0].code() not in _COORDINATOR_TO_COME or time.monotonic() > until:
+                raise
+        time.sleep(0.2)
+
+
+def _alter(admin: AdminClient, group: str, starts: list[TopicPartition]) -> str:
+    """Set a group's offsets; why not, as Kafka names it: it refuses partition by partition, and the client raises nothing then."""
+    request = ConsumerGroupTopicPartitions(group, starts)
+    try:
+        answer = admin.alter_consumer_group_offsets([request], request_timeout=ANSWER_S)[group].result()
+    except KafkaException as failed:
+        return str(failed.args[0].name())
+    return next((part.error.name() for part in answer.topic_partitions if part.error is not None), "")

@@ -262,7 +262,7 @@ def rewind(bootstrap: str, topics: list[str], retry_for_s: float, sleep: Callabl
         starts = [TopicPartition(part.topic, part.partition, low) for part, low in zip(known, lows, strict=True)]
         _log.warning("tables of %s are new: loading these topics from their beginning", ", ".join(sorted({part.topic for part in known})))
         until = time.monotonic() + 3 * SESSION_TIMEOUT_MS / 1000
-        while (refused := _alter(admin, starts)) and time.monotonic() < until:
+        while (refused := alter(admin, starts)) and time.monotonic() < until:
             if sleep(1.0):  # a member that was killed counts as alive until its session times out
                 raise LogAwayError("told to stop while the group still had members")
         if refused:
@@ -271,7 +271,14 @@ def rewind(bootstrap: str, topics: list[str], retry_for_s: float, sleep: Callabl
         reader.close()
 
 
-def _alter(admin: AdminClient, starts: list[TopicPartition]) -> str:
+def alter(admin: AdminClient, starts: list[TopicPartition]) -> str:
+    """Set the group's offsets.
+
+    Kafka refuses that partition by partition while the group has members, and the client raises nothing then.
+
+    Returns:
+        Why not, as Kafka names it; empty when it is done.
+    """
     request = ConsumerGroupTopicPartitions(GROUP, starts)
     try:
         answer = admin.alter_consumer_group_offsets([request], request_timeout=10)[GROUP].result()

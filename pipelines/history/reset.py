@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from pipelines.history import marks
-from pipelines.history.group import GROUP, LogError, topic_ids
+from pipelines.history.group import GROUP, LogError, alter, retry, topic_ids
 from pipelines.history.plan import Mark, Partition
 from pipelines.history.tables import TABLES
 
@@ -33,7 +33,7 @@ def reset(bootstrap: str, server: marks.Server) -> list[Cut]:
         The partitions it did that to.
 
     Raises:
-        LogError: the job runs.
+        LogError: the job runs; then nothing is changed.
         KafkaException: Kafka does not answer.
     """
     server.command(marks.CREATE)  # a loader that never ran has not made it
@@ -42,10 +42,9 @@ def reset(bootstrap: str, server: marks.Server) -> list[Cut]:
     if found:
         starts = [TopicPartition(cut.part.topic, cut.part.number, cut.end) for cut in found]
         admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
-        try:
-            admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(GROUP, starts)], request_timeout=ANSWER_S)[GROUP].result()
-        except KafkaException as error:
-            raise LogError(f"group {GROUP}: {error.args[0].str()}; stop job history first, and wait ten seconds") from error
+        refused = alter(admin, starts)
+        if refused:
+            raise LogError(f"group {GROUP} keeps its offsets ({refused}); stop job history first, and wait ten seconds")
         for cut in found:
             marks.reset(server, cut.part, ids[cut.part.topic], cut.end, cut.loaded)
     return found
@@ -57,7 +56,7 @@ def _cut(bootstrap: str, kept: Mapping[Partition, Mark]) -> list[Cut]:
         there = consumer.list_topics(timeout=ANSWER_S).topics
         parts = [TopicPartition(topic, number) for topic in TABLES if topic in there for number in there[topic].partitions]
         cuts = []
-        for one in consumer.committed(parts, timeout=ANSWER_S):
+        for one in retry("read committed offsets", ANSWER_S, lambda: consumer.committed(parts, timeout=ANSWER_S)):
             part = Partition(one.topic, one.partition)
             mark = kept.get(part)
             loaded = max(one.offset, mark.plan.end if mark and mark.plan else mark.offset if mark else -1)

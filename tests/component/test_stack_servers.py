@@ -15,7 +15,7 @@ import psutil
 import pytest
 import redis
 import urllib3
-from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME, Producer
+from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME, KafkaError, Producer
 
 from config import loader, passwords
 from sinks.clickhouse import ClickHouse, ClickHouseRefusedError
@@ -122,6 +122,32 @@ def test_topics_are_created_with_the_live_clock_and_the_clock_can_be_switched(ow
     assert set(topics.clocks(["cdp.raw.orders", "cdp.raw.clickstream", "cdp.raw.service"]).values()) == {"CreateTime"}
     topics.set_clock("live")
     assert set(topics.clocks(["cdp.raw.orders", "cdp.raw.clickstream", "cdp.raw.service"]).values()) == {"LogAppendTime"}
+
+
+def test_43_a_producers_clock_of_2100_has_no_effect_and_is_refused_where_the_producers_clock_counts(own: Stack) -> None:
+    """Public case 43: one record made all later ones late."""
+    refused: list[object] = []
+    producer = Producer({"bootstrap.servers": own.settings.kafka})
+
+    def send(value: bytes, at_ms: int) -> None:
+        producer.produce(
+            "cdp.raw.clickstream", value, partition=0, timestamp=at_ms, on_delivery=lambda error, _: refused.append(error and error.code())
+        )
+        assert producer.flush(30) == 0
+
+    topics.set_clock("live")
+    before_ms = time.time() * 1000
+    for at_ms in (4_102_444_800_000, 1, 1_795_856_400_000_000):
+        send(b"c43 live", at_ms)
+    assert refused == [None] * 3
+    stamps = [message.timestamp() for message in read_all("cdp.raw.clickstream") if message.value() == b"c43 live"]
+    assert [kind for kind, _ in stamps] == [TIMESTAMP_LOG_APPEND_TIME] * 3
+    assert all(before_ms - 60_000 < at_ms < time.time() * 1000 + 60_000 for _, at_ms in stamps)
+    topics.set_clock("replay")
+    send(b"c43 replay", 4_102_444_800_000)
+    assert refused[3:] == [KafkaError.INVALID_TIMESTAMP]
+    assert not [message for message in read_all("cdp.raw.clickstream") if message.value() == b"c43 replay"]
+    topics.set_clock("live")
 
 
 def test_the_ticker_ticks_on_the_live_clock_and_never_moves_the_replay_clock(own: Stack) -> None:
