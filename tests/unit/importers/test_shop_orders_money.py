@@ -67,6 +67,33 @@ def test_a_refund_that_has_not_succeeded_is_none(status: str) -> None:
     assert money(records) == (44.95, 0, 44.95, 1, 0, 0)
 
 
+@pytest.mark.parametrize(
+    ("statuses", "refunded"),
+    [(["pending", "success"], 20.0), (["success", "failure"], 0), (["failure", "success"], 20.0), (["pending", "failure"], 0)],
+)
+def test_a_refund_is_what_became_of_it(statuses: list[str], refunded: float) -> None:
+    records = delivered("orders/create", told("10-order-with-shipping"))
+    for number, status in enumerate(statuses):
+        body = told("10-refund-second-try") | {"updated_at": f"2026-11-28T11:0{number}:00Z"}
+        body["refunds"][0]["transactions"] = [{"id": 1, "kind": "refund", "status": status, "amount": "20.00"}]
+        records += delivered("orders/updated", body)
+    assert money(records) == (44.95, refunded, round(44.95 - refunded, 2), 1, 0, 0)
+
+
+def test_of_an_attempt_that_failed_and_one_that_succeeded_the_latter_counts_alone() -> None:
+    body = told("10-refund-second-try")
+    attempt = {"id": 5, "kind": "refund", "status": "failure", "amount": "5.00"}
+    body["refunds"].append({"id": 99, "created_at": "2026-11-28T09:30:00Z", "refund_line_items": [], "transactions": [attempt]})
+    assert money(delivered("orders/create", told("10-order-with-shipping")) + delivered("orders/updated", body)) == (
+        44.95,
+        20,
+        24.95,
+        1,
+        0,
+        0,
+    )
+
+
 def test_tax_and_discount_are_part_of_the_total() -> None:
     body = told("10-order-with-shipping") | {
         "total_tax": "8.00",

@@ -122,7 +122,8 @@ def test_an_order_that_changes_is_refunded_or_cancelled_corrects_itself(shop_sou
     updated = taken(shop_source, shop({**ORDER, "refunds": [REFUND]}, "orders/updated"))
     assert [one["event"] for one in updated] == ["Order Updated", "Order Refunded"]
     assert updated[1]["properties"] == {
-        "refund_id": "509562969", "order_id": "820982911946154508", "total": 2.5, "currency": "GBP",
+        "refund_id": "509562969", "order_id": "820982911946154508", "status": "succeeded", "total": 2.5,
+        "currency": "GBP",
         "products": [{"product_id": "85123A", "quantity": 1, "price": 2.5}],
     }  # fmt: skip
     again = taken(shop_source, shop({**ORDER, "updated_at": "2026-11-02T11:59:59+00:00", "refunds": [REFUND]}, "orders/updated"))
