@@ -99,7 +99,7 @@ def account(job: Import, state: State, failures: Path, console: Console) -> None
         reasons = ", ".join(f"{code} {count:,}" for code, count in state.rejected.items())
         console.print(f"[red]Of the events sent {sum(state.rejected.values()):,} are rejected by the platform[/] ({reasons}):")
         console.print(
-            f"`cdp rejected list --origin {job.origin.source}` shows them and why; docs/rejected.md says how to mend and resend them."
+            f"`cdp rejected list --source {job.origin.source}` shows them and why; docs/rejected.md says how to mend and resend them."
         )
     if state.late:
         console.print(_late(state.late))

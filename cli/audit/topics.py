@@ -79,7 +79,7 @@ class Reader:
             if messages:
                 silent_since = time.monotonic()
             elif time.monotonic() - silent_since > 3 * ANSWER_TIMEOUT_S:
-                raise TopicsAwayError(f"Kafka at {self._bootstrap} has stopped answering")
+                raise TopicsAwayError(f"Kafka at {self._bootstrap} has stopped answering; is it running (`cdp status`)?")
             for message in messages:
                 self._take(message)
             tell(self.count)
@@ -118,7 +118,7 @@ class Reader:
             raise self._away(error) from error
 
     def _away(self, error: KafkaException) -> TopicsAwayError:
-        return TopicsAwayError(f"Kafka at {self._bootstrap} does not answer ({error.args[0].name()}); is it running?")
+        return TopicsAwayError(f"Kafka at {self._bootstrap} does not answer ({error.args[0].name()}); is it running (`cdp status`)?")
 
 
 def each(
@@ -151,7 +151,7 @@ def processed(bootstrap: str, group: str, parts: list[tuple[str, int]]) -> dict[
     try:
         committed = consumer.committed([TopicPartition(topic, number) for topic, number in parts], timeout=ANSWER_TIMEOUT_S)
     except KafkaException as error:
-        raise TopicsAwayError(f"Kafka at {bootstrap} does not answer ({error.args[0].name()}); is it running?") from error
+        raise TopicsAwayError(f"Kafka at {bootstrap} does not answer ({error.args[0].name()}); is it running (`cdp status`)?") from error
     finally:
         consumer.close()
     return {(part.topic, part.partition): part.offset for part in committed if part.offset >= 0}

@@ -248,5 +248,8 @@ def _sender(bootstrap: str, tenant: str) -> Sender:
 def _hmac_key() -> bytes:
     path = os.environ.get("CDP_HMAC_KEY_FILE")
     if not path or not Path(path).exists():
-        raise ReplayError("the key of this installation is missing (CDP_HMAC_KEY_FILE): without it nobody can tell whose a record is")
+        raise ReplayError(
+            "the key of this installation is missing, and without it nobody can tell whose a record is; CDP_HMAC_KEY_FILE names its file, "
+            "`data/secrets/hmac.key` below CDP_HOME if `cdp up` made it"
+        )
     return Path(path).read_bytes()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import typer
 
-from cli.main import app
+from cli.main import OURS, app
 from stack.settings import PROJECT
 
 PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md")), PROJECT / "tests" / "README.md", PROJECT / "data" / "README.md"]
@@ -91,6 +91,20 @@ def test_an_option_named_by_itself_is_one_of_our_programs(page: Path) -> None:
             ours.update(OPTION.findall(source.read_text()))
     named = {code.split()[0] for code in re.findall(r"`(--[^`]+)`", FENCE.sub("", page.read_text()))}
     assert named - ours == set()
+
+
+def test_commands_that_messages_and_comments_name_are_there() -> None:
+    wrong = []
+    for source in (path for room in sorted(OURS) for path in (PROJECT / room).rglob("*.py")):
+        for line in in_sentences(re.sub(r"\{[^{}`]*\}", "X", source.read_text())):
+            try:
+                command, words = command_of(words_of(line.replace("X", "NAME")))
+            except (AssertionError, ValueError) as error:
+                wrong.append(f"{source.relative_to(PROJECT)}: `cdp {line}`: {error}")
+                continue
+            unknown = {word for word in words if re.fullmatch(OPTION, word)} - options_of(command)
+            wrong += [f"{source.relative_to(PROJECT)}: `cdp {line}`: no option {word}" for word in unknown]
+    assert wrong == []
 
 
 def test_the_pages_name_commands_at_all() -> None:

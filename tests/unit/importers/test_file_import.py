@@ -127,7 +127,7 @@ events:
     said = console.file.getvalue()  # type: ignore[attr-defined]
     assert "9 rows of a.csv:" in said
     assert "3 are rejected by the platform (quality_rule 3)" in said
-    assert "cdp rejected list --origin src" in said
+    assert "cdp rejected list --source src" in said
 
 
 def test_a_draft_gives_its_source_the_name_of_what_it_is_for() -> None:
