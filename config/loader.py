@@ -81,9 +81,8 @@ def platform() -> Platform:
     """`platform.yaml` with the environment's overrides."""
     loaded = read("platform.yaml", Platform)
     if loaded.default_tenant not in loaded.tenants:
-        raise ConfigError(
-            f"{folder() / 'platform.yaml'}: default_tenant `{loaded.default_tenant}` is not among tenants; there are {', '.join(loaded.tenants)}"
-        )
+        known = ", ".join(loaded.tenants)
+        raise ConfigError(f"{folder() / 'platform.yaml'}: default_tenant `{loaded.default_tenant}` is not among tenants; there are {known}")
     env = os.environ
     house = loaded.clickhouse
     return msgspec.structs.replace(
