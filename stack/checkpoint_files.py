@@ -2,7 +2,8 @@
 
 Flink (2.3, `MetadataV2V3SerializerBase`) names a state file as a type byte, its path (Java's modified UTF-8 behind a length of two bytes)
 and its size in eight bytes: absolute paths as `2, size, path`, paths relative to the checkpoint's own folder as `6, path, size`. Both forms
-are found by what surrounds them, so nothing else of the format has to be known.
+are found by what surrounds them, so little else of the format has to be known: the checkpoint's id stands behind magic number and version,
+and again in front of the name of each incremental backend, which looks like a relative path where the id ends in 6.
 
 A *seal* is the digest of `_metadata` written down after all files of a checkpoint were brought to disk. Flink itself does not sync: after a
 power cut the newest checkpoint may be a file of zeros. A sealed one is whole, or the disk has lost what it promised to keep.
@@ -74,7 +75,10 @@ def files(folder: Path, metadata: bytes) -> Iterator[tuple[Path, int]]:
         metadata: content of its `_metadata`.
     """
     seen = set()
+    own_id = metadata[8:16]
     for match in _RELATIVE.finditer(metadata):
+        if metadata[match.start() - 7 : match.start() + 1] == own_id:
+            continue  # the id of checkpoint 6, 262, ... and the name of a backend, not a type byte and a path
         seen.add((folder / match[1].decode(), int.from_bytes(match[2], "big")))
     for match in _ABSOLUTE.finditer(metadata):
         start, length = match.start(3), int.from_bytes(match[2], "big")

@@ -96,3 +96,16 @@ def test_everything_it_names_is_brought_to_disk(home: Settings, checkpoint: Path
     seal(home, "count", checkpoint)
     shared = checkpoint.parent / "shared"
     assert synced == [checkpoint / "_metadata", checkpoint / OWN, shared / SHARED, checkpoint, shared]
+
+
+@pytest.mark.parametrize("number", [5, 6, 262])
+def test_the_name_of_a_backend_behind_the_checkpoints_id_is_no_file(tmp_path: Path, number: int) -> None:
+    backend = b"78cd7d24-f860-4b79-9dcb-6c8268f0e5e9"
+    own_id, key_groups = number.to_bytes(8, "big"), (0).to_bytes(4, "big") + (1024).to_bytes(4, "big")
+    metadata = MAGIC + (6).to_bytes(4, "big") + own_id + b"\x0b" + own_id + b"\x00\x24" + backend + key_groups
+    (tmp_path / "_metadata").write_bytes(metadata)
+    assert list(files(tmp_path, metadata)) == []
+    assert damage(tmp_path) == ""
+    name = b"0d9382ab-150a-4b5d-9a92-f3776d5201ef"
+    told = metadata + b"\x06\x00\x24" + name + (17).to_bytes(8, "big")
+    assert list(files(tmp_path, told)) == [(tmp_path / name.decode(), 17)]
