@@ -67,5 +67,5 @@ def abort(
     why_not = transactions.refusal(found[name], job, job_is_wanted, wanted)
     if why_not:
         raise RefusedError(f"{name} is not aborted: {why_not}")
-    transactions.abort(settings.kafka, found[name])
+    transactions.abort(settings, found[name])
     print(f"{name} is aborted; readers of committed records go on")

@@ -4,6 +4,7 @@ from pyflink.common.serialization import RowFieldExtractorSchema
 from pyflink.datastream import DataStream
 from pyflink.datastream.connectors.base import DeliveryGuarantee
 from pyflink.datastream.connectors.kafka import KafkaRecordSerializationSchema, KafkaSink
+from pyflink.java_gateway import get_gateway
 
 # Longer than any outage we promise to survive: a transaction past its timeout is aborted by the broker, and counted records would be gone.
 # The broker allows up to `transaction.max.timeout.ms` (config/stack.yaml).
@@ -32,9 +33,13 @@ def write_records(stream: DataStream, topic: str, bootstrap: str, job: str, grou
         .set_value_serialization_schema(RowFieldExtractorSchema(1))
         .build()
     )
+    # Without this a sink names a transaction after each checkpoint: five new ids a second, and a broker keeps ids in memory for weeks
+    # (`transactional.id.expiration.ms`). Out of a pool it takes a few in turn.
+    naming = get_gateway().jvm.org.apache.flink.connector.kafka.sink.TransactionNamingStrategy.POOLING
+    builder = KafkaSink.builder()
+    builder._j_builder.setTransactionNamingStrategy(naming)
     sink = (
-        KafkaSink.builder()
-        .set_bootstrap_servers(bootstrap)
+        builder.set_bootstrap_servers(bootstrap)
         .set_record_serializer(serializer)
         .set_delivery_guarantee(DeliveryGuarantee.EXACTLY_ONCE)
         .set_transactional_id_prefix(f"cdp-{job}-{topic}")

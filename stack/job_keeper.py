@@ -122,7 +122,7 @@ class JobKeeper(Keeper):
         point = ledger.choose(self._settings, self.name, book)
         again = run if run and point and run.start and point.path == run.start.path else None
         accepts_loss = bool(again and again.accepts_loss)
-        book.topic_ids = start_checks.check(self._settings.kafka, self.name, self._job, book, point, accepts_loss)
+        book.topic_ids = start_checks.check(self._settings, self.name, self._job, book, point, accepts_loss)
         rewound = bool(again and again.rewound)
         self._submit(book, point, rewound, accepts_loss, run.parallelism if run else self._job.parallelism)
 
@@ -169,7 +169,7 @@ class JobKeeper(Keeper):
         if running:
             raise StackError(f"{self.name} runs already{self._runs.ailing(running)}", f"`cdp job stop {self.name}` stops it")
         point = ledger.choose(self._settings, self.name, book, request.path, request.rewind)
-        book.topic_ids = start_checks.check(self._settings.kafka, self.name, self._job, book, point, request.accept_loss)
+        book.topic_ids = start_checks.check(self._settings, self.name, self._job, book, point, request.accept_loss)
         # Written down before anything is submitted: a start that has to be tried again keeps its point.
         rewound = bool(request.path) and request.rewind
         parallelism = request.parallelism or (book.runs[-1].parallelism if book.runs else self._job.parallelism)

@@ -9,15 +9,16 @@ from stack import offsets, transactions
 from stack.errors import RefusedError
 from stack.jobs import Job
 from stack.ledger import Ledger, Point
+from stack.settings import Settings
 
 SHOWN = 5
 
 
-def check(bootstrap: str, name: str, job: Job, book: Ledger, point: Point | None, accept_loss: bool) -> dict[str, str]:
+def check(settings: Settings, name: str, job: Job, book: Ledger, point: Point | None, accept_loss: bool) -> dict[str, str]:
     """Refuse a start that would read records twice, skip some, or leave a hole in what the job wrote.
 
     Args:
-        bootstrap: Kafka's address.
+        settings: of the stack.
         name: of the job.
         job: as `config/jobs.yaml` has it.
         book: its ledger.
@@ -31,12 +32,13 @@ def check(bootstrap: str, name: str, job: Job, book: Ledger, point: Point | None
         RefusedError: the start is refused.
         StackError: Kafka does not answer.
     """
+    bootstrap = settings.kafka
     ids = offsets.topic_ids(offsets.topics_of(job), bootstrap)
     if point is None:
         return ids
     offsets.refuse_made_anew(name, book.topic_ids, ids)
     offsets.refuse_cut(name, offsets.positions(job, bootstrap))
-    lost = [] if accept_loss else transactions.lost_output(bootstrap, Path(point.path))
+    lost = [] if accept_loss else transactions.lost_output(settings, Path(point.path))
     if lost:
         more = f" and {len(lost) - SHOWN} more" if len(lost) > SHOWN else ""
         raise RefusedError(

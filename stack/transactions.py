@@ -1,13 +1,14 @@
 """Transactions of Flink jobs' exactly-once sinks: which are open, what they hold back, and which of them a checkpoint still has to commit.
 
-A sink writes into one transaction per checkpoint and topic, and commits it once the checkpoint is complete. A job that dies in between
-commits it when it comes back, from the checkpoint. Meanwhile readers of committed records stand before it. If the broker ends such a
-transaction first (its time-out passed, or somebody ended it), what the checkpoint counts as written is in no topic: a *hole*.
+A sink writes into one transaction per checkpoint and topic, and commits it once the checkpoint is complete; its transactional ids come out
+of a pool and are used again (sinks/kafka.py). A job that dies in between commits it when it comes back, from the checkpoint. Meanwhile
+readers of committed records stand before it. If the broker ends such a transaction first (its time-out passed, or somebody ended it), what
+the checkpoint counts as written is in no topic: a *hole*.
 """
 
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -16,14 +17,17 @@ from confluent_kafka import KafkaException, Producer
 
 from stack.checkpoint_files import METADATA, files
 from stack.errors import StackError
+from stack.process import write_json
+from stack.settings import Settings
 
 if TYPE_CHECKING:
     from kafka.admin import KafkaAdminClient
 
 PREFIX: Final = "cdp-"
 OPEN: Final = frozenset({"Ongoing", "PrepareCommit", "PrepareAbort", "PrepareEpochFence"})
-# What a transaction that a checkpoint has to commit must not be. `Empty`: its id was taken over, which aborts what was under way.
-LOST: Final = frozenset({"PrepareAbort", "CompleteAbort", "PrepareEpochFence", "Empty", "Dead"})
+# What a transaction that a checkpoint has to commit must not be.
+LOST: Final = frozenset({"PrepareAbort", "CompleteAbort", "PrepareEpochFence"})
+KEPT_ABORTS: Final = 1000
 TIMEOUT_MS: Final = 10_000
 SMALL_BYTES: Final = 1 << 20
 # A committable as Flink writes it: its length, then `KafkaCommittableSerializer`: epoch, producer id, and the id behind its own length. The
@@ -47,6 +51,11 @@ class Transaction(msgspec.Struct, frozen=True):
     def is_open(self) -> bool:
         """Whether readers of committed records may have to wait for it."""
         return self.state in OPEN
+
+    @property
+    def as_committable(self) -> "Committable":
+        """As a checkpoint names it while it is open."""
+        return Committable(self.id, self.producer_id, self.epoch)
 
 
 class Committable(NamedTuple):
@@ -84,35 +93,39 @@ def committables(folder: Path) -> list[Committable]:
     return sorted(found)
 
 
-def holes(wanted: Iterable[Committable], known: Iterable[Transaction]) -> list[str]:
+def holes(wanted: Iterable[Committable], known: Iterable[Transaction], aborted: Container[Committable] = ()) -> list[str]:
     """Transactions that can no longer be committed, each with its state.
+
+    A broker that ends a transaction raises its epoch by one, and so does a commit. An epoch beyond that belongs to a later transaction of
+    the same id: the id was given out again, which happens only after a commit, or after an abort of ours, and those are written down.
 
     Args:
         wanted: what a checkpoint has to commit.
         known: what Kafka knows of these ids. An id that it does not know has not been used for weeks: then nobody can tell any more.
+        aborted: transactions that were ended by `abort`.
     """
     by_id = {transaction.id: transaction for transaction in known}
     lost = []
     for one in wanted:
         held = by_id.get(one.id)
-        if held is None or held.producer_id != one.producer_id:
-            continue
-        if held.state in LOST or (held.state == "Ongoing" and held.epoch != one.epoch):
+        if one in aborted:
+            lost.append(f"{one.id} (aborted by hand)")
+        elif held and held.producer_id == one.producer_id and held.state in LOST and held.epoch <= one.epoch + 1:
             lost.append(f"{one.id} ({held.state})")
     return lost
 
 
-def lost_output(bootstrap: str, folder: Path) -> list[str]:
+def lost_output(settings: Settings, folder: Path) -> list[str]:
     """What a start from a checkpoint would find missing in the topics; see `holes`.
 
     Raises:
         StackError: Kafka does not answer.
     """
     wanted = committables(folder)
-    return holes(wanted, _described(bootstrap, {one.id for one in wanted})) if wanted else []
+    return holes(wanted, _described(settings.kafka, {one.id for one in wanted}), _aborted(settings)) if wanted else []
 
 
-def refusal(transaction: Transaction, job: str, job_is_wanted: bool, wanted: Iterable[Committable]) -> str:
+def refusal(transaction: Transaction, job: str, job_is_wanted: bool, wanted: Container[Committable]) -> str:
     """Why a transaction must not be aborted; empty when nobody will ever commit it.
 
     Args:
@@ -125,22 +138,36 @@ def refusal(transaction: Transaction, job: str, job_is_wanted: bool, wanted: Ite
         return f"it is not open ({transaction.state})"
     if job and job_is_wanted:
         return f"job {job} commits or aborts it itself; stop it first: `cdp job stop {job}`"
-    if any(one.id == transaction.id for one in wanted):
+    if transaction.as_committable in wanted:
         return f"the newest point of job {job} still has to commit it: `cdp job start {job}` does that"
     return ""
 
 
-def abort(bootstrap: str, transaction: Transaction) -> None:
+def abort(settings: Settings, transaction: Transaction) -> None:
     """End an open transaction: what it wrote is in no topic then. Its writer, should it still be there, is shut out.
+
+    It is written down first: Kafka itself does not remember how the transactions of an id ended once the id is used again.
 
     Raises:
         StackError: Kafka does not answer, or refuses.
     """
-    producer = Producer({"bootstrap.servers": bootstrap, "transactional.id": transaction.id, "log_level": 0})
+    before = _aborted(settings)
+    _write_aborted(settings, [*before, transaction.as_committable])
+    producer = Producer({"bootstrap.servers": settings.kafka, "transactional.id": transaction.id, "log_level": 0})
     try:
         producer.init_transactions(TIMEOUT_MS / 1000)
     except KafkaException as error:
+        _write_aborted(settings, before)
         raise StackError(f"{transaction.id} could not be aborted: {error.args[0].str()}", "try again, or see `cdp logs kafka`") from error
+
+
+def _aborted(settings: Settings) -> list[Committable]:
+    path = settings.data / "aborted-transactions.json"
+    return msgspec.json.decode(path.read_bytes(), type=list[Committable]) if path.is_file() else []
+
+
+def _write_aborted(settings: Settings, found: list[Committable]) -> None:
+    write_json(settings.data / "aborted-transactions.json", found[-KEPT_ABORTS:])
 
 
 def job_of(transactional_id: str, jobs: Iterable[str]) -> str:

@@ -37,13 +37,21 @@ def test_what_a_checkpoint_has_to_commit_is_read_from_its_metadata(tmp_path: Pat
         ("CompleteCommit", 1, False),
         ("CompleteAbort", 1, True),
         ("PrepareAbort", 1, True),
-        ("Empty", 2, True),
-        ("Ongoing", 2, True),
+        ("PrepareEpochFence", 1, True),
+        ("Empty", 2, False),  # committed, and taken out of the pool again
+        ("Ongoing", 2, False),
+        ("CompleteAbort", 3, False),  # that later one was ended
     ],
 )
-def test_a_transaction_that_was_ended_or_taken_over_leaves_a_hole(state: str, epoch: int, is_lost: bool) -> None:
+def test_a_transaction_that_the_broker_ended_leaves_a_hole(state: str, epoch: int, is_lost: bool) -> None:
     lost = holes([Committable(EVENTS, 17, 0)], [known(EVENTS, state, 17, epoch), known(CHANGES, "CompleteAbort", 21)])
     assert lost == ([f"{EVENTS} ({state})"] if is_lost else [])
+
+
+def test_a_transaction_that_was_aborted_by_hand_leaves_a_hole_whatever_its_id_is_used_for_later() -> None:
+    promised = Committable(EVENTS, 17, 4)
+    assert holes([promised], [known(EVENTS, "Ongoing", 17, 8)], [promised]) == [f"{EVENTS} (aborted by hand)"]
+    assert holes([promised], [known(EVENTS, "Ongoing", 17, 8)], [Committable(EVENTS, 17, 2)]) == []
 
 
 def test_what_kafka_does_not_know_any_more_is_no_hole() -> None:
@@ -57,6 +65,7 @@ def test_only_a_transaction_that_nobody_will_commit_may_be_aborted() -> None:
     assert "still has to commit it" in refusal(orphan, "profiles", False, [Committable(EVENTS, 17, 0)])
     assert "not open" in refusal(known(EVENTS, "CompleteCommit", 17), "", False, [])
     assert refusal(orphan, "profiles", False, [Committable(CHANGES, 21, 0)]) == ""
+    assert refusal(orphan, "profiles", False, [Committable(EVENTS, 16, 0)]) == "", "an earlier one of the same id"
     assert refusal(orphan, "", True, []) == "", "its job is not there any more"
 
 
