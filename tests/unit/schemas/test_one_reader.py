@@ -31,6 +31,7 @@ OURS = {
     "stack/ledger.py": "files of the supervisor",
     "stack/process.py": "files of the supervisor",
     "stack/requests.py": "files of the supervisor",
+    "stack/transactions.py": "what `cdp transactions abort` has noted",
     "stack/watch.py": "the board of the ticker",
 }
 
