@@ -15,7 +15,8 @@ from stack.settings import PROJECT
 FOLDER: Final = PROJECT / ".cdp" / "pair"
 INSTALLED_WITHIN_S: Final = 1_800
 # Imports the benchmark and reads the workload, and starts nothing.
-CHECK: Final = "import bench.run, bench.core_count; from bench import workload; [workload.read(name) for name in ('', 'quick')]"
+CHECK: Final = "import bench.run; from bench import workload; [workload.read(name) for name in ('', 'quick')]"
+CORE_CHECK: Final = "import bench.core_count"
 
 
 class CheckoutError(RuntimeError):
@@ -54,8 +55,12 @@ def this() -> Version:
     return Version(short + ("+" if _git("status", "--porcelain", "--untracked-files=no") else ""), PROJECT)
 
 
-def other(reference: str) -> Version:
+def other(reference: str, check: str = CHECK) -> Version:
     """Check a commit out into `.cdp/pair`, install it by its own lock file, and lend it this version's benchmark if it can run it.
+
+    Args:
+        reference: a commit.
+        check: what it has to be able to run: `CHECK` for the whole benchmark, `CORE_CHECK` for the pure core alone.
 
     Raises:
         CheckoutError: there is no such commit, or it cannot be installed.
@@ -68,14 +73,14 @@ def other(reference: str) -> Version:
         _git("worktree", "add", "--quiet", "--force", "--detach", str(folder), commit)
     _restore(folder)
     _install(folder)
-    return _equip(Version(short, folder))
+    return _equip(Version(short, folder), check)
 
 
-def _equip(version: Version) -> Version:
+def _equip(version: Version, check: str) -> Version:
     """This version's benchmark measures both, if it fits; else this version's workload in its own benchmark; else all is its own."""
     shutil.rmtree(version.folder / "bench")
     shutil.copytree(PROJECT / "bench", version.folder / "bench", ignore=shutil.ignore_patterns("results", "__pycache__"))
-    if not (why := _failure(version)):
+    if not (why := _failure(version, check)):
         return version
     return own_instrument(version, f"it cannot run this version's benchmark ({why})")
 
@@ -115,7 +120,7 @@ def _install(folder: Path) -> None:
         raise CheckoutError(f"`make setup` failed in {folder}: {(done.stdout + done.stderr).strip()[-400:]}")
 
 
-def _failure(version: Version, program: str = CHECK) -> str:
+def _failure(version: Version, program: str) -> str:
     """Run a small program as the version would; the last line of its error, empty when there was none."""
     done = subprocess.run(
         [version.python, "-c", program], cwd=version.folder, env=version.environment(), capture_output=True, text=True, check=False

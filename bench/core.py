@@ -6,7 +6,7 @@ Dicts stand in for RocksDB.
 import cProfile
 from collections.abc import Callable
 from time import thread_time_ns
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -14,9 +14,7 @@ from config import loader
 from pipelines.audiences.rules import RuleBook
 from pipelines.features import node, profile
 from pipelines.features.cache import Cache, collect_seldom
-from pipelines.features.node_state import LiveNode
 from pipelines.features.plan import compile_plan
-from pipelines.features.profile_state import LiveProfile
 from pipelines.identity.nodes import Nodes
 from pipelines.ingest.checks import Rules
 from pipelines.ingest.decode import Decoder
@@ -26,6 +24,10 @@ from pipelines.ingest.traffic import Traffic
 from pipelines.wire import Event, NodeInput, ProfileInput, Rejected, Update
 from profile_store import patch
 from schemas import clean
+
+if TYPE_CHECKING:  # earlier versions, which this file measures too, have them elsewhere
+    from pipelines.features.node_state import LiveNode
+    from pipelines.features.profile_state import LiveProfile
 
 KEY: Final = b"0" * 32
 

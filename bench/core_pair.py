@@ -85,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if not shutil.which("valgrind"):
             raise CheckoutError("valgrind is needed to count instructions: apt-get install valgrind")
-        ours, theirs = checkout.this(), checkout.other(chosen.reference)
+        ours, theirs = checkout.this(), checkout.other(chosen.reference, checkout.CORE_CHECK)
         if theirs.instrument == "its own":
             raise CheckoutError("; ".join(theirs.remarks))
         found = [count(version, chosen.events, chosen.profiles) for version in (ours, theirs)]

@@ -343,14 +343,27 @@ def test_a_second_replay_puts_an_end_to_the_first_and_nothing_goes_twice(world: 
     assert_conserved()
 
 
+def place_ahead(topic: str, value: bytes, partition: int, at_ms: int) -> None:
+    """Write a record of the future as soon as it is let pass: a broker confirms new settings of a topic a moment before they act."""
+    producer = Producer({"bootstrap.servers": loader.platform().kafka.bootstrap})
+
+    def is_taken() -> bool:
+        errors: list[object] = []
+        producer.produce(topic, value, partition=partition, timestamp=at_ms, on_delivery=lambda error, _: errors.append(error))
+        producer.flush(10.0)
+        return errors == [None]
+
+    eventually(is_taken, f"{topic} takes a record of {at_ms}")
+
+
 def test_on_the_producers_clock_a_replay_does_not_move_the_logs_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The last test of this stack: its log goes on in 2030, which the broker has to let pass."""
     far_ms = 1_900_000_000_000
     monkeypatch.setattr(topics, "_ahead_ms", lambda: str(2**62))
     set_clock("replay")
     stamp = {"timestamp": "2030-03-17T17:46:40Z"}
-    world.raw.produce(ORDERS, event("Product Viewed", "clock-1", -1, **stamp), partition=0, timestamp=far_ms)
-    world.raw.produce(CLICKS, event("Product Viewed", "clock-2", 1, **stamp), partition=1, timestamp=far_ms + 5000)
+    place_ahead(ORDERS, event("Product Viewed", "clock-1", -1, **stamp), 0, far_ms)
+    place_ahead(CLICKS, event("Product Viewed", "clock-2", 1, **stamp), 1, far_ms + 5000)
     world.produce()
     assert [found["message_id"] for found in listed("--since", "10s")] == ["clock-1"], "ago is reckoned from the newest record of the log"
     fix = world.fix("{name: price, set: {properties.price: 1}}")
