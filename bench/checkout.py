@@ -16,7 +16,8 @@ FOLDER: Final = PROJECT / ".cdp" / "pair"
 INSTALLED_WITHIN_S: Final = 1_800
 # Imports the benchmark and reads the workload, and starts nothing.
 CHECK: Final = "import bench.run; from bench import workload; [workload.read(name) for name in ('', 'quick')]"
-CORE_CHECK: Final = "import bench.core_count"
+# A few events through the pure core.
+CORE_CHECK: Final = "import sys; sys.argv[1:] = ['10', '5']; from bench import core_count; core_count.main()"
 
 
 class CheckoutError(RuntimeError):
@@ -55,12 +56,26 @@ def this() -> Version:
     return Version(short + ("+" if _git("status", "--porcelain", "--untracked-files=no") else ""), PROJECT)
 
 
+def other_core(reference: str) -> Version:
+    """A commit whose pure core can be measured: by this version's benchmark, else by its own with this version's counter.
+
+    Raises:
+        CheckoutError: as `other`, or neither way works.
+    """
+    version = other(reference, CORE_CHECK)
+    if version.instrument == "its own":
+        shutil.copy(PROJECT / "bench" / "core_count.py", version.folder / "bench")
+        if why := _failure(version, CORE_CHECK):
+            raise CheckoutError(f"{version.name}: its core cannot be measured ({why})")
+    return version
+
+
 def other(reference: str, check: str = CHECK) -> Version:
     """Check a commit out into `.cdp/pair`, install it by its own lock file, and lend it this version's benchmark if it can run it.
 
     Args:
         reference: a commit.
-        check: what it has to be able to run: `CHECK` for the whole benchmark, `CORE_CHECK` for the pure core alone.
+        check: what it has to be able to run: `CHECK` for the whole benchmark, `CORE_CHECK` for the core alone.
 
     Raises:
         CheckoutError: there is no such commit, or it cannot be installed.
