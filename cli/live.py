@@ -62,20 +62,23 @@ class UpView:
         took = time.monotonic() - self._began
         said = f"up: {len(states)} services ready" + (f", {started} started, {took:.1f} s" if started else " already")
         print(said)
-        addresses = {"kafka": f"Kafka {settings.kafka}", "redis": f"Redis 127.0.0.1:{settings.ports.redis}"}
-        addresses |= {
-            "clickhouse": f"ClickHouse http://127.0.0.1:{settings.ports.clickhouse_http}",
-            "jobmanager": f"Flink {settings.flink} (asks for the certificate of `cdp secrets`)",
-            "collector": f"collector {settings.collector}",
+        addresses = {
+            "kafka": ("Kafka", settings.kafka),
+            "redis": ("Redis", f"127.0.0.1:{settings.ports.redis}"),
+            "clickhouse": ("ClickHouse", f"http://127.0.0.1:{settings.ports.clickhouse_http}"),
+            "jobmanager": ("Flink", settings.flink),
+            "collector": ("collector", settings.collector),
         }
-        print("  ".join(address for name, address in addresses.items() if name in states))
+        for label, address in (found for name, found in addresses.items() if name in states):
+            print(f"  {label:11} {address}")
+        print("  passwords, and the certificate that Flink asks for: cdp secrets")
         if "redis" in states and (warning := redis.warnings(settings)):
             print(f"WARNING: {warning}")
 
     def _say(self, name: str, words: str) -> None:
         if not self._live and self._said.get(name) != words:
             self._said[name] = words
-            print(f"{time.monotonic() - self._began:6.1f} s  {name:14} {words}", flush=True)
+            print(shorten(f"{time.monotonic() - self._began:6.1f} s  {name:14} {words}"), flush=True)
 
     def _table(self) -> Table:
         table = Table(box=None, pad_edge=False, show_header=False)
@@ -87,6 +90,14 @@ class UpView:
             seconds = service.ready_after_s if service.state == "ready" else (time.time() - service.started if service.started else 0.0)
             table.add_row(name, f"[{COLOURS[service.state]}]{service.state}[/]", f"{seconds:.1f} s", service.detail)
         return table
+
+
+def shorten(line: str, width: int = 80) -> str:
+    """A line that fits; of a longer one the end is missing, at a comma where there is one."""
+    if len(line) <= width:
+        return line
+    begun = line[: width - 5]
+    return f"{begun[: begun.rindex(',') + 1] if ',' in begun else begun} ..."
 
 
 def print_status(lines: Sequence[Line]) -> None:

@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from typer.testing import CliRunner
 
-from cli import limit_commands, source_commands, stores
+from cli import limit_commands, live, source_commands, stores
 from cli import registry_commands as registry
 from cli.audit.report import Check, Report
 from cli.import_run import _troubles
@@ -315,3 +315,18 @@ SHOWN = [show_rejected, show_unmapped, show_quality, show_story, show_limits, sh
 @pytest.mark.parametrize("show", SHOWN, ids=lambda show: show.__name__.removeprefix("show_"))
 def test_what_is_drawn_fits(show: Callable[[Console], None]) -> None:
     assert_fits(told(WIDTH, show), told(400, show), copied=("  cdp ",))
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        (" 19.0 s  kafka          starting", " 19.0 s  kafka          starting"),
+        (
+            "  19.0 s  profiles       waiting for kafka, jobmanager, taskmanager-1, taskmanager-2, taskmanager-3",
+            "  19.0 s  profiles       waiting for kafka, jobmanager, taskmanager-1, ...",
+        ),
+        ("x" * 90, "x" * 75 + " ..."),
+    ],
+)
+def test_a_line_of_progress_without_a_terminal_fits(line: str, shown: str) -> None:
+    assert live.shorten(line) == shown
