@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 from confluent_kafka import Producer
 
+from stack.process import write_json
 from stack.transactions import Transaction
 
 TOPIC = "cdp.alerts"
@@ -102,7 +103,7 @@ class Bell:
             self._tell("closed", before[name])
         self._ringing = {name: alarm for name, alarm in self._ringing.items() if alarm.kind != kind} | now
         if self._board:
-            _write(self._board, list(self._ringing.values()))
+            write_json(self._board, list(self._ringing.values()), durable=False)
 
     def _tell(self, change: str, alarm: Alarm) -> None:
         at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._now_s()))
@@ -124,9 +125,3 @@ def alarms(board: Path, fresh_s: float = 60.0) -> list[Alarm]:
         return msgspec.json.decode(board.read_bytes(), type=list[Alarm])
     except (OSError, msgspec.DecodeError):
         return []
-
-
-def _write(board: Path, found: list[Alarm]) -> None:
-    draft = board.with_suffix(".draft")
-    draft.write_bytes(msgspec.json.encode(found))
-    draft.replace(board)
