@@ -135,15 +135,22 @@ def test_history_goes_on_from_the_end_of_a_log_that_was_cut_and_only_there(empti
     assert said("offsets", "reset", "history") == "no log was cut: nothing to do\n"
 
 
-def test_a_reset_is_refused_while_the_job_runs(emptied: Stack, admin: AdminClient) -> None:
-    put(admin, HISTORY, "cdp.links", 1, 70)
-    reader = Consumer({"bootstrap.servers": emptied.settings.kafka, "group.id": HISTORY, "log_level": 0})
-    reader.subscribe(["cdp.links"])
+@contextlib.contextmanager
+def member(stack: Stack, group: str, topic: str) -> Iterator[None]:
+    """While it lasts, somebody reads a topic as a member of a group, as a running job does."""
+    reader = Consumer({"bootstrap.servers": stack.settings.kafka, "group.id": group, "log_level": 0})
+    reader.subscribe([topic])
     try:
         eventually(lambda: reader.poll(0.1) or reader.assignment(), "it is a member of the group")
-        refused = cdp("offsets", "reset", "history").exception
+        yield
     finally:
         reader.close()
+
+
+def test_a_reset_is_refused_while_the_job_runs(emptied: Stack, admin: AdminClient) -> None:
+    put(admin, HISTORY, "cdp.links", 1, 70)
+    with member(emptied, HISTORY, "cdp.links"):
+        refused = cdp("offsets", "reset", "history").exception
     assert isinstance(refused, LogError)
     assert "stop job history first" in str(refused)
     assert said("offsets", "reset", "history") == "cdp.links partition 1: from 70 to 3\n"
@@ -174,13 +181,8 @@ def test_cdc_goes_on_from_the_end_of_a_log_that_was_cut(emptied: Stack, admin: A
     assert producer.flush(10.0) == 0
     Progress(emptied.settings.kafka, CDC).keep({(tables, 0): 40, (tables, 1): 0})
     put(admin, CDC, tables, 0, 30)
-    reader = Consumer({"bootstrap.servers": emptied.settings.kafka, "group.id": CDC, "log_level": 0})
-    reader.subscribe([tables])
-    try:
-        eventually(lambda: reader.poll(0.1) or reader.assignment(), "it is a member of the group")
+    with member(emptied, CDC, tables):
         refused = cdp("offsets", "reset", "cdc").exception
-    finally:
-        reader.close()
     assert isinstance(refused, ResetError)
     assert "stop job cdc first" in str(refused)
     assert said("offsets", "reset", "cdc") == f"{tables} partition 0: from 40 to 1\n"
