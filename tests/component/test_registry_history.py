@@ -32,6 +32,12 @@ def server(emptied: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         made.kill()
 
 
+@pytest.fixture(scope="module")
+def double(emptied: Stack) -> PipelineDouble:
+    """One for all tests: what it says of a customer goes on from what it has said, as the log does."""
+    return PipelineDouble(1)
+
+
 def load(log: Path) -> subprocess.Popen[bytes]:
     with log.open("ab") as output:
         return subprocess.Popen([sys.executable, "-m", "jobs.history"], cwd=PROJECT, stderr=output, stdout=output)
@@ -42,8 +48,7 @@ def ids(topic: str) -> set[int]:
 
 
 @pytest.mark.timeout(300)
-def test_the_switch_to_a_registry_needs_no_empty_topics(emptied: Stack, server: RegistryServer, tmp_path: Path) -> None:
-    double = PipelineDouble(1)
+def test_the_switch_to_a_registry_needs_no_empty_topics(double: PipelineDouble, server: RegistryServer, tmp_path: Path) -> None:
     double.produce(500)
     running: subprocess.Popen[bytes] | None = None
     try:
@@ -67,9 +72,9 @@ def test_the_switch_to_a_registry_needs_no_empty_topics(emptied: Stack, server: 
 
 @pytest.mark.timeout(300)
 def test_a_loader_without_the_registry_stops_and_says_why_and_goes_on_with_it(
-    emptied: Stack, server: RegistryServer, tmp_path: Path
+    double: PipelineDouble, server: RegistryServer, tmp_path: Path
 ) -> None:
-    double, log = PipelineDouble(2), tmp_path / "loader.log"
+    log = tmp_path / "loader.log"
     with using(server.url):
         double.produce(200)
         server.kill()

@@ -261,4 +261,4 @@ def test_a_server_that_is_away_makes_the_result_unknown(world: World, monkeypatc
         monkeypatch.undo()
         loader.platform.cache_clear()
     assert report.exit_code == 2
-    eventually(lambda: "is it running?" in report.checks[0].note, "the note says what to do")
+    assert "is it running (`cdp status`)?" in report.checks[0].note
