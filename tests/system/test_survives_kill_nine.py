@@ -40,6 +40,8 @@ def test_every_process_may_be_killed_during_a_replay(platform: Running) -> None:
         tally = player.finish()
     platform.await_processed()
     platform.verify()
+    if again := tally.count_again(platform, before):
+        say(f"{again} records stand twice in the log: Kafka was killed before it had acknowledged them")
     expected = tally.to_json()
     assert outcomes(platform, before) == expected["partitions"]
     say(f"each record became what it had to: {expected['total']}, {expected['faults']}")
