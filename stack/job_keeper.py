@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
-from stack import checkpoint_files, ledger, log_errors, requests, source, start_checks, submission
+from stack import checkpoint_files, ledger, log_errors, offsets, requests, source, start_checks, submission
 from stack.checkpoint_watch import CheckpointWatch
 from stack.errors import RefusedError, StackError
 from stack.flink_rest import TERMINAL, JobState, Rest
@@ -14,6 +14,7 @@ from stack.job_runs import STOP_WITHIN_S, JobRuns
 from stack.jobs import Job
 from stack.keeper import Bound, Keeper, Log, counted
 from stack.ledger import Ledger, Point, Run, in_words
+from stack.reading_watch import ReadingWatch
 from stack.requests import Answer, Request
 from stack.service_keeper import ServiceKeeper
 from stack.settings import Settings
@@ -38,7 +39,9 @@ class JobKeeper(Keeper):
         self._rest = Rest(settings)
         self._runs = JobRuns(name, settings, self._rest, log)
         supervision = settings.stack.supervision
-        self._watch = CheckpointWatch(supervision.checkpoint_late_s, supervision.checkpoint_stalled_s)
+        late_s, stalled_s = supervision.checkpoint_late_s, supervision.checkpoint_stalled_s
+        self._watch = CheckpointWatch(late_s, stalled_s)
+        self._reading = ReadingWatch(late_s, stalled_s, lambda: offsets.positions(job), offsets.waiting)
         self._stalls = Bound(STALLS - 1, STALLS_WITHIN_S)
         self._last_clean = self._last_seal = 0.0
         self._sealed = ""
@@ -85,7 +88,7 @@ class JobKeeper(Keeper):
     def _look_after(self, book: Ledger) -> None:
         waiting_for = self._waiting_for()
         if waiting_for:
-            self._watch.forget()
+            self._forget_watches()
             self._show("waiting", f"for {', '.join(waiting_for)}")
             return
         run = book.runs[-1] if book.runs else None
@@ -95,7 +98,7 @@ class JobKeeper(Keeper):
             if found.is_running:
                 self._judge(book, run, found)
             else:
-                self._watch.forget()
+                self._forget_watches()
                 self._show("starting", found.state.lower())
             return
         if run and found and found.state in ("FINISHED", "CANCELED") and run.job_id != book.ended_by_us:
@@ -107,7 +110,7 @@ class JobKeeper(Keeper):
         if run and run.job_id != self._mourned and (found or run.job_id == self._seen):
             self._mourned = run.job_id
             self._failed(f"failed: {self._rest.failure(run.job_id)}" if found else f"the cluster does not know run {run.job_id} any more")
-        self._watch.forget()
+        self._forget_watches()
         if self._bound.is_spent or self._unsubmitted >= SUBMISSIONS:
             self._show("failed", f"gave up after {counted(self._bound.recent)}: {self.state.detail}", keep=True)
         elif time.monotonic() >= self._not_before:
@@ -127,10 +130,12 @@ class JobKeeper(Keeper):
         self._submit(book, point, rewound, accepts_loss, run.parallelism if run else self._job.parallelism)
 
     def _judge(self, book: Ledger, run: Run, found: JobState) -> None:
-        """All tasks of the job run: it is ready while its checkpoints complete; when they do not for long, it is started anew."""
+        """All tasks of the job run: it is ready while its checkpoints complete and it reads; when not for long, it is started anew."""
         newest = ledger.newest_checkpoint(self._settings, run)
         health = self._watch.look(run.job_id, newest.checkpoint_id if newest else 0)
         waited = f"no checkpoint has completed for {self._watch.waited_s:.0f} s"
+        if health == "healthy":
+            health, waited = self._reading.look(), self._reading.says
         if health == "healthy":
             if self.state.state != "ready":
                 self.state.started = found.since
@@ -150,8 +155,12 @@ class JobKeeper(Keeper):
             self._rest.cancel(run.job_id, CANCEL_WITHIN_S)
             self._mourned = run.job_id
             self._stalls.record()
-            self._watch.forget()
+            self._forget_watches()
             self._failed(waited)
+
+    def _forget_watches(self) -> None:
+        self._watch.forget()
+        self._reading.forget()
 
     def _carry_out(self, request: Request, book: Ledger) -> None:
         try:

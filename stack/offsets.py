@@ -1,6 +1,7 @@
 """How far a job is in the topics it reads: what is left, and whether the log still reaches that far."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from confluent_kafka import Consumer, KafkaException, TopicCollection, TopicPartition
@@ -71,6 +72,46 @@ def positions(job: Job, bootstrap: str | None = None) -> list[Position] | None:
     finally:
         reader.close()
     return [Position(*place, committed.get(place, -1), begins[place], ends[place]) for place in places]
+
+
+def waiting(behind: Sequence[Position], bootstrap: str | None = None) -> list[Position]:
+    """Those of the positions at which a committed record lies that a job of this platform is free to read.
+
+    Behind the last record there may be marks of transactions alone, and a topic far ahead of the others in log time waits until they
+    come.
+
+    Args:
+        behind: partitions of which something is left.
+        bootstrap: the broker; by default the platform's.
+    """
+    places = [TopicPartition(one.topic, one.partition, max(one.committed, one.begin)) for one in behind]
+    reader = Consumer(
+        {
+            "bootstrap.servers": bootstrap or loader.platform().kafka.bootstrap,
+            "group.id": "cdp-looking",
+            "enable.auto.commit": False,
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+            "auto.offset.reset": "error",
+            "log_level": 0,
+        }
+    )
+    try:
+        held = topics.held(topics.connect(bootstrap))
+        reader.assign([place for place in places if place.topic not in held])
+        open_ones, found = {(place.topic, place.partition) for place in places if place.topic not in held}, set()
+        deadline = time.monotonic() + topics.TIMEOUT_S
+        while open_ones and time.monotonic() < deadline:
+            for message in reader.consume(1_000, 0.2):
+                place = str(message.topic()), int(message.partition() or 0)
+                open_ones.discard(place)
+                if message.error() is None:
+                    found.add(place)
+    except KafkaException:
+        return []  # Kafka is away: that is said elsewhere
+    finally:
+        reader.close()
+    return [one for one in behind if (one.topic, one.partition) in found]
 
 
 def topic_ids(names: list[str], bootstrap: str | None = None) -> dict[str, str]:

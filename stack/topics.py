@@ -155,6 +155,17 @@ def newest_ms(admin: AdminClient, places: list[tuple[str, int]]) -> dict[tuple[s
     return {place: int(found.timestamp) for place, found in newest.items() if found.timestamp >= 0}
 
 
+def held(admin: AdminClient) -> dict[str, str]:
+    """Raw topics that wait for others to catch up with them in log time: what is said of each.
+
+    Raises:
+        KafkaException: Kafka does not answer.
+    """
+    there = _metadata(admin)
+    raw = [name for name, topic in loader.topics().topics.items() if topic.raw and name in there]
+    return _held(newest_ms(admin, [(name, index) for name in raw for index in range(there[name])]))
+
+
 def _ahead_ms() -> str:
     return str(loader.platform().limits.clock_ahead_s * 1000)
 

@@ -7,7 +7,7 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from stack import offsets
+from stack import offsets, topics
 from stack.errors import RefusedError
 from stack.jobs import Job
 from tests.stacks import Stack, eventually
@@ -86,3 +86,38 @@ def test_a_topic_made_anew_under_its_old_name_is_another_one(stack: Stack, admin
 def test_the_words_of_jobs_yaml_stand_for_topics() -> None:
     assert offsets.topics_of(job("g", "raw", "cdp.pokes"))[-2:] == ["cdp.raw.service", "cdp.pokes"]
     assert "cdp.events" in offsets.topics_of(job("g", "clean"))
+
+
+def test_only_records_that_a_job_may_read_wait_for_it(stack: Stack, topic: Callable[[int], str]) -> None:
+    """Marks of transactions are no records, and what is not committed is not there yet."""
+    name = topic(3)
+    group = f"group-{name}"
+
+    def waiting(committed: int) -> list[int]:
+        commit(stack, group, **{name: committed})
+        found = offsets.positions(job(group, name))
+        assert found is not None
+        return [position.committed for position in offsets.waiting([one for one in found if one.behind])]
+
+    assert (waiting(3), waiting(2)) == ([], [2])
+    writer = Producer({"bootstrap.servers": stack.settings.kafka, "transactional.id": name})
+    writer.init_transactions(30)
+    for ends in (writer.abort_transaction, writer.commit_transaction):
+        writer.begin_transaction()
+        writer.produce(name, b"x", partition=0)
+        writer.flush(10)
+        assert waiting(3) == []
+        ends(30)
+    assert waiting(3) == [3], "offset 5, which comes after the record and the mark of a transaction that was given up"
+    assert waiting(6) == [], "behind it only its mark"
+
+
+def test_records_of_a_topic_that_is_held_do_not_wait(emptied: Stack) -> None:
+    day_ms = 86_400_000
+    topics.set_clock("replay", emptied.settings.kafka)
+    producer = Producer({"bootstrap.servers": emptied.settings.kafka})
+    for name, at_ms in (("cdp.raw.orders", 10 * day_ms), ("cdp.raw.service", day_ms)):
+        producer.produce(name, b"x", partition=0, timestamp=at_ms)
+    assert producer.flush(10.0) == 0
+    behind = [offsets.Position(name, 0, 0, 0, 1) for name in ("cdp.raw.orders", "cdp.raw.service")]
+    assert [position.topic for position in offsets.waiting(behind)] == ["cdp.raw.service"]
