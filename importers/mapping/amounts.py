@@ -2,26 +2,23 @@
 
 import math
 import re
-import unicodedata
 from decimal import Decimal
 from typing import Any, Final
 
+from importers.mapping.characters import CURRENCY_SIGNS, FORMATS, SPACES
 from importers.mapping.unfit import Unfit
 
 MAX_TEXT: Final = 64
 _INT64: Final = 2**63
 _EXACT: Final = 1e12
 """Up to here a float holds any amount to a thousandth; beyond it, it is asked whether it holds this one."""
-_KINDS: Final = {chr(code): unicodedata.category(chr(code)) for code in (*range(0x20000), *range(0xE0000, 0xE0080))}
-_SPACES: Final = "".join(one for one, kind in _KINDS.items() if kind == "Zs")
 _APOSTROPHES: Final = "'\u2019\u2018\u02bc\u00b4\uff07_"  # Swiss thousands, and the underscore of programmers
-_INVISIBLE: Final = {ord(one): None for one, kind in _KINDS.items() if kind == "Cf" and one != "\u00ad"}
+_INVISIBLE: Final = {ord(one): None for one in FORMATS if one != "\u00ad"}
 """Marks of direction, zero-width spaces and the like; a soft hyphen may be seen as a sign, so it stays and is refused."""
 _MINUS: Final = {ord(one): "-" for one in "\u2212\ufe63\uff0d"}
 """Characters that are nothing but a minus. Other dashes are no sign: they stand for ranges, bullets and empty cents."""
 _DASHES: Final = "\\-\u2010\u2011\u2012\u2013\u2014\u2015"
 _EXPONENT: Final = re.compile(r"[0-9.,][eE][+-]?[0-9]")
-_SYMBOLS: Final = "".join(one for one, kind in _KINDS.items() if kind == "Sc")
 _CODES: Final = (
     "AED", "AFN", "ALL", "AMD", "ANG", "AOA", "ARS", "AUD", "AWG", "AZN", "BAM", "BBD", "BDT", "BGN", "BHD", "BIF", "BMD", "BND", "BOB",
     "BRL", "BSD", "BTN", "BWP", "BYN", "BZD", "CAD", "CDF", "CHF", "CLP", "CNY", "COP", "CRC", "CUP", "CVE", "CZK", "DJF", "DKK", "DOP",
@@ -35,7 +32,7 @@ _CODES: Final = (
 )  # fmt: skip
 """ISO 4217."""
 _SHORT: Final = ("kr.", "kr", "Kr.", "Kr", "Rs.", "Rs", "Rp", "RM", "Fr.", "Fr", "Ft", "zł", "Kč", "лв", "din.", "lei", "Lei")
-_UNIT: Final = rf"(?:[A-Za-z]{{0,2}}[{re.escape(_SYMBOLS)}]|{'|'.join(map(re.escape, [*_CODES, *_SHORT]))})"
+_UNIT: Final = rf"(?:[A-Za-z]{{0,2}}[{re.escape(CURRENCY_SIGNS)}]|{'|'.join(map(re.escape, [*_CODES, *_SHORT]))})"
 _ONE_MEANING: Final = {
     "£": "GBP", "€": "EUR", "₹": "INR", "₩": "KRW", "₽": "RUB", "₺": "TRY", "₴": "UAH", "₫": "VND", "₱": "PHP", "₪": "ILS", "฿": "THB",
     "₦": "NGN", "₸": "KZT", "₾": "GEL",
@@ -47,7 +44,7 @@ def _number_pattern(decimal: str) -> str:
 
     Nobody groups a number that begins with 0: `0,001` is a thousandth whose decimal mark is another one than was said.
     """
-    groups = re.escape(("," if decimal == "." else ".") + _SPACES + _APOSTROPHES)
+    groups = re.escape(("," if decimal == "." else ".") + SPACES + _APOSTROPHES)
     whole = rf"(?:(?!0)[0-9]{{1,3}}(?P<sep>[{groups}])[0-9]{{2,3}}(?:(?P=sep)[0-9]{{2,3}})*(?<=[0-9]{{3}})|[0-9]+)"
     return rf"(?P<whole>{whole})?(?:{re.escape(decimal)}(?:(?P<cents>[{_DASHES}]{{1,2}})|(?P<fraction>[0-9]*)))?"
 
