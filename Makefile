@@ -58,7 +58,7 @@ status: ## show the services
 test: test-unit test-component test-system ## all tests
 
 test-unit: setup ## fast tests, no servers
-	@$(PY) -m pytest tests/unit -q --durations=15 -n $(WORKERS) --maxschedchunk 1
+	@$(PY) -m pytest tests/unit -q --durations=15 -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 test-component: setup ## tests against real servers, one part at a time
 	@$(PY) -m pytest tests/component -q --durations=15 -n $(WORKERS) --dist loadfile --no-loadscope-reorder

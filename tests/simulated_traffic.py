@@ -96,6 +96,7 @@ class Traffic:
             for region in REGIONS
             for version in versions
         ]
+        self._of_origin = np.array([list(ORIGINS).index(leaf["origin"]) for leaf in self.leaves])
         rng = np.random.default_rng(self.seed)
         self._levels = [rng.normal(0, 0.25, len(self.leaves)) for _ in QUESTIONS]
         self._phase = {region: rng.uniform(-90, 90) for region in REGIONS}
@@ -118,25 +119,25 @@ class Traffic:
     def minutes(self, first: int, count: int) -> Iterator[Minute]:
         """Minutes from `first` on (a number since the epoch). The same world, but not the same dice, when begun elsewhere."""
         rng = np.random.default_rng([self.seed, first])
-        origins, regions, versions = (np.array([leaf[name] for leaf in self.leaves]) for name in ("origin", "region", "app_version"))
-        walks = {name: np.zeros(len(QUESTIONS)) for name in (*REGIONS, *VERSIONS)}
-        wander = dict.fromkeys(ORIGINS, 0.0)
+        walkers = [*REGIONS, *VERSIONS]
+        of_region = np.array([walkers.index(leaf["region"]) for leaf in self.leaves])
+        # Apps have a version; a web shop has none, and walks with its region alone.
+        of_version = np.array([walkers.index(leaf["app_version"]) if leaf["app_version"] else len(walkers) for leaf in self.leaves])
+        walks, wander = np.zeros((len(walkers) + 1, len(QUESTIONS))), np.zeros(len(ORIGINS))
         for minute in range(first, first + count):
             if minute % 5 == 0 or minute == first:
                 ordinary, ordinary_before = self.rates(minute), self.rates(minute - WEEK)
-            for name in walks:
-                walks[name] = walks[name] * 0.99 + rng.normal(0, 0.015 * self.noise, len(QUESTIONS))
-            for name in wander:
-                wander[name] = wander[name] * 0.98 + rng.normal(0, 0.02 * self.noise)
-            events = self._counts(rng, ordinary, origins, wander, minute)
-            before = self._counts(rng, ordinary_before, origins, dict.fromkeys(ORIGINS, 0.0), minute - WEEK)
+            walks[:-1] = walks[:-1] * 0.99 + rng.normal(0, 0.015 * self.noise, (len(walkers), len(QUESTIONS)))
+            wander = wander * 0.98 + rng.normal(0, 0.02 * self.noise, len(ORIGINS))
+            events = self._counts(rng, ordinary, wander, minute)
+            before = self._counts(rng, ordinary_before, np.zeros(len(ORIGINS)), minute - WEEK)
             good, total = np.zeros((len(QUESTIONS), len(self.leaves))), np.zeros((len(QUESTIONS), len(self.leaves)))
             for number, question in enumerate(QUESTIONS):
                 total[number] = rng.binomial(events, question.share_of_traffic)
                 logit = np.log(question.good / (1 - question.good)) + self._levels[number]
                 logit += 0.15 * np.sin(2 * np.pi * minute / DAY + self._tide[number])
-                logit += np.array([walks[region][number] for region in regions])
-                logit += np.array([walks[version][number] if version else 0.0 for version in versions])
+                logit += walks[of_region, number]
+                logit += walks[of_version, number]
                 share = 1 / (1 + np.exp(-logit))
                 precision = 300 / max(self.noise, 1e-9)
                 share = np.clip(rng.beta(share * precision, (1 - share) * precision), 0, 1)
@@ -148,12 +149,10 @@ class Traffic:
                     good[number][leaf] -= bad
             yield Minute(minute, good, total, events, before)
 
-    def _counts(
-        self, rng: np.random.Generator, ordinary: np.ndarray, origins: np.ndarray, wander: dict[str, float], minute: int
-    ) -> np.ndarray:
-        weather = np.exp(np.array([wander[origin] for origin in origins]))
-        jitter = {origin: rng.gamma(200 / max(self.noise, 1e-9), max(self.noise, 1e-9) / 200) for origin in ORIGINS}
-        rates = ordinary * weather * np.array([jitter[origin] for origin in origins]) * self._kept(self.outages, -1, minute)
+    def _counts(self, rng: np.random.Generator, ordinary: np.ndarray, wander: np.ndarray, minute: int) -> np.ndarray:
+        noise = max(self.noise, 1e-9)
+        jitter = rng.gamma(200 / noise, noise / 200, len(ORIGINS))
+        rates = ordinary * np.exp(wander)[self._of_origin] * jitter[self._of_origin] * self._kept(self.outages, -1, minute)
         return rng.poisson(rates)
 
     def _kept(self, drops: tuple[Drop, ...], question: int, minute: int) -> np.ndarray:

@@ -24,7 +24,7 @@ from stack import board, control, process, settings, topics
 from stack.settings import PROJECT, Settings
 from tests import kafka_groups
 
-POLL_S = 0.1
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 0.5
 MENDED_WITHIN_S = 180.0
 
 
@@ -171,8 +171,11 @@ def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 
 
 def eventually(holds: Callable[[], object], what: str, deadline_s: float = 60.0) -> None:
-    """Wait for a condition; fail with its description when the deadline passes. An exception counts as not yet."""
-    deadline = time.monotonic() + deadline_s
+    """Wait for a condition; fail with its description when the deadline passes. An exception counts as not yet.
+
+    Looks are rarer the longer it takes: many of them read a whole topic, which keeps from working who is waited for.
+    """
+    deadline, pause_s = time.monotonic() + deadline_s, FIRST_PAUSE_S
     last: object = None
     while time.monotonic() < deadline:
         try:
@@ -181,7 +184,8 @@ def eventually(holds: Callable[[], object], what: str, deadline_s: float = 60.0)
                 return
         except Exception as error:
             last = error
-        time.sleep(POLL_S)
+        time.sleep(pause_s)
+        pause_s = min(LONGEST_PAUSE_S, pause_s * 1.2)
     raise AssertionError(f"not within {deadline_s:.0f} s: {what} (last: {last!r})")
 
 

@@ -12,7 +12,7 @@ from demo.messages import CLICKSTREAM, TENANT, message, render
 from demo.stream import Slice
 from profile_store.client import Client
 from profile_store.connection import ANSWER_TIMEOUT_S
-from tests.stacks import POLL_S, eventually
+from tests.stacks import eventually
 from tests.system import shop
 from tests.system.outcome import check_profiles, outcomes
 from tests.system.running import Committed, Running, say
@@ -23,6 +23,7 @@ RATE = 100.0
 REDIS_AWAY_S = ANSWER_TIMEOUT_S + 5.0  # a client gives an answer up and has to try again
 CLICKHOUSE_AWAY_S = 20.0  # nobody gives up for minutes: it is enough to see that the others go on
 PROBES = 10
+LOOK_EVERY_S = 0.1
 QUICK_S = 5.0
 
 
@@ -67,7 +68,7 @@ def observe(figure: Callable[[], int], duration_s: float) -> list[int]:
     seen = []
     while time.monotonic() < until:
         seen.append(figure())
-        time.sleep(POLL_S)
+        time.sleep(LOOK_EVERY_S)
     return seen
 
 

@@ -19,6 +19,8 @@ from tests.oracle import Log, RawRecord, Rulebook
 CONFIG = Path(__file__).parents[3] / "config"
 ASKED = Faults(duplicates=150, conflicts=60, late=80, reordered=0.03, malformed=2 * len(KINDS))
 
+pytestmark = pytest.mark.xdist_group("shop")  # one worker reads the data set for all of them
+
 
 @pytest.fixture(scope="module")
 def messages() -> list[Message]:

@@ -13,6 +13,8 @@ from demo.stream import Slice
 
 FIRST_DAY_MS = 1_291_161_600_000  # 2010-12-01
 
+pytestmark = pytest.mark.xdist_group("shop")  # one worker reads the data set for all of them
+
 
 @pytest.fixture(scope="module")
 def data() -> Dataset:

@@ -37,11 +37,13 @@ class DeskOverTraffic:
         self.groups.append(Group("demo", "volume", "", ""))
         self.values = {name: np.array([leaf[name] for leaf in traffic.leaves]) for name in DIMENSIONS}
         slices: dict[Slice, int] = {}
-        self._of_leaf = []
+        of_leaf = []
         for names in ((), *((name,) for name in DIMENSIONS), *PAIRS):
             parts = [slice_of((name, leaf[name]) for name in names) for leaf in traffic.leaves]
-            self._of_leaf.append(np.array([slices.setdefault(part, len(slices)) for part in parts]))
-        self._slices = len(slices)
+            of_leaf.append([slices.setdefault(part, len(slices)) for part in parts])
+        self._is_in = np.zeros((len(traffic.leaves), len(slices)))  # leaf by slice
+        for parts_of_leaves in of_leaf:
+            self._is_in[range(len(traffic.leaves)), parts_of_leaves] = 1
         self.series = Series()
         self.detector = Detector(self.series, goal_of, AlertRules(), known)
         self.keys = [SeriesKey(group, part) for group in self.groups for part in slices]
@@ -52,15 +54,12 @@ class DeskOverTraffic:
         passed, total = np.vstack([minute.good, minute.events]), np.vstack([minute.total, minute.events + minute.last_week])
         self._counts[minute.number] = passed, total
         self._counts.pop(minute.number - KEPT_MINUTES, None)
-        sums = [np.concatenate([self._by_slice(row) for row in counts]) for counts in (passed, total)]
+        sums = [(counts @ self._is_in).ravel() for counts in (passed, total)]
         self.series.add(minute.number, self.series.rows(self.keys), *sums, self.detector.disturbed(minute.number))
 
     def judge(self, minute: Minute) -> list[Alert]:
         self.take(minute)
         return self.detector.judge(self)
-
-    def _by_slice(self, counts: np.ndarray) -> np.ndarray:
-        return sum((np.bincount(of, counts, self._slices) for of in self._of_leaf), np.zeros(self._slices))
 
     def leaves(self, group: Group, span: Span, base: Span, without: list[Span]) -> Leaves:
         number = self.groups.index(group)
