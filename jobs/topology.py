@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Mapping
 from typing import Any, Final
 
 from pyflink.common import Configuration, TypeInformation
@@ -101,7 +102,7 @@ def raw_source(tables: StreamTableEnvironment, topic: str, bootstrap: str, group
             `ts` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
             `clock` AS LEAST(`ts`, TIMESTAMPADD(SECOND, {limits.clock_ahead_s}, CURRENT_ROW_TIMESTAMP())),
             WATERMARK FOR `clock` AS `clock` - INTERVAL '0.001' SECOND
-        ) WITH ({_options(topic, bootstrap, group_id)},
+        ) WITH ({_options(topic, bootstrap, group_id, _STEADY)},
             'scan.watermark.alignment.group' = 'raw', 'scan.watermark.alignment.max-drift' = '{limits.drift_s} s',
             'scan.watermark.alignment.update-interval' = '200 ms')
     """)
@@ -137,7 +138,8 @@ def control_source(tables: StreamTableEnvironment, topic: str, bootstrap: str, g
             `ts` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
             `ahead` AS TIMESTAMPADD(YEAR, 1000, `ts`),
             WATERMARK FOR `ahead` AS `ahead`
-        ) WITH ({_options(topic, bootstrap, group_id)}, 'key.format' = 'raw', 'key.fields' = 'key', 'value.fields-include' = 'EXCEPT_KEY',
+        ) WITH ({_options(topic, bootstrap, group_id, _RARE)},
+            'key.format' = 'raw', 'key.fields' = 'key', 'value.fields-include' = 'EXCEPT_KEY',
             'scan.watermark.idle-timeout' = '500 ms')
     """)
     # As `pipelines.control.frame` writes it: a record that is rejected has to say where it stands. Latin-1 keeps every byte.
@@ -149,16 +151,21 @@ def control_source(tables: StreamTableEnvironment, topic: str, bootstrap: str, g
     return pinned(tables.to_append_stream(tables.sql_query(query), KEYED), f"read {topic}", slots)
 
 
-def _options(topic: str, bootstrap: str, group_id: str) -> str:
+# How long a fetch waits, and for how many bytes. In a steady stream it waits a little for more to come: else records are fetched in
+# handfuls, and brokers and source pay for each. Where records are rare the first one answers it, and there are two a second instead of
+# a hundred.
+_STEADY: Final = {"fetch.min.bytes": "32768", "fetch.max.wait.ms": "10"}
+_RARE: Final = {"fetch.min.bytes": "1", "fetch.max.wait.ms": "500"}
+
+
+def _options(topic: str, bootstrap: str, group_id: str, fetches: Mapping[str, str]) -> str:
     options = {
         "connector": "kafka",
         "topic": topic,
         "properties.bootstrap.servers": bootstrap,
         "properties.group.id": group_id,
         "properties.max.partition.fetch.bytes": "8388608",
-        # A fetch may wait a little for more to come: else a steady stream is fetched in handfuls, and brokers and source pay for each.
-        "properties.fetch.min.bytes": "32768",
-        "properties.fetch.max.wait.ms": "10",
+        **{f"properties.{name}": value for name, value in fetches.items()},
         "properties.isolation.level": "read_committed",
         "scan.startup.mode": "earliest-offset",
         "value.format": "raw",

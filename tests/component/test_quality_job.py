@@ -290,7 +290,7 @@ def kill_at_every_step(server: ClickHouse, config: Path, log: Path, is_done: Cal
         while (now := server.rows(f"SELECT [{', '.join(STEPS)}] AS steps")[0]["steps"]) == seen and time.monotonic() < until:
             if is_done():
                 break
-            time.sleep(rng.uniform(0.001, 0.05))
+            time.sleep(rng.uniform(0.01, 0.15))
         job.kill()
         if now == seen:
             return kills
