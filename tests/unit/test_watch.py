@@ -1,9 +1,11 @@
 """Log time ahead of the clock and transactions that stay open are told once when they begin and once when they are over."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
+from stack import topics
 from stack.transactions import Transaction
 from stack.watch import Alarm, Bell, ahead, alarms, stuck
 
@@ -69,3 +71,10 @@ def test_an_alarm_is_told_when_it_begins_and_when_it_is_over_and_not_in_between(
         "id": "clock:raw:0", "change": "opened", "kind": "clock", "at": "2026-09-21T14:13:20Z", "says": "ahead", "look": "look",
     }  # fmt: skip
     assert lines == ["ALERT: ahead", "ALERT: open", "over: ahead"]
+
+
+def test_of_a_topic_the_partition_that_is_furthest_ahead_is_told() -> None:
+    now_ms = int(time.time() * 1000)
+    stands = {("a", 0): now_ms + 100 * YEAR_MS, ("a", 1): now_ms + 3 * YEAR_MS, ("b", 0): now_ms}
+    ((topic, said),) = topics._early(stands)
+    assert (topic, "a partition 0" in said, "100 years ahead" in said) == ("a", True, True)
