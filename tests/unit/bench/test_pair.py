@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import yaml
 
 from bench import checkout, core_pair, pair
 from bench.calibrate import Calibration, calibrate
@@ -98,3 +99,20 @@ def test_the_pure_core_can_be_counted() -> None:
     state = msgspec.json.decode(said.stdout, type=dict[str, int])
     assert state.keys() == {"node", "ledger", "profile"}
     assert min(state.values()) > 0
+
+
+def test_an_earlier_benchmark_gets_this_versions_workload_and_the_time_to_find_a_rate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkout, "_restore", lambda _folder: None)
+    monkeypatch.setattr(checkout, "_failure", lambda _version, _program: "")
+    (tmp_path / "bench").mkdir()
+    file = tmp_path / "bench" / "workload.yaml"
+    plans = {"plan": {"hold_s": 120, "budget_s": 590}, "variants": {"large": {"plan": {"budget_s": 3600}}}}
+    file.write_text(yaml.safe_dump({"profiles": 7} | plans))
+    measured = checkout.own_instrument(Version("old", tmp_path), "it is old")
+    written = yaml.safe_load(file.read_text())
+    assert written["profiles"] == yaml.safe_load((checkout.PROJECT / "bench" / "workload.yaml").read_text())["profiles"]
+    assert written["plan"] == {"hold_s": 120, "budget_s": checkout.LEAST_BUDGET_S}
+    assert written["variants"]["large"]["plan"]["budget_s"] == 3600
+    assert measured.remarks == ("old is measured by its own benchmark: it is old",)
