@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterator
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 from phonenumbers import SUPPORTED_REGIONS
@@ -14,12 +14,39 @@ NORMALISERS: Final = ("", "email", "phone")
 EVERY: Final = "*"
 
 
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many identifiers of a namespace one person may have, and when one identifier is no person's (docs/identity.md).
+
+    Attributes:
+        most: at most so many in one profile; None: any number. With 1 the namespace is unique.
+        days: only those count that were first seen within so many days; None: all of them.
+        shared_after: an identifier belongs to nobody once so many others could not be joined with it; None: never.
+    """
+
+    most: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    days: Annotated[int, msgspec.Meta(ge=1, le=36_500)] | None = None
+    shared_after: Annotated[int, msgspec.Meta(ge=1, le=10_000)] | None = None
+
+
 class Namespace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A kind of identifier; the order in the file is the order of strength."""
 
     name: str
     pii: bool = False
     normalise: str = ""
+    limits: Limits = Limits()
+
+
+class GraphRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which identifiers may become one profile.
+
+    Attributes:
+        most_identifiers: in one profile.
+        tenants: tenant -> namespace -> limits that replace the namespace's own.
+    """
+
+    most_identifiers: Annotated[int, msgspec.Meta(ge=2, le=10_000)] = 500
+    tenants: dict[str, dict[str, Limits]] = {}
 
 
 class PhoneRegion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,6 +77,7 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         pii_traits: personal fields of traits.
         pii_properties: personal fields of properties.
         phone_region: where telephone numbers without country code are at home.
+        graph: which identifiers may become one profile.
     """
 
     namespaces: list[Namespace]
@@ -60,6 +88,7 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pii_properties: list[str]
     blocked_patterns: dict[str, list[str]] = {}
     phone_region: PhoneRegion = PhoneRegion()
+    graph: GraphRules = GraphRules()
 
 
 def mistakes(identity: Identity, tenants: Collection[str], sources: Collection[str]) -> Iterator[Mistake]:
@@ -90,3 +119,9 @@ def mistakes(identity: Identity, tenants: Collection[str], sources: Collection[s
                 yield Mistake(("phone_region", kind, name), f"`{name}` is not among the {kind}", f"there are {', '.join(there)}")
             if region not in SUPPORTED_REGIONS:
                 yield Mistake(("phone_region", kind, name), f"`{region}` is no country", "write ISO 3166, e.g. GB, DE, CN")
+    for tenant, limits in identity.graph.tenants.items():
+        if tenant not in tenants:
+            yield Mistake(("graph", "tenants", tenant), f"`{tenant}` is not among the tenants", f"there are {', '.join(tenants)}")
+        for name in limits:
+            if name not in names:
+                yield Mistake(("graph", "tenants", tenant, name), f"`{name}` is no namespace", f"there are {', '.join(names)}")

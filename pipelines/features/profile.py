@@ -84,8 +84,7 @@ class ProfileLogic:
         if state.incarnation > self._incarnation:
             # Whoever numbered this start had lost count. The store would take what we write for old: go on above what it holds.
             self._incarnation = state.incarnation + 1
-        waits = state.publish_by or (state.roster is not None and state.nodes.keys() != set(state.roster))
-        if state.incarnation == self._incarnation and state.nodes and not waits:
+        if state.incarnation == self._incarnation and state.nodes and not state.publish_by and _is_whole(state):
             # Its fields are those that this writer published last: what changes from here on is all that has to be told.
             live.fields = self._all_fields(live) | self._shown(state.verdict)
             live.fields |= clock_fields(live.fields["last_order_at"], live.fields["mean_interpurchase_days"], state.clock)
@@ -251,8 +250,8 @@ class ProfileLogic:
         state = live.state
         assert live.fields is not None
         assert state.verdict is not None
-        if state.roster is not None and state.nodes.keys() != set(state.roster):
-            state.publish_by = 0  # half of a merge: silent until every node of the roster is here; whoever completes it publishes
+        if not _is_whole(state):
+            state.publish_by = 0  # half of a merge: whoever completes it publishes
             return None
         tags, before = state.verdict.tags, state.published_tags
         features = orjson.dumps(live.fields)
@@ -300,3 +299,14 @@ class ProfileLogic:
         live.changed.clear()
         live.published = True
         return Change(record)
+
+
+def _is_whole(state: ProfileState) -> bool:
+    """Whether a profile holds the nodes that it has to hold, as far as it can know.
+
+    A node that came by a later word of the resolver's than the roster is the first of a merge: the roster that names the others is on its
+    way. Without any roster, nobody may have come: a node founds its profile at epoch 0.
+    """
+    if any(part.epoch > state.roster_epoch for part in state.nodes.values()):
+        return False
+    return state.roster is None or state.nodes.keys() == set(state.roster)

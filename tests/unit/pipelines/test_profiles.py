@@ -154,6 +154,7 @@ def test_merge_is_the_union_and_unmerge_gives_back_the_parts(chosen: list[tuple[
         assert json.loads(core.newest[profile_of(b)].patch.features) == {"_merged_into": into}
 
     core.roster(Roster("demo", into, 2, [a]))
+    core.roster(Roster("demo", profile_of(b, 2), 2, [b]))
     core.alias(Alias(b, "demo", profile_of(b, 2), 2))
     back = dict(core.fields())
     moving = {"recency_days", "current_interval_days", "recency_ratio"}
@@ -177,6 +178,21 @@ def test_a_merged_profile_is_silent_until_every_node_of_its_roster_is_there() ->
     assert len(core.changes) == before
     core.alias(Alias(b, "demo", profile_of(a), 1))
     assert fields(core, a)["views_lifetime"] == 3
+
+
+def test_nodes_that_join_before_the_first_roster_are_not_shown_without_the_others() -> None:
+    core = InProcess()
+    feed(core, [(event(name, name, BASE + at), BASE + at) for at, name in enumerate("abc")], BASE + 10)
+    a, b, c = (f"demo|user_id|{name}" for name in "abc")
+    into = profile_of(a)
+    before = len(core.changes)
+    core.alias(Alias(a, "demo", into, 1))
+    core.alias(Alias(b, "demo", into, 1))
+    assert [change.record["profile_id"] for change in core.changes[before:]] == [profile_of(b)]  # which has ended
+    core.roster(Roster("demo", into, 1, [a, b, c]))
+    core.alias(Alias(c, "demo", into, 1))
+    assert fields(core, a)["views_lifetime"] == 3
+    assert len([change for change in core.changes[before:] if change.record["profile_id"] == into]) == 1
 
 
 def test_a_refund_that_moves_to_another_product_leaves_no_unmatched_line_behind() -> None:
