@@ -1,5 +1,6 @@
 """Tables that fit the terminal: figures are never cut, texts are folded at words, and what does not fit at all is shown row by row."""
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -83,10 +84,15 @@ def _shared(least: Sequence[int], natural: Sequence[int], room: int) -> list[int
 
 
 def _at_words(header: Text, width: int) -> Text:
-    """`average_recency_days` is broken where a reader would."""
+    """`average_recency_days` is broken where a reader would, and stays a name that can be copied."""
     if cell_len(header.plain) <= width:
         return header
-    return Text(header.plain.replace("_", " "), style=header.style)
+    lines = [""]
+    for part in re.findall(r"[^_ ]*[_ ]?", header.plain):
+        if lines[-1] and cell_len((lines[-1] + part).rstrip()) > width:
+            lines.append("")
+        lines[-1] += part
+    return Text("\n".join(lines), style=header.style)
 
 
 def _row_by_row(table: Table, columns: Sequence[Sequence[Text]], width: int) -> Table:

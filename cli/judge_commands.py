@@ -1,6 +1,5 @@
 """`cdp judge`: every profile judged by the rules in force, now."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,17 +21,17 @@ def judge(
     """
     from cli import stores
     from config import loader
+    from definitions.check import check
     from operations.controls import Publisher
     from operations.judging import judge as run
     from operations.progress import Progress
     from pipelines.audiences.rules import fingerprint
-    from stack import applied
-    from stack.settings import load
 
     platform = loader.platform()
-    in_force = applied.environment(load().run).get("CDP_CONFIG_DIR", "")
-    rules = fingerprint(loader.definitions(Path(in_force) if in_force else None))
-    if rules != fingerprint(loader.definitions()):
+    rules = fingerprint(stores.definitions_in_force())
+    if mistakes := check():
+        print(f"config/ has mistakes that keep it from being applied ({len(mistakes)}; `cdp check` names them); the rules in force hold on")
+    elif rules != fingerprint(loader.definitions()):
         print("config/ says something else than what is in force: `cdp job stop profiles && cdp job start profiles` applies it")
     behind = 0
     for name in [stores.tenant_or_default(tenant)] if tenant else platform.tenants:

@@ -26,6 +26,7 @@ MODULES = [
     "cli.rfm_commands",
     "cli.sql_commands",
     "cli.judge_commands",
+    "cli.identity_commands",
     "cli.schema_commands",
     "cli.shop_commands",
     "cli.collector_commands",

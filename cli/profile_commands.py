@@ -51,21 +51,24 @@ def why(identifier: Who, tag: Annotated[str, typer.Argument(help="Name of a tag 
     from cli.profile_card import moment
     from cli.terminal import safe_console
     from cli.why import sentence, tree
-    from config import loader
     from pipelines.audiences.rules import RuleBook
 
     owner = stores.tenant_or_default(tenant)
-    definitions = loader.definitions()
+    definitions = stores.definitions_in_force()
     rule = next((rule for rule in definitions.tags if rule.name == tag), None)
     expression = RuleBook(definitions).tag(tag)
     if rule is None or expression is None:
-        raise UnknownTagError(f"there is no tag `{tag}`; there are {', '.join(rule.name for rule in definitions.tags)} (config/tags.yaml)")
+        raise UnknownTagError(
+            f"there is no tag `{tag}`; there are {', '.join(rule.name for rule in definitions.tags)} (of the rules in force)"
+        )
     profile = _known(stores.profiles(owner).get(identifier), identifier, owner)
     part = expression.explain(profile.fields)
     console = safe_console()
     console.print(sentence(identifier, tag, rule.says, part), highlight=False, markup=False)
     console.print(tree(part))
     console.print(f"values as of {moment(profile.at)} UTC, version {profile.version[0]}-{profile.version[1]}", style="dim")
+    if written := stores.newer_rules(tag, rule):
+        console.print(f"[yellow]{written}[/]")
     if f"tag:{tag}" not in profile.fields:
         console.print("[yellow]The published profile was not judged by this rule yet: `cdp judge` judges everybody now.[/]")
     elif (tag in profile.tags) != part.holds:
@@ -96,8 +99,9 @@ def history(
     node = stores.node_of(owner, identifier)
     found = list(versions(stores.history(), owner, node or "", names, every))
     if not found:
+        _known(stores.profiles(owner).get(identifier), identifier, owner)
         raise UnknownProfileError(
-            f"no profile of `{identifier}` in the history of tenant {owner}; is job `history` running (`cdp status`)?"
+            f"`{identifier}` is live and not in the history of tenant {owner} yet; is job `history` running (`cdp status`)?"
         )
     table = Table("at (UTC)", "version", "why", box=None, header_style="bold", pad_edge=False)
     for name in names:

@@ -4,10 +4,12 @@ import os
 from pathlib import Path
 
 from config import loader
+from config.definitions import Definitions, Rule
 from pipelines.identity.nodes import Nodes
 from profile_store.client import Client
 from profile_store.lookup import Normaliser, parse_identifier
 from sinks.clickhouse import ClickHouse
+from stack import applied, settings
 
 QUICK_S = 5.0
 
@@ -49,6 +51,23 @@ def node_of(tenant: str, identifier: str) -> str | None:
     namespace, raw = parse_identifier(identifier)
     value = normaliser()(tenant, namespace, raw)
     return None if value is None else f"{tenant}|{namespace}|{value}"
+
+
+def definitions_in_force() -> Definitions:
+    """The features and rules that the jobs go by: those of the last start, not what has been written to config/ since."""
+    in_force = applied.environment(settings.load().run).get("CDP_CONFIG_DIR", "")
+    return loader.definitions(Path(in_force) if in_force else None)
+
+
+def newer_rules(tag: str, in_force: Rule) -> str:
+    """What to say when config/ has another rule for a tag than the one in force; empty when it has the same."""
+    try:
+        written = next((rule for rule in loader.definitions().tags if rule.name == tag), None)
+    except loader.ConfigError:
+        return "config/ has mistakes (`cdp check`); this is the rule in force."
+    if written == in_force:
+        return ""
+    return "config/tags.yaml says something else: `cdp job stop profiles && cdp job start profiles` applies it. This is the rule in force."
 
 
 def history() -> ClickHouse:

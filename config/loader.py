@@ -132,13 +132,16 @@ def sources() -> dict[str, Source]:
     return loaded
 
 
-def identity() -> Identity:
-    """`identity.yaml`.
+def identity(file: Path | None = None) -> Identity:
+    """`identity.yaml`, or another file of its kind.
+
+    Args:
+        file: the other one.
 
     Raises:
         ConfigError: the file is missing or has the wrong shape, or a rule in it cannot be followed.
     """
-    document, loaded = placed("identity.yaml", Identity)
+    document, loaded = placed(file.name, Identity, file.parent) if file else placed("identity.yaml", Identity)
     refuse(document, identities.mistakes(loaded, platform().tenants, sources()))
     return loaded
 

@@ -38,7 +38,7 @@ class PipelineWatch:
 
     def is_served(self) -> bool:
         """Does Redis hold every change that has been written to the topic of changes?"""
-        changes = self._admin.describe_topics(TopicCollection([CHANGES]))[CHANGES].result(ASK_S)
+        changes = self._admin.describe_topics(TopicCollection([CHANGES]), request_timeout=ASK_S)[CHANGES].result()
         held = journal.read(self._redis, str(changes.topic_id))
         ends = self._ends([(CHANGES, part.id) for part in changes.partitions])
         return all(partition in held and held[partition].done >= end for (_, partition), end in ends.items() if end)
@@ -46,14 +46,13 @@ class PipelineWatch:
     def _ends(self, places: list[tuple[str, int]]) -> Ends:
         spec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
         asked = {TopicPartition(topic, partition): spec for topic, partition in places}
-        return {
-            (place.topic, place.partition): int(future.result(ASK_S).offset) for place, future in self._admin.list_offsets(asked).items()
-        }
+        futures = self._admin.list_offsets(asked, request_timeout=ASK_S)
+        return {(place.topic, place.partition): int(future.result().offset) for place, future in futures.items()}
 
     def processed(self, upto: Ends | None = None) -> int:
         """Raw records whose effects are committed, up to given ends; the group commits them with each checkpoint."""
         try:
-            group = self._admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(GROUP)])[GROUP].result(ASK_S)
+            group = self._admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(GROUP)], request_timeout=ASK_S)[GROUP].result()
         except KafkaException:
             return 0  # the job has not committed anything yet
         offsets = {(place.topic, place.partition): max(0, place.offset) for place in group.topic_partitions or []}

@@ -77,7 +77,7 @@ def newest_ms(bootstrap: str, partitions: dict[str, int]) -> int:
     spec = OffsetSpec.max_timestamp()  # type: ignore[no-untyped-call]
     asked = {TopicPartition(topic, partition): spec for topic, count in partitions.items() for partition in range(count)}
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 3})  # has to outlive its futures
-    return max(int(future.result(ASK_S).timestamp) for future in admin.list_offsets(asked, request_timeout=ASK_S).values())
+    return max(int(future.result().timestamp) for future in admin.list_offsets(asked, request_timeout=ASK_S).values())
 
 
 def partition_of(key: bytes, count: int) -> int:

@@ -41,6 +41,8 @@ _EXTENSION: Final = re.compile(
 _CONTEXT: Final = re.compile(r";phone-context=(\+[0-9]{1,3})", re.IGNORECASE)
 _SEPARATORS: Final = frozenset(" ().[]{}/_'\u2019\u00b7\u2022\u2027\u2215\u2044\u2212\u30fc~")
 _TRUNK_ZERO: Final = re.compile(r"[(\[{]\s*0\s*[)\]}]")
+# `030 55550001/02`: a second line or an extension must not become digits of the number. Behind an area code's slash more digits stand.
+_TWO_LINES: Final = re.compile(r"(?:[^0-9]*[0-9]){6,}[^0-9/]*/[ /]*[0-9]{1,3}")
 MAX_PHONE_CHARS: Final = 64
 
 
@@ -148,7 +150,7 @@ def phone(text: str, region: str) -> Phone:
     if (extended := _extended(written)) is not None:
         written, extension = extended
     dialled = _dialled(written)
-    if dialled is None or len(text) > MAX_PHONE_CHARS:
+    if dialled is None or len(text) > MAX_PHONE_CHARS or _TWO_LINES.fullmatch(written):
         raise UnusableError(NO_PHONE)
     number = _number(dialled, region)
     if number is None and (without_zero := _TRUNK_ZERO.sub("", written)) != written:  # of a country whose numbers have no such zero

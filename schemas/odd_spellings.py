@@ -9,6 +9,8 @@ import re
 from typing import Any, Final
 
 _SECOND_60: Final = re.compile(r"(\d{4}-\d\d-\d\d)([Tt ])(\d\d:\d\d):60(?:[.,]\d+)?( ?(?:[Zz]|[+-]\d\d:?\d\d)?)")
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{4}-W[0-9]{2}(?:-[0-9])?|[0-9]{8}|[0-9]{4}W[0-9]{2}[0-9]?")
+_OFFSET: Final = re.compile(r"[Zz]|[+-][0-9]{2}:?[0-9]{2}")
 STAMPS: Final = ("timestamp", "originalTimestamp", "sentAt", "receivedAt")
 OBJECTS: Final = ("properties", "traits", "context")
 
@@ -26,6 +28,25 @@ def without_second_60(text: str) -> str:
     except (ValueError, OverflowError):
         return text
     return following.isoformat(sep="T" if sign != " " else " ") + zone
+
+
+def iso_text(text: str) -> str:
+    """A time in ISO 8601 as Python reads it right: second 60 as the next minute, the offset of a day (XML's `xs:date`) behind midnight.
+
+    Python takes any sign for the one between day and time, so that `2026-11-28+02:00` would be two o'clock in the morning.
+
+    Args:
+        text: without spaces around it.
+
+    Raises:
+        ValueError: something else than `T` or a space stands between day and time.
+    """
+    matched = _DAY.match(text)
+    if matched is None or matched.end() == len(text) or text[matched.end()] in "Tt ":
+        return without_second_60(text)
+    if _OFFSET.fullmatch(text, matched.end()):
+        return f"{matched[0]}T00:00:00{text[matched.end() :]}"
+    raise ValueError(f"`{text[matched.end()]}` between day and time")
 
 
 def as_object(value: Any) -> Any:

@@ -125,7 +125,7 @@ def topic_ids(names: list[str], bootstrap: str | None = None) -> dict[str, str]:
         there = admin.list_topics(timeout=topics.TIMEOUT_S).topics
         wanted = [name for name in names if name in there]
         futures = admin.describe_topics(TopicCollection(wanted), request_timeout=topics.TIMEOUT_S) if wanted else {}
-        return {name: str(future.result(topics.TIMEOUT_S).topic_id) for name, future in futures.items()}
+        return {name: str(future.result().topic_id) for name, future in futures.items()}
     except KafkaException as error:
         raise StackError(f"Kafka does not answer: {error.args[0].str()}", "start it with `cdp up`") from error
 

@@ -31,7 +31,9 @@ CLOCK = "message.timestamp.type"
 AHEAD = "message.timestamp.after.max.ms"  # a record whose producer says it is further ahead of the broker's clock is refused
 Mode = Literal["live", "replay"]
 CLOCKS: dict[str, str] = {"live": "LogAppendTime", "replay": "CreateTime"}
+# Given to the requests, not to their futures: these end with a KafkaException then, and not with a TimeoutError that nobody expects.
 TIMEOUT_S = 15.0
+REMARKS_WITHIN_S = 5.0
 DAY_MS = 86_400_000
 
 
@@ -75,9 +77,9 @@ def create(bootstrap: str | None = None) -> list[str]:
             clock = {CLOCK: CLOCKS[mode], AHEAD: _ahead_ms()} if topic.raw else {}
             new.append(NewTopic(name, wanted.partitions(name), wanted.replication(name), config=clock | topic.config))
     if new:
-        for name, future in admin.create_topics(new, operation_timeout=TIMEOUT_S).items():
+        for name, future in admin.create_topics(new, operation_timeout=TIMEOUT_S, request_timeout=2 * TIMEOUT_S).items():
             try:
-                future.result(TIMEOUT_S)
+                future.result()
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise StackError(f"topic {name} could not be created: {error.args[0].str()}", "look at config/topics.yaml") from error
@@ -100,7 +102,7 @@ def set_clock(mode: Mode, bootstrap: str | None = None) -> None:
     admin = connect(bootstrap)  # must outlive its futures
     try:
         for future in admin.incremental_alter_configs(resources, request_timeout=TIMEOUT_S).values():
-            future.result(TIMEOUT_S)
+            future.result()
     except KafkaException as error:
         raise StackError(f"the clock could not be changed: {error.args[0].str()}", "`cdp up` creates topics that are missing") from error
 
@@ -111,7 +113,7 @@ def clocks(names: list[str], bootstrap: str | None = None, admin: AdminClient | 
     resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
     found = {}
     for resource, future in admin.describe_configs(resources, request_timeout=TIMEOUT_S).items():
-        found[resource.name] = str(future.result(TIMEOUT_S)[CLOCK].value)
+        found[resource.name] = str(future.result()[CLOCK].value)
     return found
 
 
@@ -181,7 +183,9 @@ def _early(at_ms: dict[tuple[str, int], int]) -> Iterator[tuple[str, str]]:
 def remarks(group: str, bootstrap: str | None = None) -> list[str]:
     """What a consumer group says beside the offsets it commits; nothing when it says nothing, or cannot be asked."""
     try:
-        found = connect(bootstrap).list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group].result(TIMEOUT_S)
+        admin = connect(bootstrap)  # must outlive its futures
+        asked = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)], request_timeout=REMARKS_WITHIN_S)
+        found = asked[group].result()
     except KafkaException:
         return []
     return sorted({str(place.metadata) for place in found.topic_partitions or [] if place.metadata})
@@ -215,7 +219,7 @@ def _found(
 ) -> dict[tuple[str, int], ListOffsetsResultInfo]:
     isolation = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
     futures = admin.list_offsets({TopicPartition(*place): which for place in places}, isolation_level=isolation, request_timeout=TIMEOUT_S)
-    return {(place.topic, place.partition): future.result(TIMEOUT_S) for place, future in futures.items()}
+    return {(place.topic, place.partition): future.result() for place, future in futures.items()}
 
 
 def _await_leaders(admin: AdminClient, places: list[tuple[str, int]]) -> None:

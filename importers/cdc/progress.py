@@ -109,7 +109,7 @@ class Progress:
     def _id(self, topic: str) -> str:
         if topic not in self._ids:
             described = self._admin.describe_topics(TopicCollection([topic]), request_timeout=ANSWER_S)[topic]
-            self._ids[topic] = str(described.result(ANSWER_S).topic_id)
+            self._ids[topic] = str(described.result().topic_id)
         return self._ids[topic]
 
     def _entries(self) -> dict[_Key, int]:

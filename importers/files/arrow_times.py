@@ -11,6 +11,8 @@ _UNITS: Final = {"s": 1, "ms": 1000, "us": 1_000_000, "ns": 1_000_000_000}
 _EPOCH: Final = dt.datetime(1970, 1, 1)
 _DAY_S: Final = 86_400
 _DAY_MS: Final = 86_400_000
+_NS_END_US: Final = 2**63 // 1000
+_NS_WRAP_US: Final = 2**64 // 1000
 
 
 def converter(kind: Any) -> Callable[[int], Any]:
@@ -36,6 +38,26 @@ def converter(kind: Any) -> Callable[[int], Any]:
         zone = pa.lib.string_to_tzinfo(kind.tz) if kind.tz else None
         return lambda value: _moment(value, units, zone)
     raise TypeError(f"{kind} is no time")
+
+
+def certain(convert: Callable[[int], Any]) -> Callable[[int], Any]:
+    """The same for microseconds out of 96 bits, of which some can be read in two ways.
+
+    Arrow writes times of day before 1970 with a negative part, which it then reads as 2 ** 64 ns more: 584 years later. Other writers'
+    times of those late years look alike. Midnights are always what they seem.
+
+    Args:
+        convert: from `converter`.
+    """
+
+    def converted(value: int) -> Any:
+        if _NS_END_US < value <= _NS_WRAP_US and value % (_DAY_S * 1_000_000):
+            raise ValueError(
+                "a time that can be read in one way: of 96 bits it is before 1970 or 584 years later; write the column as timestamp"
+            )
+        return convert(value)
+
+    return converted
 
 
 def _day(days: int) -> str:

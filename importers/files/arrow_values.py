@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from importers.files import arrow_times
@@ -39,7 +40,7 @@ class _Unfit(ValueError):
         self.path = path
 
 
-def plain_column(column: Any, *, is_uuid: bool = False) -> list[Any]:
+def plain_column(column: Any, *, is_uuid: bool = False, has_old_times: bool = False) -> list[Any]:
     """The values of a column as JSON has them, `NoJson` where it has none.
 
     Times without a zone are ISO 8601 without an offset, with one they have the zone's offset. Bytes of variable length are text where they
@@ -49,6 +50,7 @@ def plain_column(column: Any, *, is_uuid: bool = False) -> list[Any]:
     Args:
         column: an array of Arrow.
         is_uuid: bytes that are UUIDs become their text.
+        has_old_times: its times came out of 96 bits (Parquet's INT96), in microseconds.
     """
     kind = column.type
     if pa.types.is_dictionary(kind):
@@ -63,7 +65,7 @@ def plain_column(column: Any, *, is_uuid: bool = False) -> list[Any]:
             return texts
         except (UnicodeDecodeError, pa.ArrowException):
             pass  # one of them is not UTF-8: below they are read as bytes, one by one
-    convert = _uuid if is_uuid and pa.types.is_fixed_size_binary(kind) else _converter(kind)
+    convert = _uuid if is_uuid and pa.types.is_fixed_size_binary(kind) else _converter(kind, has_old_times=has_old_times)
     return [_converted(value, convert) for value in column.view(_stored(kind)).to_pylist()]
 
 
@@ -104,15 +106,16 @@ def _stored(kind: Any) -> Any:
     return kind
 
 
-def _converter(kind: Any) -> Convert:
+def _converter(kind: Any, *, has_old_times: bool) -> Convert:
     """The function that makes a stored value one of JSON."""
     types = pa.types
     if types.is_temporal(kind):
-        return _of_time(arrow_times.converter(kind))
+        convert = arrow_times.converter(kind)
+        return _of_time(arrow_times.certain(convert) if has_old_times and types.is_timestamp(kind) else convert)
     if types.is_decimal(kind):
         return as_json
     if types.is_floating(kind):
-        return _float
+        return _float if types.is_float64(kind) else _short_float(16 if types.is_float16(kind) else 32)
     if _is_string(kind):
         return _text
     if types.is_fixed_size_binary(kind):
@@ -120,13 +123,13 @@ def _converter(kind: Any) -> Convert:
     if types.is_binary(kind) or types.is_large_binary(kind):
         return _bytes
     if types.is_struct(kind):
-        return _struct({field.name: _converter(field.type) for field in kind})
+        return _struct({field.name: _converter(field.type, has_old_times=has_old_times) for field in kind})
     if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
-        return _list(_converter(kind.value_type))
+        return _list(_converter(kind.value_type, has_old_times=has_old_times))
     if types.is_map(kind):
-        return _map(_converter(kind.key_type), _converter(kind.item_type))
+        return _map(*(_converter(one, has_old_times=has_old_times) for one in (kind.key_type, kind.item_type)))
     if types.is_dictionary(kind) and not _is_string(kind.value_type):
-        return _converter(kind.value_type)
+        return _converter(kind.value_type, has_old_times=has_old_times)
     return _as_it_is
 
 
@@ -151,6 +154,23 @@ def _float(value: Any) -> float | None:
     if math.isinf(number):
         raise _Unfit("a finite number")
     return None if math.isnan(number) else number
+
+
+def _short_float(bits: int) -> Convert:
+    """Numbers of 16 or 32 bits as the shortest decimal that they stand for: 19.99 is stored as 19.989999771118164."""
+    precise, most = (np.float16, 2**11) if bits == 16 else (np.float32, 2**24)
+
+    def converted(value: Any) -> float | None:
+        number = _float(value)
+        if number is None:
+            return None
+        if abs(number) >= most:
+            raise _Unfit(
+                f"a number with all its digits: {bits} bits have lost some from {most:,} on; write the column as whole or wider numbers"
+            )
+        return float(str(precise(number)))
+
+    return converted
 
 
 def _text(value: bytes) -> str:

@@ -45,6 +45,7 @@ class CsvRows:
             "quoting": csv.QUOTE_MINIMAL if options.quote else csv.QUOTE_NONE,
             "escapechar": options.escape or None,
             "doublequote": not options.escape,
+            "skipinitialspace": options.skip_spaces,
         }
         try:
             packed: Any = gzip.GzipFile(fileobj=self._raw) if path.suffix == ".gz" else self._raw
@@ -103,6 +104,11 @@ class CsvRows:
             return _unreadable(number, lines, "", f"CSV: {problem}" if problem else wanted)
         if not all(line.is_text for line in lines):
             return _unreadable(number, lines, _where(columns, cells, UNREADABLE_CHARACTER), f"text in {self._options.encoding}")
+        if spaced := self._quoted_behind_a_space(cells):
+            rule = (
+                "a quote at the beginning of its cell: this one stands behind a space (`input: {skip_spaces: true}` takes such spaces away)"
+            )
+            return _unreadable(number, lines, spaced, rule)
         if any("\0" in line.text for line in lines):
             return _unreadable(number, lines, _where(columns, cells, "\0"), "text without NUL characters")
         if any("\r" in line.text for line in lines):
@@ -111,6 +117,14 @@ class CsvRows:
             self._open_quotes.example = cells
         record = {name: None if cell in self._nulls else cell for name, cell in zip(columns, cells, strict=True)}
         return Row(number, self._feed.line, record)
+
+    def _quoted_behind_a_space(self, cells: list[str]) -> str:
+        """The column of a cell whose quotes are part of it because a space stands before them; empty when there is none."""
+        quote = self._options.quote
+        for name, cell in zip(self.columns or [], cells, strict=True):
+            if cell[:1] == " " and quote and len(inner := cell.strip()) > 1 and inner[0] == inner[-1] == quote:
+                return name
+        return ""
 
     def _header(self) -> list[str]:
         self._feed.skip(self._options.skip_lines)

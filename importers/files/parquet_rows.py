@@ -45,6 +45,8 @@ class ParquetRows:
             for column in (self._file.schema.column(at) for at in range(len(self._file.schema)))
             if column.logical_type.type == "UUID" and column.path == column.name
         }
+        leaves = [self._file.schema.column(at) for at in range(len(self._file.schema))]
+        self._old_times = {leaf.path.partition(".")[0] for leaf in leaves if leaf.physical_type == "INT96"}
         self._nulls = frozenset(options.nulls or ())
         self._done = 0
 
@@ -59,7 +61,10 @@ class ParquetRows:
             if batch is None:
                 return
             names = batch.schema.names
-            columns = [plain_column(column, is_uuid=name in self._uuids) for name, column in zip(names, batch.columns, strict=True)]
+            columns = [
+                plain_column(column, is_uuid=name in self._uuids, has_old_times=name in self._old_times)
+                for name, column in zip(names, batch.columns, strict=True)
+            ]
             for values in zip(*columns, strict=True):
                 self._done += 1
                 yield self._row(dict(zip(names, values, strict=True)))

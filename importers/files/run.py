@@ -14,7 +14,7 @@ from importers.files.progress import Progress, State
 from importers.files.rows import Reader
 from importers.files.units import Unit, check_adjacent, units
 from importers.mapping import Failed, Mapped, MappingRules, Skipped
-from schemas.odd_spellings import without_second_60
+from schemas.odd_spellings import iso_text
 
 BATCH_MESSAGES: Final = 2000
 BATCH_UNITS: Final = 20_000
@@ -161,7 +161,7 @@ def moment(envelope: dict[str, Any]) -> dt.datetime | None:
     if not isinstance(text, str):
         return None
     try:
-        found = dt.datetime.fromisoformat(without_second_60(text))
+        found = dt.datetime.fromisoformat(iso_text(text))
     except ValueError:
         return None
     return found if found.tzinfo else found.replace(tzinfo=dt.UTC)

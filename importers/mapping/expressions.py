@@ -5,10 +5,11 @@ from typing import Any, Final
 
 from jmespath.exceptions import JMESPathError, JMESPathTypeError, LexerError, ParseError
 from jmespath.parser import Parser
-from jmespath.visitor import Options, TreeInterpreter
+from jmespath.visitor import Options
 
 from config.sources import Decimals
 from importers.mapping import outcome
+from importers.mapping.comparisons import Interpreter
 from importers.mapping.document import Node
 from importers.mapping.functions import Functions
 from importers.mapping.reads import ROOT, Path, reads, results
@@ -26,7 +27,7 @@ class Expression:
         interpreter: evaluates it.
     """
 
-    def __init__(self, text: str, tree: Any, interpreter: TreeInterpreter) -> None:
+    def __init__(self, text: str, tree: Any, interpreter: Interpreter) -> None:
         self.text = text
         self._tree = tree
         self._interpreter = interpreter
@@ -80,7 +81,7 @@ class Language:
 
     def __init__(self, tables: Mapping[str, Mapping[str, Any]], decimals: Decimals = "") -> None:
         self._functions = Functions(tables, decimals)
-        self._interpreter = TreeInterpreter(Options(custom_functions=self._functions))
+        self._interpreter = Interpreter(Options(custom_functions=self._functions))
 
     def compile(self, node: Node) -> Expression:
         """Compile the text of a part of a document.

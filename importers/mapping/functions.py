@@ -7,6 +7,7 @@ from jmespath.functions import Functions as Standard
 
 from config.sources import Decimals
 from importers.mapping import amounts, arithmetic, decimals, lists, texts, times
+from importers.mapping.comparisons import in_order
 from importers.mapping.document import hint
 from importers.mapping.unfit import Unfit
 
@@ -82,6 +83,8 @@ class Functions(Standard):
             return self._lookup(*arguments)
         function = OURS.get(function_name)
         if function is None:
+            if function_name in ("max", "min", "sort") and isinstance(arguments[0], list):
+                in_order(arguments[0])
             return super().call_function(function_name, arguments)
         if arguments[0] is None or (function.nulls and None in arguments):
             return None

@@ -19,6 +19,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         delimiter: between the cells of CSV.
         quote: around cells of CSV; empty: none.
         escape: before a quote inside a cell; empty: a quote is doubled.
+        skip_spaces: spaces behind a delimiter are no part of the cell.
         header: true: the first row names the columns; or their names.
         skip_lines: lines before the header.
         nulls: texts that mean nothing is there (cells, values at the top of an object); by default the empty one for CSV, else none.
@@ -30,6 +31,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     delimiter: str = ","
     quote: str = '"'
     escape: str = ""
+    skip_spaces: bool = False
     header: bool | list[str] = True
     skip_lines: int = 0
     nulls: list[str] | None = None

@@ -2,13 +2,14 @@
 
 import datetime as dt
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from importers.mapping import amounts
 from importers.mapping.unfit import Unfit
-from schemas.odd_spellings import without_second_60
+from schemas.odd_spellings import iso_text
 
 _SECOND_60: Final = re.compile(r"(?<=:[0-5][0-9]):60(?![0-9:])")
 """Of a leap second: the first moment of the next minute, see `schemas.odd_spellings`."""
@@ -17,6 +18,18 @@ UNIX: Final = {"unix_s": 1, "unix_ms": 1000, "unix_us": 1_000_000, "unix_ns": 1_
 """Time since 1970 UTC; units a second."""
 WALL: Final = {"wall_s": 1, "wall_ms": 1000, "wall_us": 1_000_000, "wall_ns": 1_000_000_000}
 """What a clock on the wall showed, counted as if that clock were UTC (Debezium's columns without a zone)."""
+_DIRECTIVE: Final = re.compile(r"%(.)")
+# What Python's strptime reads and then takes no notice of: the moment would be another one than the text says.
+_FORGOTTEN: Final[tuple[tuple[Callable[[set[str]], bool], str], ...]] = (
+    (lambda used: "Z" in used, "the name of a zone (`%Z`) is read and forgotten: name the zone as an argument, or cut it off by `replace`"),
+    (lambda used: "p" in used and "I" not in used, "`%p` (am, pm) counts with `%I` only, the hour from 1 to 12"),
+    (lambda used: "I" in used and "p" not in used, "`%I`, the hour from 1 to 12, needs `%p` (am, pm)"),
+    (
+        lambda used: bool(used & {"U", "W"}) and not used & {"a", "A", "w", "u"},
+        "a week (`%U`, `%W`) says no day without a weekday (`%u`, `%a`)",
+    ),
+    (lambda used: not used & {"Y", "y", "G", "c", "x"}, "it has no year"),
+)
 CHOICES: Final = ("reject", "earlier", "later")
 """Which of two moments a time means that happens twice, or that no clock showed (the words are those of ECMAScript's Temporal)."""
 
@@ -133,7 +146,7 @@ def _since_epoch(value: str | int | float, units_a_second: int) -> dt.datetime:
 def _read(text: str, form: Any) -> dt.datetime:
     try:
         if form == "iso":
-            return dt.datetime.fromisoformat(without_second_60(text.strip()))
+            return dt.datetime.fromisoformat(iso_text(text.strip()))
         second_60 = _SECOND_60.search(text) if "%S" in form else None
         if second_60 is None:
             return dt.datetime.strptime(text.strip(), form)
@@ -175,3 +188,7 @@ def _check_form(form: str) -> None:
         dt.datetime.strptime(dt.datetime(2001, 2, 3, 4, 5, 6, tzinfo=dt.UTC).strftime(form), form)
     except ValueError as error:
         raise ValueError(f"`{form}`: {error}") from error
+    used = set(_DIRECTIVE.findall(form))
+    for wrong, advice in _FORGOTTEN:
+        if wrong(used):
+            raise ValueError(f"`{form}`: {advice}")

@@ -9,6 +9,7 @@ from typing import Any, Final
 from importers.mapping import amounts
 from importers.mapping.unfit import Unfit
 from importers.personal import is_email, is_phone
+from schemas.odd_spellings import iso_text
 
 MISSING: Final = "missing"
 TIME_FORMS: Final = (
@@ -124,7 +125,7 @@ def _forms_of(text: str) -> tuple[str, ...]:
 
 def _is_time(text: str, form: str) -> bool:
     try:
-        moment = dt.datetime.fromisoformat(text) if form == "iso" else dt.datetime.strptime(text, form)
+        moment = dt.datetime.fromisoformat(iso_text(text)) if form == "iso" else dt.datetime.strptime(text, form)
     except ValueError:
         return False
     return moment.replace(tzinfo=None) >= _EARLIEST

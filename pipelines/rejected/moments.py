@@ -4,6 +4,8 @@ import datetime as dt
 import re
 from typing import Final
 
+from schemas.odd_spellings import iso_text
+
 _FIRST_MS, _LAST_MS = -2_208_988_800_000, 10_413_791_999_000  # what ClickHouse's DateTime64 can hold: the years 1900 to 2299
 _UNITS_MS: Final = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 
@@ -17,7 +19,7 @@ def duration_ms(text: str) -> int | None:
 def moment_ms(text: str) -> int | None:
     """A date, or date and time (RFC 3339; without a zone it is UTC) in ms, None when it is none."""
     try:
-        moment = dt.datetime.fromisoformat(text)
+        moment = dt.datetime.fromisoformat(iso_text(text))
     except ValueError:
         return None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)

@@ -192,6 +192,9 @@ def _telephone(namespace: str, value: str, rules: Rulebook, region: str) -> str 
     found = re.search(rf"(?:;ext=|[,;~]?\s*(?:{words})[.:\s]*)([0-9]{{1,7}})#?\s*$", text, re.I)
     extension = found[1] if found else ""
     text = text[: found.start()] if found else text
+    front, slash, tail = text.rpartition("/")
+    if slash and len(re.findall(r"\d", front)) >= 6 and re.fullmatch(r"[0-9]{1,3}", tail.strip(" ")) and front.rstrip("/ ")[-1:].isdigit():
+        return None  # two lines in one field
     digits, plus = "", False
     for sign in text:
         if unicodedata.category(sign) == "Nd":

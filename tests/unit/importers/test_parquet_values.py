@@ -203,3 +203,30 @@ def test_text_that_is_no_utf_8_costs_its_row(tmp_path: Path) -> None:
 def test_a_file_that_has_a_column_twice_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="the column `a` is there twice"):
         rows(tmp_path / "a.parquet", pa.table([[1], [2]], names=["a", "a"]))
+
+
+def test_old_times_that_arrow_wrote_before_1970_are_refused_instead_of_being_584_years_late(tmp_path: Path) -> None:
+    late = [dt.datetime(1965, 3, 9, 23), dt.datetime(1900, 1, 1, 12), dt.datetime(1969, 12, 31, 23, 59, 59)]
+    well = [
+        dt.datetime(1969, 12, 31),
+        dt.datetime(1970, 1, 1),
+        dt.datetime(2026, 11, 28, 9, 30),
+        dt.datetime(2261, 1, 1, 1),
+        dt.datetime(2300, 1, 1),
+    ]
+    table = pa.table({"at": pa.array([*late, *well], pa.timestamp("us"))})
+    found = rows(tmp_path / "old.parquet", table, use_deprecated_int96_timestamps=True)
+    assert [row.failed is not None and "one way" in row.failed.rule for row in found] == [True] * 3 + [False] * 5
+    assert [row.record["at"] for row in found[3:] if row.record] == [at.isoformat() for at in well]
+    nested = pa.table({"line": pa.array([{"at": late[0]}, {"at": well[2]}], pa.struct([("at", pa.timestamp("us"))]))})
+    found = rows(tmp_path / "nested.parquet", nested, use_deprecated_int96_timestamps=True)
+    assert [row.failed is not None for row in found] == [True, False]
+
+
+def test_numbers_of_32_bits_are_the_decimals_that_they_stand_for_and_none_that_has_lost_digits(tmp_path: Path) -> None:
+    written = [19.99, 0.1, -3.0, 16_777_215.0, 16_777_216.0, 20_000_001.0]
+    found = rows(tmp_path / "short.parquet", pa.table({"x": pa.array(written, pa.float32())}))
+    assert [row.record["x"] for row in found[:4] if row.record] == written[:4]
+    assert [row.failed is not None and "32 bits" in row.failed.rule for row in found[4:]] == [True, True]
+    halves = rows(tmp_path / "half.parquet", pa.table({"x": pa.array(np.array([1.5, 2050], np.float16))}))
+    assert [row.failed is None for row in halves] == [True, False]

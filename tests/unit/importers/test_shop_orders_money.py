@@ -191,3 +191,19 @@ def test_of_two_updates_in_one_transaction_the_later_in_the_log_counts() -> None
         records += [message.value for message in handled.messages]
     for arrived in (records, records[::-1]):
         assert money(arrived)[0] == 36.0
+
+
+@pytest.mark.parametrize(
+    ("line", "product"),
+    [
+        ({"sku": "", "product_id": 5}, "5"),
+        ({"sku": None, "product_id": None, "title": "Engraving"}, "Engraving"),
+        ({"sku": "S1", "product_id": 5}, "S1"),
+    ],
+)
+def test_a_line_without_a_sku_costs_its_order_nothing(line: dict[str, Any], product: str) -> None:
+    order = told("10-order-with-shipping")
+    order["line_items"] = [{**order["line_items"][0], **line}]
+    (record,) = delivered("orders/create", order)
+    assert json.loads(record)["properties"]["products"][0]["product_id"] == product
+    assert fields([record])["top_products"][0][0] == product

@@ -133,3 +133,48 @@ def test_what_is_no_day_is_refused(value: object, form: str) -> None:
 def test_what_cannot_work_is_told_before_there_is_a_record(literals: list[str], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         times.check_time(literals)
+
+
+@pytest.mark.parametrize(
+    ("text", "zone", "found"),
+    [
+        ("2026-11-28+02:00", "Europe/Berlin", "2026-11-27T22:00:00.000Z"),  # XML's xs:date: the offset is none of a time of day
+        ("2026-11-28-05:00", "America/New_York", "2026-11-28T05:00:00.000Z"),
+        ("2026-11-28Z", "Europe/Berlin", "2026-11-28T00:00:00.000Z"),
+        ("2026-11-28 10:00", "UTC", "2026-11-28T10:00:00.000Z"),
+        ("20261128T100000", "UTC", "2026-11-28T10:00:00.000Z"),
+        ("2026-W48-6", "UTC", "2026-11-28T00:00:00.000Z"),
+    ],
+)
+def test_an_offset_behind_a_mere_day_is_that_of_its_midnight(text: str, zone: str, found: str) -> None:
+    assert times.parse_time(text, "iso", zone) == found
+
+
+@pytest.mark.parametrize("text", ["20260101120", "2026-11-28x10:00", "2026-11-28_10:00", "2026-11-28+02"])
+def test_another_sign_between_day_and_time_is_refused(text: str) -> None:
+    with pytest.raises(Unfit):
+        times.parse_time(text, "iso", "UTC")
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ("%Y-%m-%d %H:%M %Z", "read and forgotten"),
+        ("%d/%m/%Y %H:%M %p", "%I"),
+        ("%d/%m/%Y %I:%M", "%p"),
+        ("%Y-W%W", "weekday"),
+        ("%U/%Y", "weekday"),
+        ("%d/%m", "no year"),
+        ("%H:%M", "no year"),
+    ],
+)
+def test_a_format_of_which_python_forgets_a_part_is_refused_when_the_mapping_is_loaded(form: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        times.check_date([form])
+    with pytest.raises(ValueError, match=said):
+        times.check_time([form, "UTC"])
+
+
+@pytest.mark.parametrize("form", ["%Y-%m-%d", "%d/%m/%Y %I:%M %p", "%G-W%V-%u", "%a %Y %W", "%y%m%d", "%a, %d %b %Y %H:%M:%S %z"])
+def test_formats_that_python_reads_whole_are_taken(form: str) -> None:
+    times.check_date([form])

@@ -1,0 +1,68 @@
+"""`cdp identity` on a real topic of links."""
+
+from pathlib import Path
+
+import orjson
+import pytest
+import yaml
+from confluent_kafka import Producer
+from typer.testing import CliRunner, Result
+
+from cli.main import app
+from config import loader
+from schemas import clean
+from tests.stacks import Stack
+
+AT = 1_795_867_200_000  # 2026-11-28T12:00:00Z
+
+
+def cdp(*arguments: str, columns: int = 80) -> Result:
+    return CliRunner().invoke(app, ["identity", *arguments], env={"COLUMNS": str(columns)})
+
+
+@pytest.fixture(scope="module")
+def links(emptied: Stack) -> Stack:
+    producer = Producer({"bootstrap.servers": loader.platform().kafka.bootstrap})
+    pairs = [("user_id|ann", "device_id|phone"), ("user_id|ann", "anonymous_id|v1"), ("user_id|bob", "device_id|phone")]
+    for number, (a, b) in enumerate(pairs):
+        place = {"source": "cdp.raw.clickstream", "partition": 0, "offset": number, "log_time": AT + number * 1000}
+        record = {"tenant": "demo", "a": f"demo|{a}", "b": f"demo|{b}", "message_id": f"m-{number}", **place}
+        producer.produce("cdp.links", clean.encode("link", record), "demo")
+    assert producer.flush(30) == 0
+    return emptied
+
+
+def test_a_person_is_shown_with_what_joined_it_and_what_did_not(links: Stack) -> None:
+    shown = cdp("show", "device_id:phone")
+    assert shown.exit_code == 0, shown.output
+    assert "3 identifiers" in shown.output
+    for wanted in ("user_id:ann", "anonymous_id:v1", "2026-11-28 12:00:00", "seen", "m-0", "not joined", "refused: most:user_id", "m-2"):
+        assert wanted in shown.output, wanted
+    assert max(map(len, shown.stdout.splitlines())) <= 80
+    assert [node for node, _ in orjson.loads(cdp("show", "user_id:ann", "--json").stdout)["nodes"]][:1] == ["demo|user_id|ann"]
+
+
+def test_why_two_are_one_person_or_not_is_told(links: Stack) -> None:
+    together = cdp("explain", "anonymous_id:v1", "device_id:phone")
+    assert (together.exit_code, "are one person: 2 links" in together.stdout) == (0, True), together.output
+    apart = cdp("explain", "user_id:ann", "user_id:bob", columns=160)
+    assert (apart.exit_code, "refused: most:user_id" in apart.stdout) == (1, True), apart.output
+    never = cdp("explain", "user_id:ann", "user_id:cat", columns=160)
+    assert (never.exit_code, "no record shows" in never.stdout) == (1, True)
+    assert "by itself" in cdp("show", "user_id:cat", columns=160).stdout
+    assert cdp("show", "user_id:null").exit_code == 2
+
+
+def test_other_rules_are_tried(links: Stack, tmp_path: Path) -> None:
+    written = yaml.safe_load((loader.folder() / "identity.yaml").read_text())
+    written["namespaces"][0]["limits"] = {"most": 2}
+    file = tmp_path / "two_users.yaml"
+    file.write_text(yaml.safe_dump(written))
+    found = orjson.loads(cdp("simulate", "--rules", str(file), "--json").stdout)
+    assert (found["people"], found["people_then"], found["refused"], found["refused_then"]) == (2, 1, 1, 0)
+    assert "would be one person" in cdp("simulate", "--rules", str(file), columns=160).stdout
+    written["namespaces"][0]["limits"] = {"mosst": 2}
+    file.write_text(yaml.safe_dump(written))
+    wrong = cdp("simulate", "--rules", str(file))
+    assert wrong.exit_code == 1
+    assert "did you mean `most`" in str(wrong.exception)
