@@ -104,7 +104,7 @@ class CsvRows:
             return _unreadable(number, lines, "", f"CSV: {problem}" if problem else wanted)
         if not all(line.is_text for line in lines):
             return _unreadable(number, lines, _where(columns, cells, UNREADABLE_CHARACTER), f"text in {self._options.encoding}")
-        if spaced := self._quoted_behind_a_space(cells):
+        if spaced := self._quoted_behind_a_space(cells, lines):
             rule = (
                 "a quote at the beginning of its cell: this one stands behind a space (`input: {skip_spaces: true}` takes such spaces away)"
             )
@@ -118,11 +118,17 @@ class CsvRows:
         record = {name: None if cell in self._nulls else cell for name, cell in zip(columns, cells, strict=True)}
         return Row(number, self._feed.line, record)
 
-    def _quoted_behind_a_space(self, cells: list[str]) -> str:
-        """The column of a cell whose quotes are part of it because a space stands before them; empty when there is none."""
-        quote = self._options.quote
+    def _quoted_behind_a_space(self, cells: list[str], lines: list[Line]) -> str:
+        """The column of a cell whose quotes are part of it because a space stands before them; empty when there is none.
+
+        A cell that was quoted itself and holds such a text is what it is: in the file a quote stands before its space.
+        """
+        quote, delimiter = self._options.quote, self._options.delimiter
+        if not quote or not any(cell[:1] == " " and quote in cell for cell in cells):
+            return ""
+        written = delimiter + "".join(line.text for line in lines)
         for name, cell in zip(self.columns or [], cells, strict=True):
-            if cell[:1] == " " and quote and len(inner := cell.strip()) > 1 and inner[0] == inner[-1] == quote:
+            if cell[:1] == " " and len(inner := cell.strip()) > 1 and inner[0] == inner[-1] == quote and delimiter + cell in written:
                 return name
         return ""
 

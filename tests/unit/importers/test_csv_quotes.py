@@ -192,6 +192,8 @@ def test_one_open_quote_anywhere_costs_one_row_of_any_table(
 
 
 def test_quotes_behind_a_space_are_refused_or_by_option_what_they_mean(tmp_path: Path) -> None:
+    quoted = rows(tmp_path / "quoted.csv", 'no,customer\no1," ""u1"""\n', delimiter=",")
+    assert [row.record["customer"] if row.record else None for row in quoted] == [' "u1"']
     content = 'no,customer,total\no1, "u1",5\no2, u2,5\no3,u3,5\n'
     strict, lenient = (rows(tmp_path / "spaces.csv", content, delimiter=",", skip_spaces=skips) for skips in (False, True))
     assert [row.failed.field if row.failed else "" for row in strict] == ["customer", "", ""]
