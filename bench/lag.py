@@ -92,11 +92,11 @@ class Watch:
         asked: dict[TopicPartition, OffsetSpec] = dict.fromkeys(places, _LATEST)
         ends = self._admin.list_offsets(asked, isolation_level=isolation, request_timeout=TIMEOUT_S)
         try:
-            found = committed[group.name].result(TIMEOUT_S).topic_partitions or []
+            found = committed[group.name].result().topic_partitions or []
         except KafkaException:
             found = []  # not there before its first commit
         done = {(place.topic, place.partition): max(0, place.offset) for place in found}
-        written = {(place.topic, place.partition): ends[place].result(TIMEOUT_S).offset for place in places}
+        written = {(place.topic, place.partition): ends[place].result().offset for place in places}
         # A group need not confirm a partition that holds nothing for it but markers of transactions.
         return Sample(time.monotonic(), sum(written.values()), sum(done.get(place, 0) for place in written))
 

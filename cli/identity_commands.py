@@ -1,20 +1,17 @@
 """`cdp identity`: who is one person by the links seen so far, why, and what other rules would change."""
 
-import datetime as dt
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.options import AsJson
+from cli.options import AsJson, TenantName, Who
 
 if TYPE_CHECKING:
     from config.identity import Identity
-    from operations.identity import Differs, Explained, People, Person, Tied, Turned
+    from operations.identity import Differs, Explained, People, Person, Placed, Tied, Turned
 
-Identifier = Annotated[str, typer.Argument(help="For example `user_id:14646`.")]
-Tenant = Annotated[str, typer.Option(help="Whose identifiers; default: the platform's default tenant.")]
 NOT_YET = "Profiles are not merged by this yet: each identifier has a profile of its own (docs/identity.md)."
 TOPIC = "cdp.links"
 
@@ -28,7 +25,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="identity")
 
 
-def show(identifier: Identifier, tenant: Tenant = "", as_json: AsJson = False) -> None:
+def show(identifier: Who, tenant: TenantName = "", as_json: AsJson = False) -> None:
     """Show the person of an identifier: its identifiers, and the records and rules that joined them or did not.
 
     Every link of the log is looked at by the rules of config/identity.yaml. Exit code 1 when the log has not seen the identifier together
@@ -49,7 +46,7 @@ def show(identifier: Identifier, tenant: Tenant = "", as_json: AsJson = False) -
         raise typer.Exit(1)
 
 
-def explain(one: Identifier, other: Identifier, tenant: Tenant = "", as_json: AsJson = False) -> None:
+def explain(one: Who, other: Who, tenant: TenantName = "", as_json: AsJson = False) -> None:
     """Tell why two identifiers are one person's: the records and rules that joined them. Or why they are not; exit code 1 then."""
     from cli import stores
     from config import loader
@@ -67,7 +64,7 @@ def explain(one: Identifier, other: Identifier, tenant: Tenant = "", as_json: As
 
 def simulate(
     rules: Annotated[Path, typer.Option(help="An identity.yaml with other limits.", exists=True, dir_okay=False)],
-    tenant: Tenant = "",
+    tenant: TenantName = "",
     as_json: AsJson = False,
 ) -> None:
     """Try other rules on every link of the log: how many people there would be, who would be joined and who parted.
@@ -79,7 +76,7 @@ def simulate(
     from operations.identity import People
 
     tenant = stores.tenant_or_default(tenant)
-    log = list(_log())
+    log = _log()
     then = loader.identity(rules)
     found = People(loader.identity(), tenant, log).compare(People(then, tenant, log))
     if as_json:
@@ -106,7 +103,7 @@ def _people(identity: "Identity", tenant: str) -> "People":
     return People(identity, tenant, _log())
 
 
-def _log() -> "Iterable[Any]":
+def _log() -> "list[Placed]":
     """The links of all tenants, in the order of the log: those of one tenant lie in one partition."""
     from cli.audit.topics import each
     from config import loader
@@ -134,6 +131,7 @@ def _show(found: "Person") -> None:
     from rich.table import Table
 
     from cli import stores
+    from cli.profile_card import moment
     from cli.terminal import plain_console
 
     console = plain_console()
@@ -142,7 +140,7 @@ def _show(found: "Person") -> None:
     for column in ("identifier", "first linked (UTC)", ""):
         table.add_column(column)
     for node, at in found.nodes:
-        table.add_row(stores.shown_node(node), _time(at), _STATUS.get(found.status.get(node, ""), ""))
+        table.add_row(stores.shown_node(node), moment(at), _STATUS.get(found.status.get(node, ""), ""))
     console.print(table)
     if found.ties:
         console.print("\njoined by")
@@ -161,6 +159,7 @@ def _links(links: "Iterable[Tied | Turned]") -> Any:
     from rich.text import Text
 
     from cli import stores
+    from cli.profile_card import moment
     from cli.terminal import shown
 
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -169,7 +168,7 @@ def _links(links: "Iterable[Tied | Turned]") -> Any:
     for link in links:
         what = getattr(link, "what", "")
         rule = f"{what}: {link.rule}" if what else link.rule
-        table.add_row(stores.shown_node(link.a), stores.shown_node(link.b), rule, _time(link.at), Text(shown(link.cause)))
+        table.add_row(stores.shown_node(link.a), stores.shown_node(link.b), rule, moment(link.at), Text(shown(link.cause)))
     return table
 
 
@@ -213,7 +212,3 @@ def _differs(found: "Differs") -> None:
 
 def _count(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
-def _time(ms: int) -> str:
-    return dt.datetime.fromtimestamp(ms / 1000, dt.UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.options import TenantName, Who
+
 if TYPE_CHECKING:
     from profile_store.profile import Profile
 
 profile_app = typer.Typer(help="One customer, seen from all sides.", no_args_is_help=True)
-Who = Annotated[str, typer.Argument(help="An identifier, namespace:value, e.g. user_id:14646.")]
-TenantName = Annotated[str, typer.Option("--tenant", help="Whose customer; default: the platform's default tenant.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -50,7 +50,7 @@ def why(identifier: Who, tag: Annotated[str, typer.Argument(help="Name of a tag 
     from cli import stores
     from cli.profile_card import moment
     from cli.terminal import safe_console
-    from cli.why import sentence, tree
+    from cli.why import newer_rule, sentence, tree
     from pipelines.audiences.rules import RuleBook
 
     owner = stores.tenant_or_default(tenant)
@@ -67,7 +67,7 @@ def why(identifier: Who, tag: Annotated[str, typer.Argument(help="Name of a tag 
     console.print(sentence(identifier, tag, rule.says, part), highlight=False, markup=False)
     console.print(tree(part))
     console.print(f"values as of {moment(profile.at)} UTC, version {profile.version[0]}-{profile.version[1]}", style="dim")
-    if written := stores.newer_rules(tag, rule):
+    if written := newer_rule(tag, rule):
         console.print(f"[yellow]{written}[/]")
     if f"tag:{tag}" not in profile.fields:
         console.print("[yellow]The published profile was not judged by this rule yet: `cdp judge` judges everybody now.[/]")

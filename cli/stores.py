@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from config import loader
-from config.definitions import Definitions, Rule
+from config.definitions import Definitions
 from pipelines.identity.nodes import Nodes
 from profile_store.client import Client
 from profile_store.lookup import Normaliser, parse_identifier
@@ -57,17 +57,6 @@ def definitions_in_force() -> Definitions:
     """The features and rules that the jobs go by: those of the last start, not what has been written to config/ since."""
     in_force = applied.environment(settings.load().run).get("CDP_CONFIG_DIR", "")
     return loader.definitions(Path(in_force) if in_force else None)
-
-
-def newer_rules(tag: str, in_force: Rule) -> str:
-    """What to say when config/ has another rule for a tag than the one in force; empty when it has the same."""
-    try:
-        written = next((rule for rule in loader.definitions().tags if rule.name == tag), None)
-    except loader.ConfigError:
-        return "config/ has mistakes (`cdp check`); this is the rule in force."
-    if written == in_force:
-        return ""
-    return "config/tags.yaml says something else: `cdp job stop profiles && cdp job start profiles` applies it. This is the rule in force."
 
 
 def history() -> ClickHouse:

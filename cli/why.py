@@ -6,6 +6,8 @@ from typing import Any
 from rich.markup import escape
 from rich.tree import Tree
 
+from config import loader
+from config.definitions import Rule
 from pipelines.audiences.expressions import Part
 
 
@@ -53,3 +55,14 @@ def sentence(who: str, tag: str, says: str, part: Part) -> str:
     )
     meaning = f" ({says})" if says else ""
     return f"{who} {'has' if part.holds else 'does not have'} the tag {tag}{meaning}, because {because}."
+
+
+def newer_rule(tag: str, in_force: Rule) -> str:
+    """What to say when config/ has another rule for a tag than the one in force; empty when it has the same."""
+    try:
+        written = next((rule for rule in loader.definitions().tags if rule.name == tag), None)
+    except loader.ConfigError:
+        return "config/ has mistakes (`cdp check`); this is the rule in force."
+    if written == in_force:
+        return ""
+    return "config/tags.yaml says something else: `cdp job stop profiles && cdp job start profiles` applies it. This is the rule in force."

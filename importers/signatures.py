@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from config.sources import Signature
-from schemas.odd_spellings import without_second_60
+from schemas.odd_spellings import iso_text
 
 BODY: Final = "body"
 _PART: Final = re.compile(r"\{([^{}]+)\}")
@@ -135,7 +135,7 @@ def _moment(text: str) -> dt.datetime | None:
     try:
         if text.isascii() and text.isdecimal():
             return dt.datetime.fromtimestamp(int(text), dt.UTC)
-        at = dt.datetime.fromisoformat(without_second_60(text))
+        at = dt.datetime.fromisoformat(iso_text(text))
     except (ValueError, OverflowError, OSError):
         return None
     return at if at.tzinfo else None

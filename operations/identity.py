@@ -4,7 +4,7 @@ The log is taken in by the graph itself (`pipelines.identity.graph`), so the ans
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -148,13 +148,13 @@ class People:
         members = self._profile(known).members
         nodes = sorted(members, key=lambda key: members[key].first)
         ties = {_pair(key, other): tie for key in nodes for other, tie in self._state.node(key).ties.items()}
-        turned = [self._turned(*found) for found in self._verdicts.values() if members.keys() & {found[1].a, found[1].b}]
+        turned = self._not_in_force(lambda a, b: a in members or b in members)
         status = {key: self._state.node(key).status for key in nodes if self._state.node(key).status}
         return Person(
             known.profile_id,
             [(key, members[key].first_at) for key in nodes],
             sorted((self._tied(pair) for pair in ties), key=lambda tie: tie.epoch),
-            sorted((one for one in turned if one.what != LINKED), key=lambda one: one.epoch),
+            turned,
             status,
         )
 
@@ -173,12 +173,8 @@ class People:
         if one.profile_id == other.profile_id:
             return Explained(is_one=True, path=list(self._path(a, b)), turned=[])
         here, there = self._profile(one).members, self._profile(other).members
-        turned = [
-            self._turned(*found)
-            for (x, y), found in self._verdicts.items()
-            if ((x in here and y in there) or (y in here and x in there)) and found[1].what != LINKED
-        ]
-        return Explained(is_one=False, path=[], turned=sorted(turned, key=lambda found: found.epoch))
+        turned = self._not_in_force(lambda x, y: (x in here and y in there) or (y in here and x in there))
+        return Explained(is_one=False, path=[], turned=turned)
 
     def compare(self, then: "People") -> Differs:
         """What would be different.
@@ -230,9 +226,14 @@ class People:
         record = self._records[epoch]
         return Tied(decision.a, decision.b, decision.rule, epoch, record.at, record.cause)
 
-    def _turned(self, epoch: int, decision: Decision) -> Turned:
-        record = self._records[epoch]
-        return Turned(decision.a, decision.b, decision.what, decision.rule, epoch, record.at, record.cause)
+    def _not_in_force(self, is_meant: Callable[[str, str], bool]) -> list[Turned]:
+        """The links between certain nodes that were refused or dropped, in the order of the log."""
+        found = []
+        for epoch, decision in self._verdicts.values():
+            if decision.what != LINKED and is_meant(decision.a, decision.b):
+                record = self._records[epoch]
+                found.append(Turned(decision.a, decision.b, decision.what, decision.rule, epoch, record.at, record.cause))
+        return sorted(found, key=lambda link: link.epoch)
 
 
 def link_of(record: dict[str, Any]) -> Link:

@@ -40,12 +40,8 @@ class ParquetRows:
         twice = sorted({name for name in self.columns if self.columns.count(name) > 1})
         if twice:
             raise FileError(f"{path}: the column `{twice[0]}` is there twice, and a mapping could not tell which is meant: write it anew")
-        self._uuids = {
-            column.name
-            for column in (self._file.schema.column(at) for at in range(len(self._file.schema)))
-            if column.logical_type.type == "UUID" and column.path == column.name
-        }
         leaves = [self._file.schema.column(at) for at in range(len(self._file.schema))]
+        self._uuids = {leaf.name for leaf in leaves if leaf.logical_type.type == "UUID" and leaf.path == leaf.name}
         self._old_times = {leaf.path.partition(".")[0] for leaf in leaves if leaf.physical_type == "INT96"}
         self._nulls = frozenset(options.nulls or ())
         self._done = 0

@@ -112,25 +112,22 @@ class _Step:
         if link.is_stated:
             self._reconcile(link.a, link.b)
         here, there = self._state.profile(one.profile_id), self._state.profile(other.profile_id)
-        tie = Tie(self._epoch, link.is_stated)
-        if one.profile_id == other.profile_id:
-            self._tie(link.a, link.b, tie)
-            self._weaken(one.profile_id, self._strength(link.a, link.b, tie))
-            self._join_groups(one.profile_id, link)
-            self._decide(LINKED, link.a, link.b, link.rule, one.profile_id)
-            return
+        tie, is_one = Tie(self._epoch, link.is_stated), one.profile_id == other.profile_id
         strength = self._strength(link.a, link.b, tie)
-        if link.is_stated:
-            is_free, why = not self._limits.is_stated_in_vain(here, there, link.a, link.b, self._clock), ""
+        why = ""
+        if is_one:
+            is_free = True
+        elif link.is_stated:
+            is_free = not self._limits.is_stated_in_vain(here, there, link.a, link.b, self._clock)
         else:
             why = self._limits.conflict(here, there, self._clock, is_stated=False)
             is_free = not why
         if is_free:
             self._tie(link.a, link.b, tie)
-            merged = self._merge(one.profile_id, other.profile_id)
-            self._weaken(merged, strength)
-            self._join_groups(merged, link)
-            self._decide(LINKED, link.a, link.b, link.rule, merged)
+            into = one.profile_id if is_one else self._merge(one.profile_id, other.profile_id)
+            self._weaken(into, strength)
+            self._join_groups(into, link)
+            self._decide(LINKED, link.a, link.b, link.rule, into)
         elif why and strength >= max(here.weakest, there.weakest):
             # It would be the last one to be looked at, and those before it agree with each other.
             self._refuse(link.a, link.b, why)
@@ -209,7 +206,7 @@ class _Step:
     def _merge(self, one_id: str, other_id: str) -> str:
         """Make two profiles one; returns which survives."""
         one, other = self._state.profile(one_id), self._state.profile(other_id)
-        if self._limits.anchor(other.members) < self._limits.anchor(one.members):
+        if self._order(self._limits.founder(other.members)) < self._order(self._limits.founder(one.members)):
             one_id, other_id, one, other = other_id, one_id, other, one
         for key in other.members:
             self._move(key, one_id)

@@ -40,12 +40,8 @@ class Limits:
         ranks = sorted((self.rank(a), self.rank(b)))
         return [0 if is_stated else 1, ranks[1], ranks[0]]
 
-    def anchor(self, members: dict[str, Member]) -> tuple[int, int]:
-        """Orders profiles by the strongest, then oldest of their nodes; the least one survives a merge."""
-        return min((self.rank(node), member.first) for node, member in members.items())
-
     def founder(self, members: dict[str, Member]) -> str:
-        """The node that `anchor` speaks of."""
+        """The strongest, then oldest node of a profile: of two profiles that with the stronger, then older founder survives a merge."""
         return min(members, key=lambda node: (self.rank(node), members[node].first))
 
     def is_shared(self, key: str, node: NodeRecord) -> bool:

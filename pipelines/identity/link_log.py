@@ -1,8 +1,11 @@
 """The link log: what is said about identifiers, in the order in which it is said. The identity graph is a function of it alone."""
 
+from typing import Final, Literal
+
 import msgspec
 
-SEEN, ALIAS, BIND = "seen", "alias", "bind"
+Rule = Literal["seen", "alias", "bind"]
+SEEN: Final[Rule] = "seen"
 
 
 class Said(msgspec.Struct, frozen=True, tag_field="kind"):
@@ -29,7 +32,7 @@ class Link(Said, frozen=True, tag="link"):
 
     a: str = ""
     b: str = ""
-    rule: str = SEEN
+    rule: Rule = SEEN
 
     @property
     def is_stated(self) -> bool:
