@@ -166,8 +166,8 @@ class Core:
         self.timers += clock.run("node: next timer", self._node.next_timer, live) is not None
         self.heads[key] = clock.run("node: dump", self._node.dump, live)
         clock.run("node: avro event", event_record, event, live.state.profile_id, live.state.seq)
-        for stronger, weaker in result.links:
-            clock.run("node: avro link", link_record, event, stronger, weaker)
+        for stronger, weaker, rule in result.links:
+            clock.run("node: avro link", link_record, event, stronger, weaker, rule)
         return result.update
 
     def _begin(self, key: str) -> node.Stores:

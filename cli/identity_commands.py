@@ -1,4 +1,4 @@
-"""`cdp identity`: who is one person by the links seen so far, why, and what other rules would change."""
+"""`cdp identity`: who is one person, why, what other rules would change; and stating what records do not show."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,9 +11,11 @@ from cli.options import AsJson, TenantName, Who
 if TYPE_CHECKING:
     from config.identity import Identity
     from operations.identity import Differs, Explained, People, Person, Placed, Tied, Turned
+    from pipelines.identity.graph import Decision
+    from pipelines.identity.link_log import LogRecord
 
-NOT_YET = "Profiles are not merged by this yet: each identifier has a profile of its own (docs/identity.md)."
-TOPIC = "cdp.links"
+Reason = Annotated[str, typer.Option(help="Why; it is kept and shown with the link.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would do, and do nothing.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -22,6 +24,8 @@ def register(app: typer.Typer) -> None:
     group.command("show")(show)
     group.command("explain")(explain)
     group.command("simulate")(simulate)
+    for command in (link, unlink, block, release):
+        group.command()(command)
     app.add_typer(group, name="identity")
 
 
@@ -85,6 +89,95 @@ def simulate(
         _differs(found)
 
 
+def link(one: Who, other: Who, reason: Reason = "", tenant: TenantName = "", dry_run: DryRun = False, as_json: AsJson = False) -> None:
+    """State that two identifiers are one person's. It stands above limits of namespaces and takes an `unlink` of the two back."""
+    from pipelines.identity.link_log import BIND, Link
+
+    tenant, a, b = _pair(tenant, one, other)
+    _state(Link(**_said(tenant, reason), a=a, b=b, rule=BIND), dry_run=dry_run, as_json=as_json)
+
+
+def unlink(one: Who, other: Who, reason: Reason = "", tenant: TenantName = "", dry_run: DryRun = False, as_json: AsJson = False) -> None:
+    """State that two identifiers are not one person's: they part, whatever records show, until a `link` of the two."""
+    from pipelines.identity.link_log import Unbind
+
+    tenant, a, b = _pair(tenant, one, other)
+    _state(Unbind(**_said(tenant, reason), a=a, b=b), dry_run=dry_run, as_json=as_json)
+
+
+def block(identifier: Who, reason: Reason = "", tenant: TenantName = "", dry_run: DryRun = False, as_json: AsJson = False) -> None:
+    """State that an identifier is nobody's, e.g. a shop's own device: it loses its links and gets no others."""
+    from pipelines.identity.link_log import Block
+
+    tenant, node = _node(tenant, identifier)
+    _state(Block(**_said(tenant, reason), node=node), dry_run=dry_run, as_json=as_json)
+
+
+def release(identifier: Who, reason: Reason = "", tenant: TenantName = "", dry_run: DryRun = False, as_json: AsJson = False) -> None:
+    """Let a blocked or shared identifier be somebody's again, by links that come from now on."""
+    from pipelines.identity.link_log import Release
+
+    tenant, node = _node(tenant, identifier)
+    _state(Release(**_said(tenant, reason), node=node), dry_run=dry_run, as_json=as_json)
+
+
+def _said(tenant: str, reason: str) -> dict[str, Any]:
+    """What every statement carries: whose, when, an id, and who says why."""
+    import getpass
+    import time
+    import uuid
+
+    who = f"{getpass.getuser()}: {reason}" if reason else getpass.getuser()
+    return {"tenant": tenant, "at": int(time.time() * 1000), "cause": str(uuid.uuid4()), "reason": who}
+
+
+def _state(said: "LogRecord", *, dry_run: bool, as_json: bool) -> None:
+    """Write a statement to the link log, or only try it, and print what it leads to."""
+    from config import loader
+    from operations.controls import Publisher
+    from operations.identity import People, Placed
+
+    bootstrap = loader.platform().kafka.bootstrap
+    written = None if dry_run else Publisher(bootstrap).state(said)
+    log = [placed for placed in _log() if written is None or placed.epoch < written or placed.record.tenant != said.tenant]
+    people = People(loader.identity(), said.tenant, log)
+    epoch = written or people.epoch + 1
+    decisions = people.take(Placed(epoch, said))
+    if as_json:
+        _print_json({"epoch": None if dry_run else epoch, "decisions": decisions})
+        return
+    for decision in decisions:
+        print(_told(decision))
+    if not decisions:
+        print("nothing changes: it is so already")
+    elif dry_run:
+        print("tried only: nothing was written")
+    else:
+        print(f"written as record {epoch} of the link log; profiles follow within a second")
+
+
+def _told(decision: "Decision") -> str:
+    """A decision as a line."""
+    from cli import stores
+
+    who = " and ".join(stores.shown_node(node) for node in (decision.a, decision.b) if node)
+    by = f" ({decision.rule})" if decision.rule else ""
+    profiles = {
+        "merged": f"profile {decision.other_profile} becomes part of {decision.profile_id}",
+        "split": f"{who} leaves profile {decision.other_profile} and begins {decision.profile_id}",
+        "moved": f"{who} belongs to profile {decision.profile_id}, before to {decision.other_profile}",
+    }
+    return profiles.get(decision.what) or f"{who}: {decision.what}{by}"
+
+
+def _pair(tenant: str, one: str, other: str) -> tuple[str, str, str]:
+    tenant, a = _node(tenant, one)
+    _, b = _node(tenant, other)
+    if a == b:
+        raise typer.BadParameter("both are the same identifier")
+    return tenant, a, b
+
+
 def _node(tenant: str, identifier: str) -> tuple[str, str]:
     from cli import stores
 
@@ -104,21 +197,13 @@ def _people(identity: "Identity", tenant: str) -> "People":
 
 
 def _log() -> "list[Placed]":
-    """The links of all tenants, in the order of the log: those of one tenant lie in one partition."""
-    from cli.audit.topics import each
+    """The link log of all tenants."""
     from config import loader
-    from operations.identity import Placed, link_of
+    from operations.identity import read_log
     from operations.progress import Progress
-    from schemas import clean
-
-    found: list[Placed] = []
-
-    def take(message: Any) -> None:
-        found.append(Placed(message.offset() + 1, link_of(clean.decode(message.value()))))
 
     with Progress("links read") as progress:
-        each(loader.platform().kafka.bootstrap, TOPIC, take, tell=progress.at)
-    return found
+        return read_log(loader.platform().kafka.bootstrap, progress.at)
 
 
 def _print_json(found: Any) -> None:
@@ -148,7 +233,6 @@ def _show(found: "Person") -> None:
     if found.turned:
         console.print("\nnot joined")
         console.print(_links(found.turned))
-    console.print(f"\n{NOT_YET}")
 
 
 _STATUS = {"shared": "shared by many: nobody's", "blocked": "blocked: nobody's"}

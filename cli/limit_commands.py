@@ -82,7 +82,7 @@ def in_the_pipeline(rows: Iterable[dict[str, Any]]) -> list[Met]:
 
 
 def _notices(bootstrap: str) -> list[bytes]:
-    from cli.audit.topics import each
+    from operations.topics import each
 
     found: list[bytes] = []
     each(bootstrap, TOPIC, lambda message: found.append(message.value() or b""))

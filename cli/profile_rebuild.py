@@ -6,8 +6,8 @@ What Redis itself loses, job `serve` notices and writes again without being aske
 from collections.abc import Callable, Iterator
 
 from cli.audit.evidence import CHANGES, CleanEvidence
-from cli.audit.topics import Reader
 from config import loader
+from operations.topics import Reader
 from profile_store.patch import Patch, from_record
 from profile_store.writer import ProfileWriter, WriteResult
 from schemas import clean

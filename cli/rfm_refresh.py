@@ -8,10 +8,10 @@ import msgspec
 from confluent_kafka import Message
 from redis import Redis
 
-from cli.audit.topics import Reader
 from config.definitions import CutPoints, Definitions
 from config.platform import Platform
 from operations.controls import DEFINITIONS, Publisher
+from operations.topics import Reader
 from pipelines.audiences.rules import RuleBook
 from pipelines.history import cut_points
 from pipelines.history.cut_points import Customer, Effect

@@ -54,7 +54,7 @@ def run(timeout_s: float, tell: Callable[[str], None] = lambda _: None) -> "Repo
 
     from cli.audit.history import TablesMissingError
     from cli.audit.report import Check, Report
-    from cli.audit.topics import TopicsAwayError
+    from operations.topics import TopicsAwayError
     from schemas.registry import RegistryError
     from sinks.clickhouse import ClickHouseError
 
@@ -82,8 +82,8 @@ def _run(report: "Report", deadline: float, tell: Callable[[str], None]) -> None
     from cli.audit.money import money
     from cli.audit.order_events import OrderEvents
     from cli.audit.served import Served
-    from cli.audit.topics import Reader, processed
     from config import loader
+    from operations.topics import Reader, processed
     from pipelines import control
     from pipelines.history.group import GROUP
     from schemas import contracts

@@ -18,7 +18,7 @@ from schemas.contracts import Contract, Field
 from schemas.documents import Mistake, meant
 from schemas.plans import Plan
 
-CONTROL: Final = ("cdp.definitions", "cdp.identity.alias", "cdp.identity.roster", "cdp.pokes", "cdp.replays", "cdp.unmapped", "cdp.limits")
+CONTROL: Final = ("cdp.definitions", "cdp.pokes", "cdp.replays", "cdp.unmapped", "cdp.limits")
 """Topics of the platform besides those that become tables."""
 _TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _CURRENCY: Final = re.compile(r"[A-Z]{3}")

@@ -1,8 +1,12 @@
 """Job `profiles`: from the raw topics to live profiles.
 
 decode --> node --> profile --> cdp.profile.changes, which job `serve` brings into Redis
+  |         | ^         ^
+  |         | +- who -+-+
+  |         v         |
+  |     cdp.links --> resolver --> cdp.identity.updates
   |         |
-  |         +--> cdp.events, cdp.duplicates, cdp.links
+  |         +--> cdp.events, cdp.duplicates
   +---------+----------+--> cdp.rejected
 """
 
@@ -13,14 +17,17 @@ from pyflink.datastream import StreamExecutionEnvironment
 from config import loader
 from jobs import topology
 from pipelines.features.operators import NodeFunction, ProfileFunction, definitions_descriptor
+from pipelines.identity.operators import ResolverFunction
 from pipelines.ingest.checks import Rules
 from pipelines.ingest.operators import DecodeFunction
-from pipelines.operators import DUPLICATES, EVENTS, KEYED, LINKS, RECORD, REJECTED
+from pipelines.operators import DUPLICATES, EVENTS, KEYED, LINKS, RECORD, REJECTED, ROSTERS, UPDATES
 from sinks.kafka import AT_ONCE_MS, write_records
 
 JOB = "profiles"
 # One busy Python operator per TaskManager: two in one process would share one interpreter lock.
 DECODE, NODE, PROFILE = "decode", "node", "profile"
+# Idle but for new links, so it shares the TaskManager of the stage with most to spare.
+RESOLVER = "resolver"
 
 
 def build(parallelism: int) -> StreamExecutionEnvironment:
@@ -35,13 +42,17 @@ def build(parallelism: int) -> StreamExecutionEnvironment:
     group = f"cdp-{JOB}"
 
     raws = [topology.raw_source(tables, topic, bootstrap, group, platform.limits, DECODE) for topic in loader.topics().raw()]
-    aliases = topology.control_source(tables, "cdp.identity.alias", bootstrap, group, NODE)
-    rosters = topology.control_source(tables, "cdp.identity.roster", bootstrap, group, PROFILE)
+    # Every link counts that was ever written, also of an attempt that was undone: a merge must not wait for a commit.
+    links = topology.control_source(tables, "cdp.links", bootstrap, group, DECODE, topology.UNCOMMITTED)
     pokes = topology.control_source(tables, "cdp.pokes", bootstrap, group, PROFILE)
     published = topology.control_source(tables, "cdp.definitions", bootstrap, group, PROFILE)
 
     decoded = raws[0].union(*raws[1:]).process(DecodeFunction(platform, loader.identity(), Rules.configured()), KEYED)
     decoded.uid(DECODE).name(DECODE).slot_sharing_group(DECODE)
+
+    aliases = topology.key_in_jvm(links).process(ResolverFunction(loader.identity(), list(platform.tenants)), KEYED)
+    aliases.uid(RESOLVER).name(RESOLVER).slot_sharing_group(DECODE)
+    rosters = topology.side_output(aliases, ROSTERS, KEYED)
 
     nodes = topology.key_in_jvm(decoded.union(aliases, pokes)).process(NodeFunction(definitions, platform, loader.traffic()), KEYED)
     nodes.uid(NODE).name(NODE).slot_sharing_group(NODE)
@@ -53,12 +64,13 @@ def build(parallelism: int) -> StreamExecutionEnvironment:
     profiles.uid(PROFILE).name(PROFILE).slot_sharing_group(PROFILE)
 
     rejected = topology.side_output(decoded, REJECTED, RECORD).union(
-        topology.side_output(nodes, REJECTED, RECORD), topology.side_output(profiles, REJECTED, RECORD)
+        *(topology.side_output(stream, REJECTED, RECORD) for stream in (aliases, nodes, profiles))
     )
     write_records(rejected, "cdp.rejected", bootstrap, JOB, NODE)
     write_records(topology.side_output(nodes, EVENTS, RECORD), "cdp.events", bootstrap, JOB, NODE)
     write_records(topology.side_output(nodes, DUPLICATES, RECORD), "cdp.duplicates", bootstrap, JOB, NODE)
-    write_records(topology.side_output(nodes, LINKS, RECORD), "cdp.links", bootstrap, JOB, NODE)
+    write_records(topology.side_output(nodes, LINKS, RECORD), "cdp.links", bootstrap, JOB, NODE, linger_ms=AT_ONCE_MS)
+    write_records(topology.side_output(aliases, UPDATES, RECORD), "cdp.identity.updates", bootstrap, JOB, DECODE)
     # Job `serve` waits for each of them.
     write_records(profiles, "cdp.profile.changes", bootstrap, JOB, PROFILE, linger_ms=AT_ONCE_MS)
     return env

@@ -15,6 +15,8 @@ from pipelines.operators import KEYED, RAW, TEXT
 
 MAX_PARALLELISM: Final = 1024
 RUN_VARIABLE: Final = "CDP_JOB_RUN"
+COMMITTED, UNCOMMITTED = "read_committed", "read_uncommitted"
+_ISOLATION: Final = "isolation.level"
 
 
 def environment(parallelism: int) -> tuple[StreamExecutionEnvironment, StreamTableEnvironment]:
@@ -116,8 +118,10 @@ def raw_source(tables: StreamTableEnvironment, topic: str, bootstrap: str, group
     return pinned(stream, f"read {topic}", slots)
 
 
-def control_source(tables: StreamTableEnvironment, topic: str, bootstrap: str, group_id: str, slots: str) -> DataStream:
-    """A control topic (aliases, rosters, pokes, definitions) as rows `KEYED`, values framed. It never holds back the log's clock.
+def control_source(
+    tables: StreamTableEnvironment, topic: str, bootstrap: str, group_id: str, slots: str, isolation: str = COMMITTED
+) -> DataStream:
+    """A control topic (links, pokes, definitions) as rows `KEYED`, values framed. It never holds back the log's clock.
 
     Args:
         tables: table environment.
@@ -125,6 +129,7 @@ def control_source(tables: StreamTableEnvironment, topic: str, bootstrap: str, g
         bootstrap: brokers.
         group_id: see `raw_source`.
         slots: see `raw_source`.
+        isolation: `COMMITTED`, or `UNCOMMITTED` where nobody may wait for a transaction and every record counts, whatever became of it.
     """
     table = topic.replace(".", "_")
     # Its own time says nothing about raw events: each record lifts its watermark a thousand years ahead, and before the first it counts
@@ -138,7 +143,7 @@ def control_source(tables: StreamTableEnvironment, topic: str, bootstrap: str, g
             `ts` TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
             `ahead` AS TIMESTAMPADD(YEAR, 1000, `ts`),
             WATERMARK FOR `ahead` AS `ahead`
-        ) WITH ({_options(topic, bootstrap, group_id, _RARE)},
+        ) WITH ({_options(topic, bootstrap, group_id, _RARE | {_ISOLATION: isolation})},
             'key.format' = 'raw', 'key.fields' = 'key', 'value.fields-include' = 'EXCEPT_KEY',
             'scan.watermark.idle-timeout' = '500 ms')
     """)
@@ -158,15 +163,15 @@ _STEADY: Final = {"fetch.min.bytes": "32768", "fetch.max.wait.ms": "10"}
 _RARE: Final = {"fetch.min.bytes": "1", "fetch.max.wait.ms": "500"}
 
 
-def _options(topic: str, bootstrap: str, group_id: str, fetches: Mapping[str, str]) -> str:
+def _options(topic: str, bootstrap: str, group_id: str, consumer: Mapping[str, str]) -> str:
     options = {
         "connector": "kafka",
         "topic": topic,
         "properties.bootstrap.servers": bootstrap,
         "properties.group.id": group_id,
         "properties.max.partition.fetch.bytes": "8388608",
-        **{f"properties.{name}": value for name, value in fetches.items()},
-        "properties.isolation.level": "read_committed",
+        f"properties.{_ISOLATION}": COMMITTED,
+        **{f"properties.{name}": value for name, value in consumer.items()},
         "scan.startup.mode": "earliest-offset",
         "value.format": "raw",
     }

@@ -1,4 +1,4 @@
-"""Writes to the control topics: cut points, and pokes that make nodes and profiles look at themselves again."""
+"""Writes to the control topics: cut points, pokes that make nodes and profiles look at themselves again, what is stated of identifiers."""
 
 from collections.abc import Iterable
 from typing import Any, Final
@@ -8,9 +8,13 @@ from confluent_kafka import KafkaError, Message, Producer
 
 from config.definitions import CutPoints
 from pipelines.history import cut_points
+from pipelines.identity import link_log
+from pipelines.identity.link_log import LogRecord
+from schemas import clean
 
 DEFINITIONS: Final = "cdp.definitions"
 POKES: Final = "cdp.pokes"
+LINKS: Final = "cdp.links"
 FLUSH_WITHIN_S: Final = 30
 
 
@@ -27,8 +31,17 @@ class Publisher:
 
     def __init__(self, bootstrap: str) -> None:
         self._failed: KafkaError | None = None
+        self._reached: int | None = None
         self._producer = Producer(
-            {"bootstrap.servers": bootstrap, "acks": "all", "enable.idempotence": True, "linger.ms": 20, "log_level": 2}
+            {
+                "bootstrap.servers": bootstrap,
+                "acks": "all",
+                "enable.idempotence": True,
+                "linger.ms": 20,
+                "log_level": 2,
+                # As Kafka's own clients choose: what a tenant's link log says must lie in one partition, whoever wrote it.
+                "partitioner": "murmur2_random",
+            }
         )
 
     def publish(self, tenant: str, cuts: CutPoints) -> None:
@@ -48,6 +61,17 @@ class Publisher:
         for node in nodes:
             self._send(POKES, node, _poke(tenant, {"node": node}, reason))
         self.flush()
+
+    def state(self, said: LogRecord) -> int:
+        """Add to the link log what somebody states of identifiers.
+
+        Returns:
+            The record's place in the log: its epoch.
+        """
+        self._send(LINKS, said.tenant, clean.encode("link", link_log.written(said)))
+        self.flush()
+        assert self._reached is not None
+        return self._reached + 1
 
     def flush(self) -> None:
         """Wait until Kafka has everything.
@@ -70,8 +94,9 @@ class Publisher:
                 self._producer.poll(0)
                 return
 
-    def _delivered(self, error: KafkaError | None, _message: Message) -> None:
+    def _delivered(self, error: KafkaError | None, message: Message) -> None:
         self._failed = self._failed or error
+        self._reached = message.offset()
 
 
 def _poke(tenant: str, whom: dict[str, Any], reason: str) -> bytes:

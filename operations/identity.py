@@ -5,14 +5,20 @@ The log is taken in by the graph itself (`pipelines.identity.graph`), so the ans
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
+from confluent_kafka import Message
 
 from config.identity import Identity
+from operations.controls import LINKS
+from operations.topics import each
+from pipelines.identity import link_log
 from pipelines.identity.graph import DROPPED, LINKED, REFUSED, Decision, Graph
 from pipelines.identity.graph_state import GraphState, NodeRecord, ProfileRecord
-from pipelines.identity.link_log import Link, LogRecord
+from pipelines.identity.link_log import LogRecord
+from schemas import clean
+from schemas.registry import RegistryError
 
 EXAMPLES: Final = 20
 
@@ -114,7 +120,7 @@ class _Kept(dict[str, bytes]):
 
 
 class People:
-    """One tenant's people, by a log and by rules.
+    """One tenant's people, by a log and by rules; `epoch` is the place of the last record that was taken in.
 
     Args:
         identity: the rules.
@@ -123,22 +129,35 @@ class People:
     """
 
     def __init__(self, identity: Identity, tenant: str, log: Iterable[Placed]) -> None:
-        kept = _Kept()
-        graph = Graph(identity, tenant, kept)
+        self._kept = _Kept()
+        self._graph = Graph(identity, tenant, self._kept)
+        self._tenant, self.epoch = tenant, 0
+        self._looked: GraphState | None = None
         self._records: dict[int, LogRecord] = {}
         self._verdicts: dict[tuple[str, str], tuple[int, Decision]] = {}
-        for epoch, record in log:
-            if record.tenant != tenant:
-                continue
-            decisions = graph.take(record, epoch).decisions
-            if decisions:
-                self._records[epoch] = record
-            for decision in decisions:
-                if decision.what in (LINKED, REFUSED, DROPPED):
-                    self._verdicts[_pair(decision.a, decision.b)] = epoch, decision
-        self._state = GraphState(kept)
-        self._ids = [key[2:] for key in kept if key.startswith("p:")]
-        self._nodes = [key[2:] for key in kept if key.startswith("n:")]
+        for placed in log:
+            self.take(placed)
+
+    def take(self, placed: Placed) -> list[Decision]:
+        """Take in one more record of the log; returns what it led to."""
+        epoch, record = placed
+        if record.tenant != self._tenant:
+            return []
+        self.epoch, self._looked = epoch, None
+        decisions = self._graph.take(record, epoch).decisions
+        if decisions:
+            self._records[epoch] = record
+        for decision in decisions:
+            if decision.what in (LINKED, REFUSED, DROPPED):
+                self._verdicts[_pair(decision.a, decision.b)] = epoch, decision
+        return decisions
+
+    @property
+    def _state(self) -> GraphState:
+        """The graph as it is now, to be looked at: what was read once is remembered."""
+        if self._looked is None:
+            self._looked = GraphState(self._kept)
+        return self._looked
 
     def find(self, node: str) -> Person | None:
         """The person of an identifier; None when the log does not name it: then it is alone."""
@@ -199,7 +218,8 @@ class People:
         )
 
     def _parts(self) -> list[frozenset[str]]:
-        return [frozenset(self._state.profile(one).members) for one in self._ids]
+        state = self._state
+        return [frozenset(state.profile(key[2:]).members) for key in self._kept if key.startswith("p:")]
 
     def _refused(self) -> int:
         return sum(decision.what != LINKED for _, decision in self._verdicts.values())
@@ -224,7 +244,7 @@ class People:
     def _tied(self, pair: tuple[str, str]) -> Tied:
         epoch, decision = self._verdicts[pair]
         record = self._records[epoch]
-        return Tied(decision.a, decision.b, decision.rule, epoch, record.at, record.cause)
+        return Tied(decision.a, decision.b, decision.rule, epoch, record.at, record.reason or record.cause)
 
     def _not_in_force(self, is_meant: Callable[[str, str], bool]) -> list[Turned]:
         """The links between certain nodes that were refused or dropped, in the order of the log."""
@@ -232,17 +252,40 @@ class People:
         for epoch, decision in self._verdicts.values():
             if decision.what != LINKED and is_meant(decision.a, decision.b):
                 record = self._records[epoch]
-                found.append(Turned(decision.a, decision.b, decision.what, decision.rule, epoch, record.at, record.cause))
+                found.append(Turned(decision.a, decision.b, decision.what, decision.rule, epoch, record.at, record.reason or record.cause))
         return sorted(found, key=lambda link: link.epoch)
 
 
-def link_of(record: dict[str, Any]) -> Link:
-    """The link that a record of `cdp.links` tells.
+def read_log(bootstrap: str, tell: Callable[[int, int], None] = lambda *_: None) -> list[Placed]:
+    """The link log of all tenants as the resolver takes it: without what it rejects.
+
+    Records of aborted transactions are part of it: what an event shows is true whatever became of its processing.
 
     Args:
-        record: as `schemas.clean.decode` gives it.
+        bootstrap: Kafka's address.
+        tell: see `operations.topics.each`.
+
+    Raises:
+        operations.topics.TopicsAwayError: Kafka does not answer.
     """
-    return Link(record["tenant"], record["log_time"], record["message_id"], record["a"], record["b"])
+    found: list[Placed] = []
+    partitions: dict[str, int] = {}
+
+    def take(message: Message) -> None:
+        value, offset, partition = message.value(), message.offset(), message.partition()
+        assert offset is not None
+        assert partition is not None
+        try:
+            record = link_log.read(clean.decode(value or b""))
+        except RegistryError:
+            raise
+        except Exception:
+            return
+        if message.key() == record.tenant.encode() and partitions.setdefault(record.tenant, partition) == partition:
+            found.append(Placed(offset + 1, record))
+
+    each(bootstrap, LINKS, take, committed=False, tell=tell)
+    return found
 
 
 def _pair(a: str, b: str) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""Records of the control topics: what the resolver and operators of definitions tell the job `profiles`.
+"""Records of the control topics: what operators of definitions tell the job `profiles`.
 
 Whoever writes them may be wrong: another version, a script, a hand. What is not as it should be is rejected like an event, with its bytes,
 a code and the field, and nothing stops.
@@ -10,22 +10,20 @@ from typing import Annotated, Any, Final, NamedTuple, TypeVar
 import msgspec
 
 from config.definitions import CutPoints
-from pipelines.wire import Alias, Poke, Rejected, Roster
+from pipelines.wire import Poke, Rejected
 from schemas import codes, json_text
 from schemas.validators import Violation, shape_violation
 
-ALIAS: Final = "cdp.identity.alias"
-ROSTER: Final = "cdp.identity.roster"
+LINKS: Final = "cdp.links"
 POKES: Final = "cdp.pokes"
 DEFINITIONS: Final = "cdp.definitions"
-TOPICS: Final = (ALIAS, ROSTER, POKES, DEFINITIONS)
+TOPICS: Final = (LINKS, POKES, DEFINITIONS)
 MARK: Final = ord("@")
 """First byte of a framed record; no message between operators begins with it."""
 MAX_BYTES: Final = 1_000_000
 MAX_NESTING: Final = 8
 _POINTS: Final = 4
 
-Epoch = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Version = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
 ProfileId = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 NodeKey = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
@@ -58,20 +56,6 @@ class NodePoke(NamedTuple):
     tenant: str
 
 
-class _Alias(msgspec.Struct):
-    node: NodeKey
-    tenant: str
-    profile_id: ProfileId
-    epoch: Epoch
-
-
-class _Roster(msgspec.Struct):
-    tenant: str
-    profile_id: ProfileId
-    epoch: Epoch
-    nodes: Annotated[list[NodeKey], msgspec.Meta(max_length=10_000)]
-
-
 class _Poke(msgspec.Struct):
     tenant: str
     profile_id: ProfileId
@@ -102,8 +86,8 @@ def unframe(value: bytes) -> Framed:
     return Framed(topic.decode(), int(partition), int(offset), int(log_time), original)
 
 
-def to_node(key: str, framed: Framed, tenants: Collection[str]) -> Alias | NodePoke | Rejected | None:
-    """The resolver's or an operator's word to a node.
+def to_node(key: str, framed: Framed, tenants: Collection[str]) -> NodePoke | Rejected | None:
+    """An operator's word to a node.
 
     Pokes come to nodes and to profiles. What names a node is the node's to take or to reject, all else the profile's.
 
@@ -115,15 +99,11 @@ def to_node(key: str, framed: Framed, tenants: Collection[str]) -> Alias | NodeP
     Returns:
         None when it is not for a node.
     """
-    if framed.topic == ALIAS:
-        return _judged(_read_alias, key, framed, tenants)
     return _judged(_read_node_poke, key, framed, tenants) if _names_node(framed) else None
 
 
-def to_profile(key: str, framed: Framed, tenants: Collection[str]) -> Roster | Poke | Rejected | None:
-    """The resolver's or an operator's word to a profile, None when it is not for one; see `to_node`."""
-    if framed.topic == ROSTER:
-        return _judged(_read_roster, key, framed, tenants)
+def to_profile(key: str, framed: Framed, tenants: Collection[str]) -> Poke | Rejected | None:
+    """An operator's word to a profile, None when it is not for one; see `to_node`."""
     return None if _names_node(framed) else _judged(_read_poke, key, framed, tenants)
 
 
@@ -157,21 +137,6 @@ def _judged(read: Callable[[str, dict[str, Any]], _Read], key: str, framed: Fram
         return Rejected(wrong.code, "$" + wrong.path, wrong.rule, tenant)
     except Exception as error:  # a fault of ours must cost one record, never the job
         return Rejected(codes.INTERNAL, "$", type(error).__name__, tenant)
-
-
-def _read_alias(key: str, told: dict[str, Any]) -> Alias:
-    found = msgspec.convert(told, _Alias)
-    _same(key, found.node, ".node")
-    _owned(found.node, found.tenant, ".node")
-    return Alias(found.node, found.tenant, found.profile_id, found.epoch)
-
-
-def _read_roster(key: str, told: dict[str, Any]) -> Roster:
-    found = msgspec.convert(told, _Roster)
-    _same(key, found.profile_id, ".profile_id")
-    for number, node in enumerate(found.nodes):
-        _owned(node, found.tenant, f".nodes[{number}]")
-    return Roster(found.tenant, found.profile_id, found.epoch, found.nodes)
 
 
 def _read_poke(key: str, told: dict[str, Any]) -> Poke:

@@ -18,6 +18,8 @@ REJECTED: Final = "rejected"
 DUPLICATES: Final = "duplicates"
 EVENTS: Final = "events"
 LINKS: Final = "links"
+ROSTERS: Final = "rosters"
+UPDATES: Final = "updates"
 
 
 class Out:

@@ -59,7 +59,7 @@ class Event(msgspec.Struct, array_like=True, tag_field="_", tag="e"):
 
     Times in ms; JSON parts as text; `original` is the raw record, needed when the node has to reject it. `origin`, `flags`,
     `origin_log`, `origin_order`: as in the Avro record `event`. `business_key` and `business_content` tell an event that happens once,
-    `target` what it acts upon (0, empty: nothing).
+    `target` what it acts upon (0, empty: nothing), `stated` those of `identifiers` that it says are one with the node.
     """
 
     node: str
@@ -89,6 +89,7 @@ class Event(msgspec.Struct, array_like=True, tag_field="_", tag="e"):
     target: int = 0
     origin_log: str = ""
     origin_order: str = ""
+    stated: list[str] = []
 
 
 class Alias(msgspec.Struct, array_like=True, tag_field="_", tag="a"):

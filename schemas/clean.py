@@ -14,13 +14,14 @@ import msgspec
 
 from schemas import registry
 
-Subject = Literal["event", "duplicate", "rejected", "link", "profile_change"]
+Subject = Literal["event", "duplicate", "rejected", "link", "identity_update", "profile_change"]
 SUBJECTS: Final[tuple[Subject, ...]] = get_args(Subject)
 TOPICS: Final[dict[Subject, str]] = {
     "event": "cdp.events",
     "duplicate": "cdp.duplicates",
     "rejected": "cdp.rejected",
     "link": "cdp.links",
+    "identity_update": "cdp.identity.updates",
     "profile_change": "cdp.profile.changes",
 }
 PREFIX_BYTES: Final = 5

@@ -19,6 +19,7 @@ from pipelines.features.node_state import LiveNode
 from pipelines.features.plan import compile_plan
 from pipelines.features.profile import Change, ProfileLogic
 from pipelines.features.profile_state import LiveProfile
+from pipelines.identity.link_log import Rule
 from pipelines.identity.nodes import Nodes, split
 from pipelines.ingest.checks import Rules
 from pipelines.ingest.decode import Decoder
@@ -75,7 +76,7 @@ class InProcess:
         self.outcomes: dict[tuple[str, int, int], str] = {}
         self.changes: list[Change] = []
         self.newest: dict[str, Change] = {}
-        self.links: list[tuple[str, str]] = []
+        self.links: list[tuple[str, str, Rule]] = []
         self.applied: list[Event] = []
 
     def restarted(self, definitions: Definitions) -> "InProcess":

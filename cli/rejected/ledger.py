@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 from confluent_kafka import Message
 
-from cli.audit.topics import each
+from operations.topics import each
 from pipelines.rejected.verdicts import Sent
 
 TOPIC: Final = "cdp.replays"

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
-from cli.audit.topics import TopicsAwayError
 from cli.rejected import ledger, outcomes, topic
 from cli.rejected.card import Story
 from cli.rejected.history import History
 from cli.rejected.selection import Selection, condition
 from config import loader
+from operations.topics import TopicsAwayError
 from pipelines.rejected.conditions import Condition
 from pipelines.rejected.matching import predicate
 from pipelines.rejected.record import Position, Record

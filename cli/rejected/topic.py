@@ -5,8 +5,8 @@ from typing import Final
 
 from confluent_kafka import Message
 
-from cli.audit.topics import each
 from cli.newest import Newest
+from operations.topics import each
 from pipelines.rejected.record import Record
 from schemas import clean
 

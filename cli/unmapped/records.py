@@ -5,12 +5,12 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import Message
 
-from cli.audit.topics import each
 from cli.newest import Newest
 from cli.rejected import ledger
 from cli.unmapped.selection import Chosen, State, everywhere, position, state
 from config import loader
 from importers.unmapped import TOPIC, Kept, read
+from operations.topics import each
 from pipelines.rejected.record import Position
 from pipelines.rejected.verdicts import Sent
 

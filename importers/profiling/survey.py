@@ -108,7 +108,8 @@ class Surveyor:
         row = hash(whole)
         for name, value in record.items():
             if isinstance(value, str | int) and not isinstance(value, bool) and value != "":
-                self._watch(name, hash(value), row)
+                # As text: of numbers Python hashes -1 and -2, 0 and 2 ** 61 - 1 alike.
+                self._watch(name, hash(value if isinstance(value, str) else f"\0{value}"), row)
 
     def unreadable(self) -> None:
         """Count a row that could not be read."""

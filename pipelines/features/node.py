@@ -15,6 +15,7 @@ from pipelines.features.node_state import FORMAT, LiveNode, NodeState, decode, e
 from pipelines.features.node_values import NodeValues
 from pipelines.features.plan import Plan
 from pipelines.features.series import NEVER
+from pipelines.identity.link_log import ALIAS, SEEN, Rule
 from pipelines.identity.nodes import phase_ms, profile_of
 from pipelines.ingest.dedupe import IdStore, tell_again
 from pipelines.ingest.traffic import Recent, Traffic
@@ -37,11 +38,12 @@ class Applied(msgspec.Struct):
 
     Attributes:
         update: what the profile has to know.
-        links: pairs of node keys seen together for the first time, stronger first.
+        links: pairs of node keys seen together for the first time, stronger first, and every pair that the event states to be one; with the
+            rule by which they are linked.
     """
 
     update: Update
-    links: list[tuple[str, str]]
+    links: list[tuple[str, str, Rule]]
 
 
 class Duplicate(msgspec.Struct, frozen=True):
@@ -223,9 +225,10 @@ class NodeLogic:
             state.last_seen = time
         return touched
 
-    def _new_links(self, live: LiveNode, event: Event) -> list[tuple[str, str]]:
+    def _new_links(self, live: LiveNode, event: Event) -> list[tuple[str, str, Rule]]:
         linked = live.linked
-        fresh = [other for other in event.identifiers[1:] if other not in linked]
+        stated = event.stated
+        fresh = [other for other in event.identifiers[1:] if other not in linked and other not in stated]
         if fresh:  # beyond the bound links are reported again, which changes nothing downstream
             linked.update(dict.fromkeys(fresh))
             if len(linked) > _LINKS_REMEMBERED:
@@ -233,7 +236,9 @@ class NodeLogic:
             while len(linked) > _LINKS_REMEMBERED:
                 del linked[next(iter(linked))]
             live.state.linked = encode(list(linked))
-        return [(event.node, other) for other in fresh]
+        links: list[tuple[str, str, Rule]] = [(event.node, other, SEEN) for other in fresh]
+        # Whoever states it anew may want to take back what was unbound since.
+        return links + [(event.node, other, ALIAS) for other in stated]
 
 
 _BY_MESSAGE_ID: Final = Duplicate("message_id")

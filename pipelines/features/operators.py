@@ -102,11 +102,14 @@ class NodeFunction(KeyedProcessFunction):
         self._count_limits, self._count_control = metrics.counter("limits"), metrics.counter("control_rejected")
 
     def process_element(self, value: bytes, ctx: KeyedProcessFunction.Context) -> Iterator[Any]:
-        """Apply an event or an alias; the engine hands over the row without its key."""
+        """Apply an event, the resolver's word or a poke; the engine hands over the row without its key."""
         if value[0] == control.MARK:
             yield from self._told(control.unframe(value), ctx)
             return
         event = self._decode(value)
+        if isinstance(event, Alias):
+            yield from self._alias(event, ctx)
+            return
         live = self._live(event.node, event.tenant)
         result = self._logic.apply(live, event, ctx.timer_service().current_watermark(), self._stores)
         if isinstance(result, node.Duplicate):
@@ -128,8 +131,8 @@ class NodeFunction(KeyedProcessFunction):
         self._save(live, ctx)
         yield Out(state.profile_id, self._encode(result.update))
         yield self._events, Out(*event_record(event, state.profile_id, state.seq))
-        for stronger, weaker in result.links:
-            yield self._links, Out(*link_record(event, stronger, weaker))
+        for stronger, weaker, rule in result.links:
+            yield self._links, Out(*link_record(event, stronger, weaker, rule))
 
     def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext) -> Iterator[Any]:
         """Values fall as their windows move on."""
@@ -141,13 +144,11 @@ class NodeFunction(KeyedProcessFunction):
             yield Out(live.state.profile_id, self._encode(update))
 
     def _told(self, framed: control.Framed, ctx: KeyedProcessFunction.Context) -> Iterator[Any]:
-        """Take a control record: an alias, or a poke. Pokes of profiles pass here too and are not for us."""
+        """Take a poke. Pokes of profiles pass here too and are not for us."""
         found = control.to_node(ctx.get_current_key(), framed, self._tenants)
         if isinstance(found, Rejected):
             self._count_control.inc()
             yield self._rejected, _refused(framed, found)
-        elif isinstance(found, Alias):
-            yield from self._alias(found, ctx)
         elif found is not None:
             yield from self._poke(found.node, found.tenant, ctx)
 
@@ -221,14 +222,18 @@ class ProfileFunction(KeyedBroadcastProcessFunction):
         self._count_changes, self._count_control = metrics.counter("changes"), metrics.counter("control_rejected")
 
     def process_element(self, value: bytes, ctx: KeyedBroadcastProcessFunction.ReadOnlyContext) -> Iterator[Any]:
-        """Take a message of a node, the resolver or an operator of definitions."""
+        """Take a message of a node or the resolver, or a poke."""
         if not self._restored:
             self._restore(ctx)
         if value[0] == control.MARK:
             yield from self._told(control.unframe(value), ctx)
             return
         message = self._decode(value)
-        if isinstance(message, Update):
+        now = ctx.timer_service().current_watermark()
+        if isinstance(message, Roster):
+            live = self._live(message.profile_id, message.tenant)
+            change = self._logic.roster(live, message, now)
+        elif isinstance(message, Update):
             live = self._live(message.profile_id, message.tenant)
             change = self._logic.update(live, message)
         elif isinstance(message, Join):
@@ -275,7 +280,7 @@ class ProfileFunction(KeyedBroadcastProcessFunction):
         return self._logic.set_cut_points(definition["tenant"], msgspec.convert(definition["body"], CutPoints))
 
     def _told(self, framed: control.Framed, ctx: KeyedBroadcastProcessFunction.ReadOnlyContext) -> Iterator[Any]:
-        """Take a word of the resolver or of an operator of definitions."""
+        """Take a poke. Pokes of nodes pass here too and are not for us."""
         found = control.to_profile(ctx.get_current_key(), framed, tuple(self._platform.tenants))
         if found is None:
             return
@@ -287,9 +292,7 @@ class ProfileFunction(KeyedBroadcastProcessFunction):
             self._count_control.inc()
             yield self._rejected, _refused(framed, found)
             return
-        now = ctx.timer_service().current_watermark()
-        change = self._logic.roster(live, found, now) if isinstance(found, Roster) else self._logic.poke(live, now)
-        yield from self._done(live, change, ctx)
+        yield from self._done(live, self._logic.poke(live, ctx.timer_service().current_watermark()), ctx)
 
     def _live(self, profile_id: str, tenant: str) -> LiveProfile:
         live = self._cache.get(profile_id)

@@ -15,7 +15,9 @@ DEDUPLICATION_WINDOW: Final = 10_000
 counts is how many parts the other partitions of its table insert between a crash and the recovery."""
 INGESTED_AT: Final = "_ingested_at"
 _SCALARS: Final = {"string": "String", "bytes": "String", "int": "Int32", "long": "Int64", "boolean": "Bool"}
-_FEW_VALUES: Final = frozenset({"tenant", "type", "name", "source", "channel", "code", "field", "cause", "origin", "origin_log", "reason"})
+_FEW_VALUES: Final = frozenset(
+    {"tenant", "type", "name", "source", "channel", "code", "field", "cause", "origin", "origin_log", "reason", "what", "kind", "rule"}
+)
 _JSON: Final = frozenset({"properties", "traits", "context", "features", "original"})
 
 
@@ -66,7 +68,10 @@ TABLES: Final[dict[str, Table]] = {
     "cdp.events": Table("events", "event", "tenant, node, event_time", "log_time", _POSITION),
     "cdp.duplicates": Table("duplicates", "duplicate", "tenant, node, log_time", "log_time", _POSITION),
     "cdp.rejected": Table("rejected", "rejected", "code, source, log_time", "log_time", _POSITION),
-    "cdp.links": Table("links", "link", "tenant, a, b", "log_time", (*_POSITION, "a", "b")),
+    "cdp.links": Table("links", "link", "tenant, a, b", "log_time", (*_POSITION, "a", "b", "message_id")),
+    "cdp.identity.updates": Table(
+        "identity_updates", "identity_update", "tenant, what, a, epoch", "log_time", ("tenant", "epoch", "number")
+    ),
     "cdp.profile.changes": Table(
         "profile_changes", "profile_change", "tenant, profile_id, incarnation, version", "at", ("profile_id", "incarnation", "version")
     ),

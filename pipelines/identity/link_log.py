@@ -1,11 +1,18 @@
 """The link log: what is said about identifiers, in the order in which it is said. The identity graph is a function of it alone."""
 
-from typing import Final, Literal
+from collections.abc import Mapping
+from typing import Any, Final, Literal, get_args
 
 import msgspec
 
 Rule = Literal["seen", "alias", "bind"]
 SEEN: Final[Rule] = "seen"
+ALIAS: Final[Rule] = "alias"
+BIND: Final[Rule] = "bind"
+STATED: Final = "stated"
+"""In place of a raw topic: somebody has stated it by hand."""
+_RULES: Final[tuple[Rule, ...]] = get_args(Rule)
+_BARS: Final = 2
 
 
 class Said(msgspec.Struct, frozen=True, tag_field="kind"):
@@ -14,12 +21,14 @@ class Said(msgspec.Struct, frozen=True, tag_field="kind"):
     Attributes:
         tenant: whose identifiers.
         at: log time of what caused it, ms.
-        cause: where it came from, for people: a message id, or who asked for it and why.
+        cause: message id of the event that shows it; of what was stated by hand an id of its own.
+        reason: of what was stated by hand: who asked for it and why.
     """
 
     tenant: str
     at: int
     cause: str = ""
+    reason: str = ""
 
 
 class Link(Said, frozen=True, tag="link"):
@@ -60,3 +69,51 @@ class Release(Said, frozen=True, tag="release"):
 
 
 LogRecord = Link | Unbind | Block | Release
+
+
+class LinkLogError(ValueError):
+    """A record of the topic is none of the log's; the message says why."""
+
+
+def read(record: Mapping[str, Any]) -> LogRecord:
+    """What a record of `cdp.links` says.
+
+    Args:
+        record: as `schemas.clean.decode` gives it.
+
+    Raises:
+        LinkLogError: it names no nodes of its tenant, or is of a kind or rule that is not known.
+    """
+    tenant, kind, rule = record["tenant"], record["kind"], record["rule"]
+    said = {"tenant": tenant, "at": record["log_time"], "cause": record["message_id"], "reason": record["reason"]}
+    pair = kind in ("link", "unbind")
+    if not pair and kind not in ("block", "release"):
+        raise LinkLogError(f"`kind` is {kind!r}, not link, unbind, block or release")
+    for field in ("a", "b") if pair else ("a",):
+        if not record[field].startswith(f"{tenant}|") or record[field].count("|") < _BARS:
+            raise LinkLogError(f"`{field}` is no node of the tenant: tenant|namespace|value")
+    if kind == "link":
+        if rule not in _RULES:
+            raise LinkLogError(f"`rule` is {rule!r}, not one of {', '.join(_RULES)}")
+        return Link(**said, a=record["a"], b=record["b"], rule=rule)
+    if kind == "unbind":
+        return Unbind(**said, a=record["a"], b=record["b"])
+    return (Block if kind == "block" else Release)(**said, node=record["a"])
+
+
+def written(said: LogRecord) -> dict[str, Any]:
+    """What `read` reads, for what was stated by hand."""
+    a, b = (said.a, said.b) if isinstance(said, Link | Unbind) else (said.node, "")
+    return {
+        "tenant": said.tenant,
+        "a": a,
+        "b": b,
+        "message_id": said.cause,
+        "source": STATED,
+        "partition": -1,
+        "offset": -1,
+        "log_time": said.at,
+        "kind": type(said).__name__.lower(),
+        "rule": said.rule if isinstance(said, Link) else SEEN,
+        "reason": said.reason,
+    }

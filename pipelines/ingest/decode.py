@@ -160,7 +160,15 @@ class Decoder:
             target=checked.target,
             origin_log=log,
             origin_order=order,
+            stated=self._stated(raw, tenant, identifiers, known.origin),
         )
+
+    def _stated(self, raw: shape.Envelope, tenant: str, identifiers: list[str], origin: str) -> list[str]:
+        """What an `alias` says that the user was called before, if that was a user id too."""
+        if raw.previous_id is None or not _is_alias(raw):
+            return []
+        key = self._nodes.key(tenant, "user_id", raw.previous_id, origin)
+        return [key] if key in identifiers[1:] else []
 
     def _note(self, whole: Any, known: _Known) -> None:
         """What can be told of a record before its shape is checked: whose it is, where it came from, how to find it again."""
@@ -195,10 +203,18 @@ def _identifiers(raw: shape.Envelope, context: shape.Context) -> list[tuple[str,
     found = []
     if raw.user_id is not None:
         found.append(("user_id", raw.user_id))
+    if raw.previous_id is not None and _is_alias(raw):
+        # It does not say whether that was a user id or a browser's: it is taken for both.
+        found += [("user_id", raw.previous_id), ("anonymous_id", raw.previous_id)]
     if raw.anonymous_id is not None:
         found.append(("anonymous_id", raw.anonymous_id))
     found.extend((external.type, external.id) for external in context.external_ids or ())
     return found
+
+
+def _is_alias(raw: shape.Envelope) -> bool:
+    """Whether a record says that its user had another id before. That of its own browser is no other id."""
+    return raw.type == "alias" and raw.user_id is not None and raw.previous_id not in (raw.user_id, raw.anonymous_id)
 
 
 def _text(part: dict[str, Any], changed: dict[str, Any] | None) -> str:

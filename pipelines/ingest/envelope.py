@@ -22,6 +22,7 @@ class Envelope(msgspec.Struct, rename="camel"):
     tenant: str | None = None
     user_id: Name | None = None
     anonymous_id: Name | None = None
+    previous_id: Name | None = None
     timestamp: dt.datetime | None = None
     original_timestamp: dt.datetime | None = None
     sent_at: dt.datetime | None = None

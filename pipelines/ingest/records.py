@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from pipelines.identity.link_log import Rule
 from pipelines.wire import Event, Rejected
 from schemas import clean
 
@@ -68,7 +69,7 @@ def duplicate_record(event: Event, reason: str) -> tuple[bytes, bytes]:
     return event.node.encode(), clean.encode("duplicate", record)
 
 
-def link_record(event: Event, stronger: str, weaker: str) -> tuple[bytes, bytes]:
+def link_record(event: Event, stronger: str, weaker: str, rule: Rule) -> tuple[bytes, bytes]:
     """Key and value for `cdp.links`."""
-    record = {"tenant": event.tenant, "a": stronger, "b": weaker, "message_id": event.message_id, **position(event)}
+    record = {"tenant": event.tenant, "a": stronger, "b": weaker, "message_id": event.message_id, **position(event), "rule": rule}
     return event.tenant.encode(), clean.encode("link", record)

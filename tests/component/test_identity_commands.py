@@ -22,7 +22,7 @@ def cdp(*arguments: str, columns: int = 80) -> Result:
 
 @pytest.fixture(scope="module")
 def links(emptied: Stack) -> Stack:
-    producer = Producer({"bootstrap.servers": loader.platform().kafka.bootstrap})
+    producer = Producer({"bootstrap.servers": loader.platform().kafka.bootstrap, "partitioner": "murmur2_random"})
     pairs = [("user_id|ann", "device_id|phone"), ("user_id|ann", "anonymous_id|v1"), ("user_id|bob", "device_id|phone")]
     for number, (a, b) in enumerate(pairs):
         place = {"source": "cdp.raw.clickstream", "partition": 0, "offset": number, "log_time": AT + number * 1000}
@@ -51,6 +51,29 @@ def test_why_two_are_one_person_or_not_is_told(links: Stack) -> None:
     assert (never.exit_code, "no record shows" in never.stdout) == (1, True)
     assert "by itself" in cdp("show", "user_id:cat", columns=160).stdout
     assert cdp("show", "user_id:null").exit_code == 2
+
+
+def test_what_is_stated_is_written_to_the_log_and_told(links: Stack) -> None:
+    pair = ("device_id:phone", "anonymous_id:v1")
+    tried = cdp("unlink", *pair, "--dry-run", columns=160)
+    assert (tried.exit_code, "tried only" in tried.stdout, "unbound" in tried.stdout) == (0, True, True), tried.output
+    assert cdp("explain", *pair).exit_code == 0
+
+    done = orjson.loads(cdp("unlink", *pair, "--reason", "two people", "--json").stdout)
+    assert done["epoch"] == 4
+    assert {"unbound", "dropped", "split", "moved"} == {decision["what"] for decision in done["decisions"]}
+    apart = cdp("explain", *pair, columns=160)
+    assert apart.exit_code == 1
+    assert "dropped: apart" in apart.stdout
+    again = cdp("unlink", *pair)
+    assert "it is so already" in again.stdout
+
+    assert "merged" in cdp("link", *pair, "--reason", "they called", "--json").stdout
+    assert "they called" in cdp("explain", *pair, columns=160).stdout
+    assert "blocked" in cdp("block", "device_id:phone", columns=160).stdout
+    assert "nobody's" in cdp("show", "device_id:phone", columns=160).stdout
+    assert "released" in cdp("release", "device_id:phone", columns=160).stdout
+    assert cdp("link", "user_id:ann", "user_id:ann").exit_code == 2
 
 
 def test_other_rules_are_tried(links: Stack, tmp_path: Path) -> None:

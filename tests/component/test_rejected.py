@@ -18,9 +18,9 @@ from typer.testing import CliRunner, Result
 from cli.audit.conservation import conservation
 from cli.audit.evidence import POSITIONED, CleanEvidence, RawEvidence
 from cli.audit.report import Check
-from cli.audit.topics import Reader, processed
 from cli.main import app
 from config import loader
+from operations.topics import Reader, processed
 from pipelines.history.tables import TABLES
 from sinks.clickhouse import ClickHouse
 from stack import topics

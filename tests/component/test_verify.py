@@ -252,7 +252,7 @@ def test_an_order_that_readers_understand_differently_is_named(world: World) -> 
 
 
 def test_a_server_that_is_away_makes_the_result_unknown(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cli.audit.topics.ANSWER_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("operations.topics.ANSWER_TIMEOUT_S", 0.5)
     monkeypatch.setenv("CDP_KAFKA", "127.0.0.1:9")
     loader.platform.cache_clear()
     try:

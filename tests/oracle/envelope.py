@@ -81,7 +81,8 @@ def _event(value: bytes, log_ms: int, rules: Rulebook, topic: str) -> Event:
         text(record, "messageId", required=True),
         text(record, "event", at_most=MAX_NAME),
     )
-    tenant, user, anonymous = text(record, "tenant"), *(text(record, name, at_most=MAX_NAME) for name in ("userId", "anonymousId"))
+    tenant = text(record, "tenant")
+    user, anonymous, previous = (text(record, name, at_most=MAX_NAME) for name in ("userId", "anonymousId", "previousId"))
     times = {name: _moment(record, name) for name in ("timestamp", "originalTimestamp", "sentAt", "receivedAt")}
     properties, traits, context = (_object(record, name) for name in ("properties", "traits", "context"))
     channel, zone, external = text(context, "channel"), text(context, "timezone"), _external_ids(context)
@@ -97,6 +98,8 @@ def _event(value: bytes, log_ms: int, rules: Rulebook, topic: str) -> Event:
         raise Violation(SCHEMA)
     event_ms = _event_ms(times, zone, log_ms, limits["max_future_s"] * 1000)
     given = [(namespace, raw) for namespace, raw in (("user_id", user), ("anonymous_id", anonymous)) if raw is not None]
+    if kind == "alias" and None not in (user, previous) and previous not in (user, anonymous):
+        given += [("user_id", previous), ("anonymous_id", previous)]
     origin = context.get("source")
     keys = node_keys(tenant, given + external, rules, origin if isinstance(origin, str) else "")
     if not keys:

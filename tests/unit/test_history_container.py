@@ -13,7 +13,8 @@ from schemas import clean
 
 
 def link(offset: int, text: str) -> dict[str, Any]:
-    return {"tenant": "t", "a": text, "b": "b", "message_id": "m", "source": "s", "partition": 0, "offset": offset, "log_time": offset}
+    place = {"source": "s", "partition": 0, "offset": offset, "log_time": offset}
+    return {"tenant": "t", "a": text, "b": "b", "message_id": "m", **place, "kind": "link", "rule": "seen", "reason": ""}
 
 
 def duplicate(offset: int, text: str) -> dict[str, Any]:

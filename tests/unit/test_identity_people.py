@@ -6,8 +6,8 @@ import msgspec
 from hypothesis import given, settings
 
 from config import loader
-from operations.identity import People, Placed, link_of
-from pipelines.identity.link_log import LogRecord
+from operations.identity import People, Placed
+from pipelines.identity.link_log import Link, LogRecord
 from tests.oracle.identity_graph import SlowGraph
 from tests.unit.pipelines.test_identity_graph import DAY, NODES, SPACES, World, link, logs, unbind
 
@@ -46,9 +46,8 @@ def test_who_is_shown_as_one_person_is_one_and_the_path_is_made_of_links_in_forc
 
 
 def test_it_says_which_record_joined_and_which_did_not() -> None:
-    seen = {"tenant": "t", "message_id": "m1", "log_time": DAY, "a": "t|user_id|1", "b": "t|anonymous_id|1"}
-    log = [Placed(1, link_of(seen)), Placed(2, link_of(seen | {"message_id": "m2", "a": "t|user_id|2", "log_time": 2 * DAY}))]
-    found = People(IDENTITY, "t", log)
+    seen = Link("t", DAY, "m1", a="t|user_id|1", b="t|anonymous_id|1")
+    found = People(IDENTITY, "t", [Placed(1, seen), Placed(2, Link("t", 2 * DAY, "m2", a="t|user_id|2", b="t|anonymous_id|1"))])
     person = found.find("t|anonymous_id|1")
     assert person is not None
     assert [(tie.rule, tie.cause, tie.at) for tie in person.ties] == [("seen", "m1", DAY)]

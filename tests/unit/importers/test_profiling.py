@@ -120,6 +120,11 @@ def test_the_counts_are_those_of_the_rows(records: list[dict[str, Any]]) -> None
         assert key.conflicting == sum(len(set(group)) > 1 for group in rows.values())
 
 
+def test_numbers_that_python_hashes_alike_are_different_keys() -> None:
+    found = survey([{"order_id": number} for number in (-1, -2, 0, 2**61 - 1)])
+    assert [(key.values, key.repeated, key.conflicting) for key in found.keys] == [(4, 0, 0)]
+
+
 def test_many_values_are_estimated_the_same_way_each_time() -> None:
     def counted() -> int:
         field = Field(("x",))

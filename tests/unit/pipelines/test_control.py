@@ -10,17 +10,16 @@ from hypothesis import strategies as st
 from config.definitions import CutPoints
 from operations.controls import _poke
 from pipelines import control
-from pipelines.control import ALIAS, DEFINITIONS, POKES, ROSTER, Definition, Framed, NodePoke
+from pipelines.control import DEFINITIONS, POKES, Definition, Framed, NodePoke
 from pipelines.history.cut_points import definition as published
 from pipelines.ingest.records import rejected_record
-from pipelines.wire import Alias, Poke, Rejected, Roster
+from pipelines.wire import Poke, Rejected
 from schemas import clean
 
 TENANTS = ("demo", "other")
+TOPICS = (POKES, DEFINITIONS)
 NODE = "demo|user_id|u1"
 GOOD: dict[str, tuple[str, dict[str, Any]]] = {
-    ALIAS: (NODE, {"node": NODE, "tenant": "demo", "profile_id": "p1", "epoch": 3}),
-    ROSTER: ("p1", {"tenant": "demo", "profile_id": "p1", "epoch": 3, "nodes": [NODE, "demo|email|x"]}),
     POKES: ("p1", {"tenant": "demo", "profile_id": "p1", "reason": "new cut points"}),
     DEFINITIONS: (
         "demo/cut_points",
@@ -39,16 +38,13 @@ def take(topic: str, key: str, value: bytes) -> Any:
     assert framed == Framed(topic, 1, 42, 1_700_000_000_000, value)
     if topic == DEFINITIONS:
         return control.definition(key, framed, TENANTS)
-    told = [control.to_node(key, framed, TENANTS)] if topic in (ALIAS, POKES) else []
-    told += [control.to_profile(key, framed, TENANTS)] if topic in (ROSTER, POKES) else []
+    told = [control.to_node(key, framed, TENANTS), control.to_profile(key, framed, TENANTS)]
     (found,) = (one for one in told if one is not None)  # whoever else hears of it leaves it alone
     return found
 
 
 def test_what_is_right_is_taken() -> None:
     found = {topic: take(topic, key, json.dumps(told).encode()) for topic, (key, told) in GOOD.items()}
-    assert found[ALIAS] == Alias(NODE, "demo", "p1", 3)
-    assert found[ROSTER] == Roster("demo", "p1", 3, [NODE, "demo|email|x"])
     assert found[POKES] == Poke("demo", "p1", "new cut points")
     assert found[DEFINITIONS] == Definition("demo", CutPoints(2, [1, 2, 3, 4], [1, 1, 2, 3], [0.5, 1, 2, 9]))
 
@@ -61,7 +57,7 @@ def test_what_the_platform_writes_itself_is_right() -> None:
     assert take(POKES, NODE, _poke("demo", {"node": NODE}, "why")) == NodePoke(NODE, "demo")
 
 
-@pytest.mark.parametrize("topic", control.TOPICS)
+@pytest.mark.parametrize("topic", TOPICS)
 @pytest.mark.parametrize(
     ("value", "code"),
     [
@@ -93,18 +89,6 @@ def test_what_is_no_message_is_rejected(topic: str, value: bytes, code: str) -> 
 @pytest.mark.parametrize(
     ("topic", "change", "field"),
     [
-        (ALIAS, {"node": "other|user_id|u1"}, "$.node"),
-        (ALIAS, {"tenant": "other"}, "$.node"),
-        (ALIAS, {"epoch": "3"}, "$.epoch"),
-        (ALIAS, {"epoch": -1}, "$.epoch"),
-        (ALIAS, {"epoch": 2**63}, "$.epoch"),
-        (ALIAS, {"epoch": None}, "$.epoch"),
-        (ALIAS, {"profile_id": ""}, "$.profile_id"),
-        (ALIAS, {"profile_id": "p" * 257}, "$.profile_id"),
-        (ROSTER, {"nodes": ["other|user_id|u1"]}, "$.nodes[0]"),
-        (ROSTER, {"nodes": [NODE, 5]}, "$.nodes[1]"),
-        (ROSTER, {"nodes": [NODE] * 10_001}, "$.nodes"),
-        (ROSTER, {"profile_id": "p2"}, "$.profile_id"),
         (POKES, {"profile_id": "p2"}, "$.profile_id"),
         (POKES, {"reason": "x" * 1001}, "$.reason"),
         (POKES, {"node": "demo|user_id|u2"}, "$.node"),
@@ -127,12 +111,12 @@ def test_what_is_wrong_is_rejected_by_its_field(topic: str, change: dict[str, An
     assert (found.code, found.field) == ("schema_violation", field)
 
 
-@pytest.mark.parametrize("topic", control.TOPICS)
+@pytest.mark.parametrize("topic", TOPICS)
 def test_a_record_without_a_key_is_rejected(topic: str) -> None:
     assert isinstance(take(topic, "", json.dumps(GOOD[topic][1]).encode()), Rejected)
 
 
-@given(st.sampled_from(control.TOPICS), st.text(max_size=20), st.binary(max_size=200))
+@given(st.sampled_from(TOPICS), st.text(max_size=20), st.binary(max_size=200))
 def test_nothing_raises_and_the_bytes_are_kept(topic: str, key: str, value: bytes) -> None:
     found = take(topic, key, value)
     assert isinstance(found, Rejected)

@@ -83,13 +83,13 @@ def test_every_publication_is_a_person_and_the_end_is_the_union_of_its_visits(ch
         elif what == "deliver":
             town.deliver(how)
         elif what == "unbind":
-            town.say(Unbind("demo", BASE, "", *how))
+            town.say(Unbind("demo", BASE, a=how[0], b=how[1]))
         elif what == "block":
-            town.say(Block("demo", BASE, "", how))
+            town.say(Block("demo", BASE, node=how))
         elif what == "release":
-            town.say(Release("demo", BASE, "", how))
+            town.say(Release("demo", BASE, node=how))
         else:
-            town.say(Link("demo", BASE, "", *how, what))
+            town.say(Link("demo", BASE, a=how[0], b=how[1], rule=what))
     town.settle()
 
     for change in town.core.changes:

@@ -16,15 +16,16 @@ class TopicsAwayError(Exception):
 
 
 class Reader:
-    """Reads the committed records of topics, from the beginning on, as far as one asks.
+    """Reads the records of topics, from the beginning on, as far as one asks.
 
     Args:
         bootstrap: Kafka's address.
         topics: topics to read.
         handle: called with topic and message, in order of offset within a partition.
+        committed: whether records of transactions that were aborted, or are still open, are left out.
     """
 
-    def __init__(self, bootstrap: str, topics: Iterable[str], handle: Handle) -> None:
+    def __init__(self, bootstrap: str, topics: Iterable[str], handle: Handle, *, committed: bool = True) -> None:
         self._bootstrap = bootstrap
         self._handle = handle
         self._consumer = Consumer(
@@ -32,7 +33,7 @@ class Reader:
                 "bootstrap.servers": bootstrap,
                 "group.id": "cdp-verify",
                 "enable.auto.commit": False,
-                "isolation.level": "read_committed",
+                "isolation.level": "read_committed" if committed else "read_uncommitted",
                 "enable.partition.eof": True,
                 "auto.offset.reset": "error",
                 "queued.max.messages.kbytes": 131_072,
@@ -122,23 +123,30 @@ class Reader:
 
 
 def each(
-    bootstrap: str, topic: str, take: Callable[[Message], None], *, wait: bool = False, tell: Callable[[int, int], None] = lambda *_: None
+    bootstrap: str,
+    topic: str,
+    take: Callable[[Message], None],
+    *,
+    wait: bool = False,
+    committed: bool = True,
+    tell: Callable[[int, int], None] = lambda *_: None,
 ) -> None:
-    """Hand over every committed record that a topic holds now, from the oldest to the newest of each partition.
+    """Hand over every record that a topic holds now, from the oldest to the newest of each partition.
 
     Args:
         bootstrap: Kafka's address.
         topic: what to read.
         take: called with each record.
         wait: for transactions that are open, so that what lies behind them is not missed.
+        committed: see `Reader`.
         tell: called now and then with the number of records read and about how many there are.
 
     Raises:
         TopicsAwayError: Kafka does not answer, or the topic is not there.
     """
-    reader = Reader(bootstrap, [topic], lambda _, message: take(message))
+    reader = Reader(bootstrap, [topic], lambda _, message: take(message), committed=committed)
     try:
-        ends = reader.ends(committed=not wait)
+        ends = reader.ends(committed=committed and not wait)
         total = sum(ends.values())
         reader.read_to(ends, lambda done: tell(done, total))
     finally:
