@@ -22,18 +22,14 @@ def background(server: ClickHouse, tenant: str, profile_id: str) -> Background:
     nodes = """
         SELECT mapKeys(nodes) AS nodes FROM profiles_newest WHERE tenant = {tenant:String} AND profile_id = {profile:String}
         ORDER BY rank DESC LIMIT 1"""
-    seen = """
-        SELECT DISTINCT arrayJoin(identifiers) AS node FROM events WHERE tenant = {tenant:String} AND events.node IN {nodes:Array(String)}
-        LIMIT 50"""
     newest = "SELECT toUnixTimestamp64Milli(max(log_time)) AS at FROM events WHERE tenant = {tenant:String}"
     try:
         found = server.rows(nodes, where)
         own = found[0]["nodes"] if found else []
-        others = [row["node"] for row in server.rows(seen, {**where, "nodes": own})] if own else []
         at = server.rows(newest, where)[0]["at"]
     except ClickHouseError:
         return Background([], None)
-    return Background(list(dict.fromkeys([*own, *others])), int(at) or None)
+    return Background(own, int(at) or None)
 
 
 class Version(msgspec.Struct):

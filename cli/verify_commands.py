@@ -79,6 +79,7 @@ def _run(report: "Report", deadline: float, tell: Callable[[str], None]) -> None
     from cli.audit.event_rows import event_rows
     from cli.audit.evidence import CLEAN, CleanEvidence, RawEvidence
     from cli.audit.history import history, rollups
+    from cli.audit.identity import identity
     from cli.audit.money import money
     from cli.audit.order_events import OrderEvents
     from cli.audit.served import Served
@@ -118,6 +119,8 @@ def _run(report: "Report", deadline: float, tell: Callable[[str], None]) -> None
         report.checks.append(served.profiles(lambda count: tell(f"comparing Redis: {count:,} profiles")))
         tell("comparing Redis: identifiers")
         report.checks.append(served.identifiers())
+        tell("replaying the link log")
+        report.add(identity(server, clean, loader.identity(), tenants, platform.kafka.bootstrap, cleaned.read_on))
         tell("comparing orders and money")
         report.add(money(server, clean, orders, platform.tenants, cleaned.read_on))
         report.checks.append(event_rows(server, contracts.load()))

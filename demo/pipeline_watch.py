@@ -57,7 +57,7 @@ class PipelineWatch:
             return 0  # the job has not committed anything yet
         offsets = {(place.topic, place.partition): max(0, place.offset) for place in group.topic_partitions or []}
         if upto is None:
-            return sum(offsets.values())
+            return sum(offsets.get(place, 0) for place in self._places)
         return sum(min(offsets.get(place, 0), end) for place, end in upto.items())
 
     def keys(self) -> int:

@@ -189,8 +189,8 @@ def eventually(holds: Callable[[], object], what: str, deadline_s: float = 60.0)
     raise AssertionError(f"not within {deadline_s:.0f} s: {what} (last: {last!r})")
 
 
-def read_all(topic: str) -> list[Message]:
-    """Every committed record that a topic holds at this moment."""
+def read_all(topic: str, *, committed: bool = True) -> list[Message]:
+    """Every record that a topic holds at this moment; with `committed` those of aborted and open transactions are left out."""
     consumer = Consumer(
         {
             "bootstrap.servers": loader.platform().kafka.bootstrap,
@@ -199,7 +199,12 @@ def read_all(topic: str) -> list[Message]:
             "log_level": 0,
         }
         # A broker holds a fetch at the end of a partition back for half a second, in case there will be more.
-        | {"isolation.level": "read_committed", "auto.offset.reset": "earliest", "enable.partition.eof": True, "fetch.wait.max.ms": 10}
+        | {
+            "isolation.level": "read_committed" if committed else "read_uncommitted",
+            "auto.offset.reset": "earliest",
+            "enable.partition.eof": True,
+            "fetch.wait.max.ms": 10,
+        }
     )
     found: list[Message] = []
     try:

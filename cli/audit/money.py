@@ -62,23 +62,23 @@ def _wanted(clean: CleanEvidence, fold: Fold) -> tuple[dict[Key, Money], dict[Ke
     """What events add up to: by node, and by profile with the nodes that its newest change names."""
     nodes = {key: node.money(fold.units(key[0])) for key, node in fold.nodes.items()}
     profiles: dict[Key, Money] = {}
+    members = _members(clean)
     for (tenant, key), node in fold.nodes.items():
-        owner = tenant, node.profile_id
-        newest = clean.newest.get(owner)
-        if newest is None:
-            profiles[owner] = profiles.get(owner, Money()).plus(nodes[tenant, key])
-        elif owner not in profiles:
-            members = codec.decode(newest[1])["nodes"]
-            profiles[owner] = Money()
-            for member in members:
-                profiles[owner] = profiles[owner].plus(nodes.get((tenant, member), Money()))
+        owner = tenant, members.get((tenant, key), node.profile_id)
+        profiles[owner] = profiles.get(owner, Money()).plus(nodes[tenant, key])
     return nodes, profiles
+
+
+def _members(clean: CleanEvidence) -> dict[Key, str]:
+    """The profile of each node that a newest change names."""
+    return {(tenant, node): profile for (tenant, profile), (_, message) in clean.newest.items() for node in codec.decode(message)["nodes"]}
 
 
 def _live(clean: CleanEvidence, fold: Fold) -> dict[Key, Money]:
     """What the newest changes of profiles with orders say; Redis is compared with them field by field elsewhere."""
     found: dict[Key, Money] = {}
-    for owner in {(tenant, node.profile_id) for (tenant, _), node in fold.nodes.items()} & clean.newest.keys():
+    members = _members(clean)
+    for owner in {(key[0], members[key]) for key in fold.nodes.keys() & members.keys()}:
         fields = json_text.read_object(codec.decode(clean.newest[owner][1])["features"])
         found[owner] = of_profile(fields, fold.units(owner[0]))
     return found

@@ -16,12 +16,13 @@ from demo import dataset, replayer
 from demo.dataset import DAY_MS
 from demo.pipeline_watch import Ends, PipelineWatch
 from sinks.clickhouse import ClickHouse
-from stack import ledger
+from stack import jobs, ledger, offsets
 from stack.flink_rest import Rest
 from stack.settings import PROJECT
 from tests.stacks import Stack, eventually, kill_nine
 
 JOB = "profiles"
+LINKS = "cdp.links"
 BACK_WITHIN_S = 300.0
 PROCESSED_WITHIN_S = 600.0
 COMMAND_WITHIN_S = 930.0
@@ -107,7 +108,13 @@ class Running:
         eventually(lambda: ends.update(watch.ends()) or ends, "Kafka tells the ends of the raw topics", within_s)
         wanted = sum(ends.values())
         eventually(lambda: watch.processed(ends) == wanted, f"all {wanted:,} raw records processed", within_s)
+        eventually(self._is_resolved, "all links resolved", within_s)
         eventually(watch.is_served, "all changes in Redis", within_s)
+
+    def _is_resolved(self) -> bool:
+        """Has the job committed every record of the link log?"""
+        found = offsets.positions(jobs.get(JOB), self.bootstrap)
+        return found is not None and not offsets.waiting([one for one in found if one.topic == LINKS and one.behind], self.bootstrap)
 
     def hold_clock(self) -> None:
         """Let log time stand still, so that no timer changes a profile while it is being compared."""
