@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -89,6 +89,7 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         rate: limit by events; None for no limit.
         freshness_s: bar for the time from the source to the log, seconds; 0 for none.
         plan: name of a tracking plan; empty for none.
+        issuer: whose numbers orders, refunds, tickets and leads have that come by it; empty: the tenant's own (docs/objects.md).
         mapping: of a webhook or file: mapping file below `config/mappings`.
         signature: of a webhook: how deliveries are signed.
         pings: of a webhook: deliveries that are answered and become nothing.
@@ -109,6 +110,7 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     rate: Rate | None = None
     freshness_s: float = 0.0
     plan: str = ""
+    issuer: Annotated[str, msgspec.Meta(max_length=64, pattern=r"^[^|]*$")] = ""
     mapping: str = ""
     signature: Signature | None = None
     pings: list[Ping] = []

@@ -14,7 +14,7 @@ import msgspec
 
 from schemas import registry
 
-Subject = Literal["event", "duplicate", "rejected", "link", "identity_update", "profile_change"]
+Subject = Literal["event", "duplicate", "rejected", "link", "identity_update", "object", "profile_change"]
 SUBJECTS: Final[tuple[Subject, ...]] = get_args(Subject)
 TOPICS: Final[dict[Subject, str]] = {
     "event": "cdp.events",
@@ -22,6 +22,7 @@ TOPICS: Final[dict[Subject, str]] = {
     "rejected": "cdp.rejected",
     "link": "cdp.links",
     "identity_update": "cdp.identity.updates",
+    "object": "cdp.objects",
     "profile_change": "cdp.profile.changes",
 }
 PREFIX_BYTES: Final = 5

@@ -49,6 +49,8 @@ def changes(old: Mapping[str, Contract], new: Mapping[str, Contract]) -> list[Ch
         before, after = old[name], new[name]
         if before.feeds != after.feeds:
             found.append(Change(name, "", True, f"fed the ledger as `{before.feeds}`, now as `{after.feeds}`"))
+        if before.object and before.object != after.object:
+            found.append(Change(name, "", False, f"concerned {before.object}, now {after.object or 'nothing'}"))
         if before.once != after.once:
             found.append(Change(name, "", False, f"happened once by {before.once or 'nothing'}, now by {after.once or 'nothing'}"))
         if before.adds_up != after.adds_up:

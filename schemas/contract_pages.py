@@ -45,6 +45,9 @@ def _lines(contracts: Mapping[str, Contract]) -> Iterator[str]:
 
 def _whole(contract: Contract) -> Iterator[str]:
     """What must hold of the event as a whole."""
+    if contract.object:
+        kinds = " or ".join(f"{kind} `{label}`" for kind, label in contract.object.items())
+        yield f"Concerns the {kinds}{f', which is then `{contract.stage}`' if contract.stage else ''} (docs/objects.md)."
     if contract.once:
         yield f"Happens once for each {' and '.join(f'`{label}`' for label in contract.once)}, content and event time."
     sums = contract.adds_up

@@ -98,6 +98,8 @@ class Contract(msgspec.Struct, frozen=True):
         once: business key: with the same values of these fields, the same content and the same event time it is the same event, under
             whatever message id it comes and however late. Empty: it may happen again.
         adds_up: see there.
+        object: what the event concerns (docs/objects.md): kind -> field that holds its id, the first one with a value counts. Empty: nothing.
+        stage: where that object is then; empty when the event does not say.
     """
 
     name: str
@@ -109,6 +111,11 @@ class Contract(msgspec.Struct, frozen=True):
     parts: dict[str, dict[str, Field]]
     once: list[str] = []
     adds_up: AddsUp | None = None
+    object: dict[str, str] = {}
+    stage: str = ""
+
+
+Word = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z_]{0,39}$")]
 
 
 class _Event(msgspec.Struct, forbid_unknown_fields=True, rename={"with_": "with"}):
@@ -118,6 +125,8 @@ class _Event(msgspec.Struct, forbid_unknown_fields=True, rename={"with_": "with"
     with_: list[str] = []
     once: list[str] = []
     adds_up: AddsUp | None = None
+    object: dict[Word, str] = {}
+    stage: Word | Literal[""] = ""
     fields: dict[str, Field] = {}
 
 
@@ -187,7 +196,19 @@ def _fields(file: _File, event: _Event) -> dict[str, Field]:
 def _contract(file: _File, name: str, event: _Event) -> Contract:
     fields = _fields(file, event)
     parts = {field.items: file.parts[field.items] for field in fields.values() if field.type == "list"}
-    return Contract(name, event.version, file.owner, event.says, event.feeds, fields, parts, event.once, event.adds_up)
+    return Contract(
+        name,
+        event.version,
+        file.owner,
+        event.says,
+        event.feeds,
+        fields,
+        parts,
+        event.once,
+        event.adds_up,
+        event.object or _LEDGER_OBJECT[event.feeds],
+        event.stage,
+    )
 
 
 def _mistakes(document: Document, file: _File, name: str, event: _Event) -> Iterator[Problem]:
@@ -206,6 +227,14 @@ def _mistakes(document: Document, file: _File, name: str, event: _Event) -> Iter
         if label not in fields or not fields[label].required:
             what = f"`once` names `{label}`, which is not a required field of the event"
             yield document.problem((*at, "once", index), what, meant(label, [key for key, field in fields.items() if field.required]))
+    ids = [label for label, field in fields.items() if field.type in ("key", "name", "text")]
+    for kind, label in event.object.items():
+        if label not in ids:
+            yield document.problem(
+                (*at, "object", kind), f"`object` names `{label}`, which is no field of type key, name or text", meant(label, ids)
+            )
+    if event.stage and not event.object:
+        yield document.problem((*at, "stage"), "a `stage` is that of an `object`", "e.g. object: {order: order_id}")
     if event.adds_up is not None:
         yield from _sum_mistakes(document, (*at, "adds_up"), event.adds_up, fields, file.parts)
 
@@ -249,6 +278,13 @@ def _sum_mistakes(
         yield document.problem((*at, "lines"), f"`adds_up` needs a list `{adds_up.lines}` whose entries must have `price` and `quantity`")
 
 
+_LEDGER_OBJECT: Final[dict[Feeds, dict[str, str]]] = {
+    "": {},
+    "order": {"order": "order_id"},
+    "refund": {"order": "order_id", "refund": "refund_id"},
+    "cancellation": {"order": "order_id"},
+}
+"""What feeds the ledger concerns an object, whether its contract says so or not."""
 _LEDGER_FIELDS: Final[dict[Feeds, tuple[str, ...]]] = {
     "": (),
     "order": ("order_id", "products", "total"),

@@ -72,6 +72,9 @@ TABLES: Final[dict[str, Table]] = {
     "cdp.identity.updates": Table(
         "identity_updates", "identity_update", "tenant, what, a, epoch", "log_time", ("tenant", "epoch", "number")
     ),
+    "cdp.objects": Table(
+        "objects", "object", "tenant, kind, issuer, object_id, version", "log_time", ("tenant", "kind", "issuer", "object_id", "version")
+    ),
     "cdp.profile.changes": Table(
         "profile_changes", "profile_change", "tenant, profile_id, incarnation, version", "at", ("profile_id", "incarnation", "version")
     ),
