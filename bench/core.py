@@ -18,10 +18,14 @@ from pipelines.features.plan import compile_plan
 from pipelines.identity.nodes import Nodes
 from pipelines.ingest.checks import Rules
 from pipelines.ingest.decode import Decoder
+from pipelines.ingest.dedupe import Duplicate
 from pipelines.ingest.personal import Masker
-from pipelines.ingest.records import duplicate_record, event_record, link_record
+from pipelines.ingest.records import duplicate_record, event_record, link_record, object_record
 from pipelines.ingest.traffic import Traffic
-from pipelines.wire import Event, NodeInput, ProfileInput, Rejected, Update
+from pipelines.objects.object import ObjectLogic, Taken
+from pipelines.objects.object import Stores as ObjectStores
+from pipelines.objects.object_state import ObjectState
+from pipelines.wire import Event, Fact, Give, NodeInput, ProfileInput, Rejected, Update
 from profile_store import patch
 from schemas import clean
 
@@ -124,6 +128,10 @@ class Core:
         self._encode = msgspec.msgpack.Encoder().encode
         self._node_input = msgspec.msgpack.Decoder(NodeInput).decode
         self._profile_input = msgspec.msgpack.Decoder(ProfileInput).decode
+        self._object = ObjectLogic([namespace.name for namespace in identity.namespaces], limits.dedupe_s * 1000)
+        self._objects: Cache[ObjectState] = Cache(cached)
+        self._object_stores: dict[str, ObjectStores] = {}
+        self.objects: dict[str, bytes] = {}
         self._nodes: Cache[LiveNode] = Cache(cached)
         self._profiles: Cache[LiveProfile] = Cache(cached)
         self.heads: dict[str, bytes] = {}
@@ -146,9 +154,48 @@ class Core:
         event = clock.run("decode", self._decode, value, topic, 0, self._offset, log_ms)
         assert isinstance(event, Event), event if isinstance(event, Rejected) else "tick"
         sent = clock.run("decode: to node", self._encode, event)
-        update = self._at_node(clock.run("node: from decode", self._node_input, sent))
-        if update is not None:
-            self._at_profile(clock.run("profile: from node", self._profile_input, clock.run("node: to profile", self._encode, update)))
+        if event.object:
+            told = self._at_object(clock.run("object: from decode", self._node_input, sent))
+        else:
+            told = [clock.run("node: from decode", self._node_input, sent)]
+        for message in told:
+            update = self._at_node(message) if isinstance(message, Event) else self._word(message)
+            if update is not None:
+                self._at_profile(clock.run("profile: from node", self._profile_input, clock.run("node: to profile", self._encode, update)))
+
+    def _at_object(self, event: Event) -> list[Event | Fact | Give]:
+        clock, key = self._clock, f"{event.tenant}|{event.object}"
+        state = self._objects.get(key)
+        if state is None:
+            state = self._objects.put(key, clock.run("object: load", self._object.load, self.objects.get(key)))
+        stores = self._object_stores.get(key)
+        if stores is None:
+            stores = self._object_stores[key] = ObjectStores(MapStore(), MapStore())
+        result = clock.run("object: take", self._object.take, state, event, event.log_time - 1, stores)
+        if not isinstance(result, Taken):
+            reason = result.reason if isinstance(result, Duplicate) else "id_conflict"
+            clock.run("object: avro duplicate", duplicate_record, event, reason)
+            return []
+        self.objects[key] = clock.run("object: dump", self._object.dump, state)
+        if result.changed:
+            clock.run("object: avro object", object_record, event, state)
+        sent = [clock.run("object: to node", self._encode, one) for one in (*result.words, *([event] if event.node else ()))]
+        return [clock.run("node: from object", self._node_input, one) for one in sent]
+
+    def _word(self, word: Fact | Give) -> Update:
+        clock, key = self._clock, word.node
+        live = self._nodes.get(key)
+        if live is None:
+            live = clock.run("node: load", self._node.load, key, word.tenant, self.heads.get(key))
+            self._nodes.put(key, live)
+        stores = self._stores.get(key) or self._begin(key)
+        if isinstance(word, Fact):
+            update = clock.run("node: fact", self._node.fact, live, word, word.log_time - 1, stores.ledger)
+        else:
+            update = clock.run("node: give", self._node.give, live, word, word.log_time - 1, stores.ledger)
+        self.heads[key] = clock.run("node: dump", self._node.dump, live)
+        assert isinstance(update, Update)
+        return update
 
     def _at_node(self, event: Event) -> Update | None:
         clock, key = self._clock, event.node
@@ -160,7 +207,7 @@ class Core:
         stores = self._stores.get(key) or self._begin(key)
         result = clock.run(f"node: apply {event.name}", self._node.apply, live, event, event.log_time - 1, stores)
         if not isinstance(result, node.Applied):
-            reason = result.reason if isinstance(result, node.Duplicate) else "id_conflict"
+            reason = result.reason if isinstance(result, Duplicate) else "id_conflict"
             clock.run("node: avro duplicate", duplicate_record, event, reason)
             return None
         self.timers += clock.run("node: next timer", self._node.next_timer, live) is not None

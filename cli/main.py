@@ -27,6 +27,7 @@ MODULES = [
     "cli.sql_commands",
     "cli.judge_commands",
     "cli.identity_commands",
+    "cli.object_commands",
     "cli.schema_commands",
     "cli.shop_commands",
     "cli.collector_commands",

@@ -1,13 +1,15 @@
 """Job `profiles`: from the raw topics to live profiles.
 
-decode --> node --> profile --> cdp.profile.changes, which job `serve` brings into Redis
-  |         | ^         ^
-  |         | +- who -+-+
-  |         v         |
-  |     cdp.links --> resolver --> cdp.identity.updates
-  |         |
-  |         +--> cdp.events, cdp.duplicates
-  +---------+----------+--> cdp.rejected
+decode --> object --> node --> profile --> cdp.profile.changes, which job `serve` brings into Redis
+  |          |        | ^         ^
+  |          |        | +-- who --+
+  |          |        v         |
+  |          |    cdp.links --> resolver --> cdp.identity.updates
+  |          +--> cdp.objects
+  |          +--------+--> cdp.events, cdp.duplicates
+  +----------+--------+---------+--> cdp.rejected
+
+Events that concern no object go from decode to node at once.
 """
 
 import argparse
@@ -20,14 +22,15 @@ from pipelines.features.operators import NodeFunction, ProfileFunction, definiti
 from pipelines.identity.operators import ResolverFunction
 from pipelines.ingest.checks import Rules
 from pipelines.ingest.operators import DecodeFunction
-from pipelines.operators import DUPLICATES, EVENTS, KEYED, LINKS, RECORD, REJECTED, ROSTERS, UPDATES
+from pipelines.objects.operators import ObjectFunction
+from pipelines.operators import DUPLICATES, EVENTS, KEYED, LINKS, OBJECTS, RECORD, REJECTED, ROSTERS, UPDATES
 from sinks.kafka import AT_ONCE_MS, write_records
 
 JOB = "profiles"
 # One busy Python operator per TaskManager: two in one process would share one interpreter lock.
 DECODE, NODE, PROFILE = "decode", "node", "profile"
-# Idle but for new links, so it shares the TaskManager of the stage with most to spare.
-RESOLVER = "resolver"
+# They have little to do, new links and events of objects, so they share the TaskManager of the stage with most to spare.
+RESOLVER, OBJECT = "resolver", "object"
 
 
 def build(parallelism: int) -> StreamExecutionEnvironment:
@@ -54,7 +57,13 @@ def build(parallelism: int) -> StreamExecutionEnvironment:
     aliases.uid(RESOLVER).name(RESOLVER).slot_sharing_group(DECODE)
     rosters = topology.side_output(aliases, ROSTERS, KEYED)
 
-    nodes = topology.key_in_jvm(decoded.union(aliases, pokes)).process(NodeFunction(definitions, platform, loader.traffic()), KEYED)
+    about_objects = topology.key_in_jvm(topology.side_output(decoded, OBJECTS, KEYED))
+    objects = about_objects.process(ObjectFunction(platform, loader.identity()), KEYED)
+    objects.uid(OBJECT).name(OBJECT).slot_sharing_group(DECODE)
+
+    nodes = topology.key_in_jvm(decoded.union(objects, aliases, pokes)).process(
+        NodeFunction(definitions, platform, loader.traffic()), KEYED
+    )
     nodes.uid(NODE).name(NODE).slot_sharing_group(NODE)
 
     keyed = topology.key_in_jvm(nodes.union(rosters, pokes))
@@ -64,11 +73,15 @@ def build(parallelism: int) -> StreamExecutionEnvironment:
     profiles.uid(PROFILE).name(PROFILE).slot_sharing_group(PROFILE)
 
     rejected = topology.side_output(decoded, REJECTED, RECORD).union(
-        *(topology.side_output(stream, REJECTED, RECORD) for stream in (aliases, nodes, profiles))
+        *(topology.side_output(stream, REJECTED, RECORD) for stream in (objects, aliases, nodes, profiles))
     )
     write_records(rejected, "cdp.rejected", bootstrap, JOB, NODE)
-    write_records(topology.side_output(nodes, EVENTS, RECORD), "cdp.events", bootstrap, JOB, NODE)
-    write_records(topology.side_output(nodes, DUPLICATES, RECORD), "cdp.duplicates", bootstrap, JOB, NODE)
+    events, duplicates = (
+        topology.side_output(nodes, name, RECORD).union(topology.side_output(objects, name, RECORD)) for name in (EVENTS, DUPLICATES)
+    )
+    write_records(events, "cdp.events", bootstrap, JOB, NODE)
+    write_records(duplicates, "cdp.duplicates", bootstrap, JOB, NODE)
+    write_records(topology.side_output(objects, OBJECTS, RECORD), "cdp.objects", bootstrap, JOB, DECODE)
     write_records(topology.side_output(nodes, LINKS, RECORD), "cdp.links", bootstrap, JOB, NODE, linger_ms=AT_ONCE_MS)
     write_records(topology.side_output(aliases, UPDATES, RECORD), "cdp.identity.updates", bootstrap, JOB, DECODE)
     # Job `serve` waits for each of them.

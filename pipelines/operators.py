@@ -3,6 +3,7 @@
 import importlib
 from typing import Any, Final
 
+import msgspec
 from pyflink.common import RowKind, Types
 
 TEXT: Final = Types.STRING()
@@ -18,6 +19,7 @@ REJECTED: Final = "rejected"
 DUPLICATES: Final = "duplicates"
 EVENTS: Final = "events"
 LINKS: Final = "links"
+OBJECTS: Final = "objects"
 ROSTERS: Final = "rosters"
 UPDATES: Final = "updates"
 
@@ -38,6 +40,35 @@ class Out:
     def get_row_kind() -> RowKind:
         """Every row is an insertion."""
         return RowKind.INSERT
+
+
+class MapRecords:
+    """Records of bytes by name on Flink MapState."""
+
+    def __init__(self, state: Any) -> None:
+        self.get = state.get
+        self.put = state.put
+        self.remove = state.remove
+
+
+class MapIds:
+    """Spilled message ids on Flink MapState (`dedupe.IdStore`): one point read an event, deleted a batch at a time."""
+
+    def __init__(self, ids: Any, batches: Any) -> None:
+        self.get = ids.get
+        self.put = ids.put
+        self._ids = ids
+        self._batches = batches
+
+    def put_batch(self, number: int, ids: list[int]) -> None:
+        """See `IdStore`."""
+        self._batches.put(number, msgspec.msgpack.encode(ids))
+
+    def drop_batch(self, number: int) -> None:
+        """See `IdStore`."""
+        for known in msgspec.msgpack.decode(self._batches.get(number)):
+            self._ids.remove(known)
+        self._batches.remove(number)
 
 
 def is_first_subtask(runtime_context: Any) -> bool:

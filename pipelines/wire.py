@@ -54,12 +54,40 @@ class CancelFacts(msgspec.Struct, array_like=True, frozen=True, tag_field="_", t
 Facts = OrderFacts | RefundFacts | CancelFacts
 
 
+class Told(msgspec.Struct, array_like=True):
+    """When a version was told, and its place in its source's order and in the log.
+
+    Attributes:
+        time: event time, ms.
+        position: log time (ms), raw topic, partition, offset.
+        log, order: `origin_log` and `origin_order`, both empty without.
+    """
+
+    time: int
+    position: tuple[int, str, int, int]
+    log: str = ""
+    order: str = ""
+
+    @property
+    def rank(self) -> tuple[int, tuple[int, str, int, int]]:
+        """Decides between versions that no source has put in order."""
+        return self.time, self.position
+
+
+class Telling(msgspec.Struct, array_like=True):
+    """Facts, and when they were told."""
+
+    facts: Facts
+    told: Told
+
+
 class Event(msgspec.Struct, array_like=True, tag_field="_", tag="e"):
     """A decoded, validated, normalised event on its way to its node.
 
     Times in ms; JSON parts as text; `original` is the raw record, needed when the node has to reject it. `origin`, `flags`,
-    `origin_log`, `origin_order`: as in the Avro record `event`. `business_key` and `business_content` tell an event that happens once,
-    `target` what it acts upon (0, empty: nothing), `stated` those of `identifiers` that it says are one with the node.
+    `origin_log`, `origin_order`, `object`: as in the Avro record `event`. `business_key` and `business_content` tell an event that happens
+    once, `target` what it acts upon (0, empty: nothing), `stated` those of `identifiers` that it says are one with the node, `stage` where
+    its object is then, `is_owner` whether the node owns that: then the facts count here. The node is empty where only an object is named.
     """
 
     node: str
@@ -90,6 +118,15 @@ class Event(msgspec.Struct, array_like=True, tag_field="_", tag="e"):
     origin_log: str = ""
     origin_order: str = ""
     stated: list[str] = []
+    object: str = ""
+    stage: str = ""
+    is_owner: bool = True
+
+    @property
+    def told(self) -> Told:
+        """When it was told, and its places."""
+        position = (self.log_time, self.source, self.partition, self.offset)
+        return Told(self.event_time, position, self.origin_log, self.origin_order)
 
 
 class Alias(msgspec.Struct, array_like=True, tag_field="_", tag="a"):
@@ -101,7 +138,43 @@ class Alias(msgspec.Struct, array_like=True, tag_field="_", tag="a"):
     epoch: int
 
 
-NodeInput = Event | Alias
+class Fact(msgspec.Struct, array_like=True, tag_field="_", tag="f"):
+    """An object's word to the node that owns it: what other nodes' records, or those of none, have told of it.
+
+    Attributes:
+        node: node key.
+        tenant: owner.
+        tellings: to be counted; those it knows already change nothing.
+        message_id: event that caused it.
+        log_time: of that event, ms.
+        hold: its profile shall be silent until the watermark reaches this, ms; 0: need not.
+    """
+
+    node: str
+    tenant: str
+    tellings: list[Telling]
+    message_id: str
+    log_time: int
+    hold: int = 0
+
+
+class Give(msgspec.Struct, array_like=True, tag_field="_", tag="g"):
+    """An object's word to the node that owned it: its documents are another one's. As in `Fact`.
+
+    Attributes:
+        orders, refunds: numbers of the documents.
+    """
+
+    node: str
+    tenant: str
+    orders: list[str]
+    refunds: list[str]
+    message_id: str
+    log_time: int
+    hold: int
+
+
+NodeInput = Event | Alias | Fact | Give
 
 
 class Update(msgspec.Struct, array_like=True, tag_field="_", tag="u"):
@@ -117,6 +190,7 @@ class Update(msgspec.Struct, array_like=True, tag_field="_", tag="u"):
         changed_at: clock at which the oldest unpublished change took place (`now` for events).
         values: feature name -> value, for the parts that changed (all of them on a join).
         is_asked: the node was asked to tell everything because definitions have changed.
+        hold: the profile shall be silent until the watermark reaches this, ms: an object changes hands. 0: need not.
     """
 
     profile_id: str
@@ -128,6 +202,7 @@ class Update(msgspec.Struct, array_like=True, tag_field="_", tag="u"):
     changed_at: int
     values: dict[str, "Value"]
     is_asked: bool = False
+    hold: int = 0
 
 
 Value = int | str | list[tuple[str, int]] | dict[str, int] | None

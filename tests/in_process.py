@@ -14,7 +14,7 @@ from config.definitions import Definitions
 from config.platform import Platform
 from pipelines.audiences.rules import RuleBook
 from pipelines.features.ledger import Store
-from pipelines.features.node import Applied, Conflict, NodeLogic, Stores
+from pipelines.features.node import Applied, NodeLogic, Stores
 from pipelines.features.node_state import LiveNode
 from pipelines.features.plan import compile_plan
 from pipelines.features.profile import Change, ProfileLogic
@@ -23,9 +23,13 @@ from pipelines.identity.link_log import Rule
 from pipelines.identity.nodes import Nodes, split
 from pipelines.ingest.checks import Rules
 from pipelines.ingest.decode import Decoder
+from pipelines.ingest.dedupe import Conflict
 from pipelines.ingest.personal import Masker
 from pipelines.ingest.traffic import Traffic
-from pipelines.wire import Alias, Event, Join, Leave, Rejected, Roster, Update
+from pipelines.objects.object import ObjectLogic, Taken
+from pipelines.objects.object import Stores as ObjectStores
+from pipelines.objects.object_state import ObjectState
+from pipelines.wire import Alias, Event, Fact, Give, Join, Leave, Rejected, Roster, Update
 
 KEY = b"0" * 32
 
@@ -42,6 +46,7 @@ class InProcess:
 
     Attributes:
         applied: every event that took effect, as its node leaves it.
+        objects: the objects by tenant and name, as their last changes left them.
     """
 
     def __init__(
@@ -64,6 +69,10 @@ class InProcess:
         units = {name: 10**tenant.minor_units for name, tenant in platform.tenants.items()}
         self._node_logic = NodeLogic(plan, limits.dedupe_s * 1000, limits.lateness_s * 1000, Traffic(loader.traffic()), units)
         self.profile_logic = ProfileLogic(self.definitions, rules, units, 1)
+        self.object_logic = ObjectLogic([namespace.name for namespace in identity.namespaces], limits.dedupe_s * 1000)
+        self._object_blobs: dict[str, bytes] = {}
+        self._object_stores: dict[str, ObjectStores] = {}
+        self.objects: dict[str, ObjectState] = {}
         self._stores: dict[str, Stores] = {}
         self._node_blobs: dict[str, bytes] = {}
         self._profile_blobs: dict[str, bytes] = {}
@@ -83,6 +92,7 @@ class InProcess:
         """The same state under other definitions, as after a restart from a savepoint."""
         after = InProcess(definitions)
         after._stores, after._node_blobs, after._profile_blobs = self._stores, self._node_blobs, self._profile_blobs
+        after._object_blobs, after._object_stores = self._object_blobs, self._object_stores
         after._timers, after.watermark, after.newest = self._timers, self.watermark, self.newest
         return after
 
@@ -98,7 +108,8 @@ class InProcess:
         if isinstance(found, Rejected):
             outcome = found.code
         elif found is not None:
-            outcome = self._event(msgspec.msgpack.decode(msgspec.msgpack.encode(found), type=Event))
+            event = msgspec.msgpack.decode(msgspec.msgpack.encode(found), type=Event)
+            outcome = self._of_object(event) if event.object else self._event(event)
         self.outcomes[source, partition, offset] = outcome
 
     def pass_time(self, until: int) -> None:
@@ -154,6 +165,33 @@ class InProcess:
             fields = msgspec.json.decode(change.patch.features)
             if "_merged_into" not in fields:
                 yield profile_id, fields
+
+    def _of_object(self, event: Event) -> str:
+        key = f"{event.tenant}|{event.object}"
+        state = self.object_logic.load(self._object_blobs.get(key))
+        stores = self._object_stores.setdefault(key, ObjectStores(MapStore(), MapStore()))
+        result = self.object_logic.take(state, event, self.watermark, stores)
+        if not isinstance(result, Taken):
+            return "id_conflict" if isinstance(result, Conflict) else "duplicate"
+        self._object_blobs[key] = self.object_logic.dump(state)
+        if result.changed:
+            self.objects[key] = state
+        for word in result.words:
+            self._word(msgspec.msgpack.decode(msgspec.msgpack.encode(word), type=Fact | Give))
+        if event.node:
+            return self._event(event)
+        self.applied.append(event)
+        return "applied"
+
+    def _word(self, word: Fact | Give) -> None:
+        node = self._node(word.node, word.tenant)
+        ledger = self._stores[word.node].ledger
+        if isinstance(word, Fact):
+            update = self._node_logic.fact(node, word, self.watermark, ledger)
+        else:
+            update = self._node_logic.give(node, word, self.watermark, ledger)
+        self._save_node(node)
+        self._to_profile(node.state.profile_id, update)
 
     def _event(self, event: Event) -> str:
         node = self._node(event.node, event.tenant)

@@ -66,7 +66,7 @@ def rules() -> Rulebook:
         )
         for name, currency in TENANTS.items()
     }
-    return Rulebook.read(loader.folder())._replace(money=money, traffic=[])
+    return Rulebook.read(loader.folder(), Nodes(loader.identity(), KEY).mask)._replace(money=money, traffic=[])
 
 
 def core(forget_every: int = 0, ledger_store: Callable[[], Store] | None = None) -> InProcess:

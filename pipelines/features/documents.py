@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from pipelines.wire import Told
 from schemas.currencies import decimals
 
 MAX_GROUPS: Final = 8
@@ -38,26 +39,6 @@ class RefundContent(msgspec.Struct, array_like=True):
     amount: float = 0.0
     counts: bool = True
     charge_back: bool = False
-
-
-class Told(msgspec.Struct, array_like=True):
-    """When a version was told, and its place in its source's order and in the log.
-
-    Attributes:
-        time: event time, ms.
-        position: log time (ms), raw topic, partition, offset.
-        log, order: `origin_log` and `origin_order`, both empty without.
-    """
-
-    time: int
-    position: tuple[int, str, int, int]
-    log: str = ""
-    order: str = ""
-
-    @property
-    def rank(self) -> tuple[int, tuple[int, str, int, int]]:
-        """Decides between versions that no source has put in order."""
-        return self.time, self.position
 
 
 class OrderVersion(msgspec.Struct, array_like=True):

@@ -6,6 +6,7 @@ event looks at all of them: the millionth order of a customer costs what the tho
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -22,7 +23,6 @@ from pipelines.features.documents import (
     Refund,
     RefundContent,
     RefundVersion,
-    Told,
     effect,
     newest,
     taken,
@@ -30,7 +30,7 @@ from pipelines.features.documents import (
 from pipelines.features.index import Index
 from pipelines.features.movements import PURCHASE, REFUND, Movement, Movements
 from pipelines.features.series import Series
-from pipelines.wire import CancelFacts, Facts, OrderFacts, RefundFacts
+from pipelines.wire import CancelFacts, Facts, OrderFacts, RefundFacts, Told
 
 TOP_KEPT = 64
 TIMES_IN_SERIES: Final = 64
@@ -133,6 +133,30 @@ class Ledger:
         else:
             changed = self._refund(facts, told)
         return Applied(changed, list(self._flags))
+
+    def forget(self, orders: Sequence[str], refunds: Sequence[str]) -> bool:
+        """Documents are another node's: nothing of them is left here.
+
+        Args:
+            orders: numbers of orders.
+            refunds: numbers of refunds.
+
+        Returns:
+            Whether anything changed.
+        """
+        self._flags = {}
+        changed = False
+        for refund_id in refunds:
+            blob = self._store.get("r:" + refund_id)
+            if blob is not None:
+                changed |= self._withdraw(refund_id, _refund(blob))
+                self._store.remove("r:" + refund_id)
+        for order_id in orders:
+            old = self._read(order_id)
+            if old is not None:
+                changed |= self._order_becomes(order_id, old, Order())
+                self._store.remove("o:" + order_id)
+        return changed
 
     def _version(self, facts: OrderFacts, told: Told) -> bool:
         old = self._read(facts.order_id)

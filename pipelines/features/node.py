@@ -9,7 +9,6 @@ from typing import Final
 
 import msgspec
 
-from pipelines.features.documents import Told
 from pipelines.features.ledger import Ledger, Store
 from pipelines.features.node_state import FORMAT, LiveNode, NodeState, decode, encode
 from pipelines.features.node_values import NodeValues
@@ -17,11 +16,13 @@ from pipelines.features.plan import Plan
 from pipelines.features.series import NEVER
 from pipelines.identity.link_log import ALIAS, SEEN, Rule
 from pipelines.identity.nodes import phase_ms, profile_of
-from pipelines.ingest.dedupe import IdStore, tell_again
+from pipelines.ingest.dedupe import BY_BUSINESS_KEY, BY_MESSAGE_ID, Conflict, Duplicate, IdStore, tell_again
 from pipelines.ingest.traffic import Recent, Traffic
-from pipelines.wire import Alias, Event, Join, Leave, Update, Value
+from pipelines.wire import Alias, Event, Fact, Give, Join, Leave, Update, Value
 
 _LINKS_REMEMBERED: Final = 256
+_MONEY: Final = ("orders", "refunds")
+"""Series that the ledger keeps."""
 LINKS_FLAG: Final = "limit:links"
 """On an event that links its node to more identifiers than a node remembers; `limit:` as in docs/features.md, "Limits"."""
 
@@ -44,16 +45,6 @@ class Applied(msgspec.Struct):
 
     update: Update
     links: list[tuple[str, str, Rule]]
-
-
-class Duplicate(msgspec.Struct, frozen=True):
-    """The event repeats one that was applied: `reason` is `message_id` or `business_key`."""
-
-    reason: str
-
-
-class Conflict(msgspec.Struct):
-    """The event has the message id of another one."""
 
 
 class NodeLogic:
@@ -104,13 +95,14 @@ class NodeLogic:
             stores: ledger and spilled ids of this node.
         """
         state = live.state
-        known = live.ids.find(event.id_hash, stores.ids)
-        if known is not None:
-            return _BY_MESSAGE_ID if known == event.fingerprint else Conflict()
-        if event.business_key and tell_again(stores.ledger, event.business_key, event.business_content):
-            return _BY_BUSINESS_KEY
+        if not event.object:  # else it has passed the gate of its object
+            known = live.ids.find(event.id_hash, stores.ids)
+            if known is not None:
+                return BY_MESSAGE_ID if known == event.fingerprint else Conflict()
+            if event.business_key and tell_again(stores.ledger, event.business_key, event.business_content):
+                return BY_BUSINESS_KEY
+            live.ids.remember(event.id_hash, event.fingerprint, event.log_time, watermark - self._dedupe_ms, stores.ids)
         state.clock = max(state.clock, event.log_time)
-        live.ids.remember(event.id_hash, event.fingerprint, event.log_time, watermark - self._dedupe_ms, stores.ids)
         state.seq += 1
         touched: list[str] = []
         if event.late:
@@ -119,9 +111,47 @@ class NodeLogic:
             touched = self._count(live, event, watermark, stores)
         changed: dict[str, Value] = {}
         self._values.bring_up(live, state.clock, touched, changed)
-        changed = self._all_if_new(live, changed)
-        update = Update(state.profile_id, live.key, state.tenant, state.seq, state.clock, event.message_id, state.clock, changed)
+        update = self._update(live, self._all_if_new(live, changed), event.message_id, watermark)
         return Applied(update, self._new_links(live, event))
+
+    def fact(self, live: LiveNode, fact: Fact, watermark: int, store: Store) -> Update:
+        """Count what an object of this node has been told by others.
+
+        Args:
+            live: the node.
+            fact: the object's word.
+            watermark: nothing with an older log time can come any more, ms.
+            store: the ledger of this node.
+        """
+        ledger, changed = self._ledger(live, store), False
+        for telling in fact.tellings:
+            changed |= ledger.apply(telling.facts, telling.told).changed
+        return self._moved(live, fact, watermark, changed=changed)
+
+    def give(self, live: LiveNode, give: Give, watermark: int, store: Store) -> Update:
+        """Documents are another node's from now on; see `fact`."""
+        changed = self._ledger(live, store).forget(give.orders, give.refunds)
+        return self._moved(live, give, watermark, changed=changed)
+
+    def _moved(self, live: LiveNode, word: Fact | Give, watermark: int, *, changed: bool) -> Update:
+        state, plan = live.state, self._plan
+        state.clock, state.hold = max(state.clock, word.log_time), max(state.hold, word.hold)
+        touched = [*_MONEY] if changed else []
+        live.dirty.update(touched)
+        for name in touched:
+            live.series[name].thin(state.clock, plan.windows, plan.exact_entries, live.phase)
+        values: dict[str, Value] = {}
+        self._values.bring_up(live, state.clock, touched, values)
+        return self._update(live, self._all_if_new(live, values), word.message_id, watermark)
+
+    @staticmethod
+    def _update(live: LiveNode, values: dict[str, Value], message_id: str, watermark: int) -> Update:
+        state = live.state
+        hold = state.hold if state.hold > watermark else 0
+        return Update(state.profile_id, live.key, state.tenant, state.seq, state.clock, message_id, state.clock, values, hold=hold)
+
+    def _ledger(self, live: LiveNode, store: Store) -> Ledger:
+        return Ledger(store, live.summary, live.series_of("orders"), live.series_of("refunds"), self._units[live.state.tenant])
 
     def tick(self, live: LiveNode, now: int) -> Update | None:
         """Let time pass: a timer has fired.
@@ -164,8 +194,7 @@ class NodeLogic:
         if state.profile_id != alias.profile_id:
             leave = Leave(live.key, state.tenant, alias.epoch, alias.profile_id, state.clock)
         state.profile_id, state.epoch = alias.profile_id, alias.epoch
-        update = Update(state.profile_id, live.key, state.tenant, state.seq, state.clock, "", state.clock, dict(live.values))
-        return leave, Join(update, alias.epoch)
+        return leave, Join(self._update(live, dict(live.values), "", now), alias.epoch)
 
     def poke(self, live: LiveNode, now: int) -> Update:
         """Tell all values, at watermark `now` (ms), because definitions have changed; timers follow from the next `next_timer`."""
@@ -207,12 +236,10 @@ class NodeLogic:
         touched = [*plan.by_event.get(event.name, ()), *plan.by_type.get(event.type, ())]
         for name in touched:
             live.series_of(name, counting=True).add(time, 1, 0)
-        if event.facts is not None:
-            ledger = Ledger(stores.ledger, live.summary, live.series_of("orders"), live.series_of("refunds"), self._units[state.tenant])
-            position = (event.log_time, event.source, event.partition, event.offset)
-            applied = ledger.apply(event.facts, Told(time, position, event.origin_log, event.origin_order))
+        if event.facts is not None and event.is_owner:
+            applied = self._ledger(live, stores.ledger).apply(event.facts, event.told)
             if applied.changed:
-                touched += ["orders", "refunds"]
+                touched += _MONEY
             event.flags = [*event.flags, *applied.flags]
         live.dirty.update(touched)
         for name in touched:
@@ -239,7 +266,3 @@ class NodeLogic:
         links: list[tuple[str, str, Rule]] = [(event.node, other, SEEN) for other in fresh]
         # Whoever states it anew may want to take back what was unbound since.
         return links + [(event.node, other, ALIAS) for other in stated]
-
-
-_BY_MESSAGE_ID: Final = Duplicate("message_id")
-_BY_BUSINESS_KEY: Final = Duplicate("business_key")

@@ -31,6 +31,7 @@ class NodeState(msgspec.Struct, array_like=True):
         linked: node keys whose link to this one has been reported, encoded.
         plan: version of the plan by which the node last told its values; 0 before it ever did.
         recent: what traffic rules remember.
+        hold: the newest moment before which its profile has to be silent, ms (`Update.hold`).
     """
 
     format: int
@@ -51,6 +52,7 @@ class NodeState(msgspec.Struct, array_like=True):
     linked: bytes = b""
     plan: int = 0
     recent: Recent = msgspec.field(default_factory=Recent)
+    hold: int = 0
 
 
 class LiveNode:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 from pyflink.common import Row, Types
 from pyflink.datastream import KeyedBroadcastProcessFunction, KeyedProcessFunction, OutputTag, RuntimeContext
-from pyflink.datastream.state import MapState, MapStateDescriptor, ValueStateDescriptor
+from pyflink.datastream.state import MapStateDescriptor, ValueStateDescriptor
 
 from config.definitions import CutPoints, Definitions
 from config.platform import Platform
@@ -23,48 +23,31 @@ from pipelines.features.node_state import LiveNode
 from pipelines.features.plan import compile_plan
 from pipelines.features.profile_state import LiveProfile
 from pipelines.identity.nodes import split
-from pipelines.ingest.records import duplicate_record, event_record, link_record, rejected_record
+from pipelines.ingest.dedupe import Conflict, Duplicate
+from pipelines.ingest.records import conflict_record, duplicate_record, event_record, link_record, rejected_record
 from pipelines.ingest.traffic import Traffic
-from pipelines.operators import DUPLICATES, EVENTS, LINKS, RECORD, REJECTED, Out, attempt_number, is_first_subtask, require_thread_mode
-from pipelines.wire import Alias, Join, NodeInput, ProfileInput, Rejected, Roster, Update
-from schemas import clean, codes, json_text
+from pipelines.operators import (
+    DUPLICATES,
+    EVENTS,
+    LINKS,
+    RECORD,
+    REJECTED,
+    MapIds,
+    MapRecords,
+    Out,
+    attempt_number,
+    is_first_subtask,
+    require_thread_mode,
+)
+from pipelines.wire import Alias, Fact, Give, Join, NodeInput, ProfileInput, Rejected, Roster, Update
+from schemas import clean, json_text
 
 NODES_CACHED: Final = 50_000
 PROFILES_CACHED: Final = 50_000
-_CONFLICT: Final = Rejected(codes.ID_CONFLICT, "$.messageId", "the same body as the record that first carried this messageId")
-
-
-class _LedgerState:
-    """The ledger's mapping on Flink MapState."""
-
-    def __init__(self, state: MapState) -> None:
-        self.get = state.get
-        self.put = state.put
-        self.remove = state.remove
-
-
-class _IdState:
-    """Spilled message ids on Flink MapState: one point read an event, deleted a batch at a time."""
-
-    def __init__(self, ids: MapState, batches: MapState) -> None:
-        self.get = ids.get
-        self.put = ids.put
-        self._ids = ids
-        self._batches = batches
-
-    def put_batch(self, number: int, ids: list[int]) -> None:
-        """See `IdStore`."""
-        self._batches.put(number, msgspec.msgpack.encode(ids))
-
-    def drop_batch(self, number: int) -> None:
-        """See `IdStore`."""
-        for known in msgspec.msgpack.decode(self._batches.get(number)):
-            self._ids.remove(known)
-        self._batches.remove(number)
 
 
 class NodeFunction(KeyedProcessFunction):
-    """Rows `(node, event or alias)` to rows `(profile, update)`; side outputs `events`, `duplicates`, `rejected`, `links`.
+    """Rows `(node, event or word)` to rows `(profile, update)`; side outputs `events`, `duplicates`, `rejected`, `links`.
 
     Args:
         definitions: features and rules as of submission.
@@ -89,7 +72,7 @@ class NodeFunction(KeyedProcessFunction):
         ledger = runtime_context.get_map_state(MapStateDescriptor("ledger", Types.STRING(), Types.PICKLED_BYTE_ARRAY()))
         ids = runtime_context.get_map_state(MapStateDescriptor("ids", Types.LONG(), Types.LONG()))
         batches = runtime_context.get_map_state(MapStateDescriptor("id_batches", Types.LONG(), Types.PICKLED_BYTE_ARRAY()))
-        self._stores = node.Stores(_LedgerState(ledger), _IdState(ids, batches))
+        self._stores = node.Stores(MapRecords(ledger), MapIds(ids, batches))
         self._cache: Cache[LiveNode] = Cache(NODES_CACHED)
         self._decode = msgspec.msgpack.Decoder(NodeInput).decode
         self._encode = msgspec.msgpack.Encoder().encode
@@ -110,17 +93,18 @@ class NodeFunction(KeyedProcessFunction):
         if isinstance(event, Alias):
             yield from self._alias(event, ctx)
             return
+        if isinstance(event, Fact | Give):
+            yield self._word(event, ctx)
+            return
         live = self._live(event.node, event.tenant)
         result = self._logic.apply(live, event, ctx.timer_service().current_watermark(), self._stores)
-        if isinstance(result, node.Duplicate):
+        if isinstance(result, Duplicate):
             self._count_duplicates.inc()
             yield self._duplicates, Out(*duplicate_record(event, result.reason))
             return
-        if isinstance(result, node.Conflict):
+        if isinstance(result, Conflict):
             self._count_conflicts.inc()
-            rejected = msgspec.structs.replace(_CONFLICT, tenant=event.tenant, message_id=event.message_id, origin=event.origin)
-            position = (event.source, event.partition, event.offset, event.log_time, event.original)
-            yield self._rejected, Out(*rejected_record(rejected, *position))
+            yield self._rejected, Out(*conflict_record(event))
             return
         self._count_applied.inc()
         if event.flags:
@@ -160,6 +144,16 @@ class NodeFunction(KeyedProcessFunction):
         update = self._logic.poke(live, ctx.timer_service().current_watermark())
         self._save(live, ctx)
         yield Out(live.state.profile_id, self._encode(update))
+
+    def _word(self, word: Fact | Give, ctx: KeyedProcessFunction.Context) -> Out:
+        """Take what an object says of its documents."""
+        live, now = self._live(word.node, word.tenant), ctx.timer_service().current_watermark()
+        if isinstance(word, Fact):
+            update = self._logic.fact(live, word, now, self._stores.ledger)
+        else:
+            update = self._logic.give(live, word, now, self._stores.ledger)
+        self._save(live, ctx)
+        return Out(live.state.profile_id, self._encode(update))
 
     def _alias(self, alias: Alias, ctx: KeyedProcessFunction.Context) -> Iterator[Any]:
         live = self._live(alias.node, alias.tenant)
@@ -304,7 +298,7 @@ class ProfileFunction(KeyedBroadcastProcessFunction):
         due = self._logic.next_timer(live)
         if due is not None:
             ctx.timer_service().register_event_time_timer(due)
-        if live.state.nodes or live.state.version:
+        if live.state.nodes or live.state.version or live.state.roster is not None or live.state.left_to:
             self._state.update(self._logic.dump(live))
         if change is not None:
             self._count_changes.inc()

@@ -84,7 +84,7 @@ class ProfileLogic:
         if state.incarnation > self._incarnation:
             # Whoever numbered this start had lost count. The store would take what we write for old: go on above what it holds.
             self._incarnation = state.incarnation + 1
-        if state.incarnation == self._incarnation and state.nodes and not state.publish_by and _is_whole(state):
+        if state.incarnation == self._incarnation and state.nodes and not state.publish_by and not state.hold and _is_whole(state):
             # Its fields are those that this writer published last: what changes from here on is all that has to be told.
             live.fields = self._all_fields(live) | self._shown(state.verdict)
             live.fields |= clock_fields(live.fields["last_order_at"], live.fields["mean_interpurchase_days"], state.clock)
@@ -114,7 +114,7 @@ class ProfileLogic:
             if epoch is not None:
                 part.epoch = epoch
                 live.published = False
-        state.clock = max(state.clock, update.now)
+        state.clock, state.hold = max(state.clock, update.now), max(state.hold, update.hold)
         self._recompute(live, update.values)
         if update.message_id:
             return self._publish(live, "event", update.message_id)
@@ -132,7 +132,10 @@ class ProfileLogic:
         """A node goes; the last one leaves a forwarding address."""
         state = live.state
         part = state.nodes.get(leave.node)
-        if part is None or part.epoch >= leave.epoch:
+        if part is None:
+            state.left_to, state.clock = leave.to_profile, max(state.clock, leave.now)
+            return self._forward_unseen(live)
+        if part.epoch >= leave.epoch:
             return None
         del state.nodes[leave.node]
         state.clock = max(state.clock, leave.now)
@@ -148,9 +151,9 @@ class ProfileLogic:
         if roster.epoch <= state.roster_epoch:
             return None
         state.roster, state.roster_epoch = roster.nodes, roster.epoch
-        if not state.nodes:
-            return None
         state.clock = max(state.clock, now)
+        if not state.nodes:
+            return self._forward_unseen(live)
         self._recompute(live, {})
         return self._publish_if_due(live, "identity", force=True)
 
@@ -160,8 +163,12 @@ class ProfileLogic:
 
     def tick(self, live: LiveProfile, now: int) -> Change | None:
         """Let time pass: a timer has fired."""
-        if live.state.timer <= now:
-            live.state.timer = 0
+        state = live.state
+        if state.timer <= now:
+            state.timer = 0
+        if 0 < state.hold <= now:
+            state.hold, state.publish_by = 0, state.publish_by or now
+            return self._look_again(live, now, "object")
         return self._look_again(live, now, "time")
 
     def _look_again(self, live: LiveProfile, now: int, cause: str) -> Change | None:
@@ -175,7 +182,7 @@ class ProfileLogic:
     def next_timer(self, live: LiveProfile) -> int | None:
         """The moment for which a timer has to be set now, or None when the outstanding one will do. Marks it as set."""
         state = live.state
-        due = min(filter(None, (state.flip_at, state.publish_by)), default=0)
+        due = state.hold or min(filter(None, (state.flip_at, state.publish_by)), default=0)
         if not due or (state.timer and state.timer <= due):
             return None
         state.timer = due
@@ -250,6 +257,8 @@ class ProfileLogic:
         state = live.state
         assert live.fields is not None
         assert state.verdict is not None
+        if state.hold:
+            return None  # an object changes hands: whoever lets time pass publishes
         if not _is_whole(state):
             state.publish_by = 0  # half of a merge: whoever completes it publishes
             return None
@@ -269,11 +278,22 @@ class ProfileLogic:
         state.publish_by = 0
         return change
 
+    def _forward_unseen(self, live: LiveProfile) -> Change | None:
+        """The profile has ended, and was never published as far as its state knows.
+
+        An attempt that was undone may have shown it nevertheless: the store is written at once, and links are not undone. In the attempt
+        that counts its node heard of its new profile before it had anything to tell.
+        """
+        state = live.state
+        if state.nodes or state.version or state.roster != [] or not state.left_to:
+            return None
+        return self._forward(live, state.left_to)
+
     def _forward(self, live: LiveProfile, to_profile: str) -> Change:
         """The profile is empty: whoever still reads it is sent on."""
         state = live.state
         exited, state.published_tags, state.verdict = state.published_tags, [], None
-        state.flip_at = state.publish_by = 0
+        state.flip_at = state.publish_by = state.hold = 0
         features = orjson.dumps({"_merged_into": to_profile})
         change = self._change(live, features, {"cause": "identity", "message_id": "", "tags_entered": [], "tags_exited": exited})
         live.published = False

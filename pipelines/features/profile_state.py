@@ -34,6 +34,8 @@ class ProfileState(msgspec.Struct, array_like=True):
         roster: nodes that must be present before the profile may publish; None without a resolver's word.
         roster_epoch: epoch of that word.
         incarnation: of the writer that published `version`.
+        left_to: profile to which a node went that this one never held; empty when there was none.
+        hold: silent until the watermark reaches this, ms; 0: need not be.
     """
 
     format: int
@@ -49,6 +51,8 @@ class ProfileState(msgspec.Struct, array_like=True):
     roster: list[str] | None = None
     roster_epoch: int = 0
     incarnation: int = 0
+    left_to: str = ""
+    hold: int = 0
 
 
 class LiveProfile:

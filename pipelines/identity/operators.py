@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from pyflink.common import Types
 from pyflink.datastream import KeyedProcessFunction, OutputTag, RuntimeContext
-from pyflink.datastream.state import MapState, MapStateDescriptor, ValueStateDescriptor
+from pyflink.datastream.state import MapStateDescriptor, ValueStateDescriptor
 
 from config.identity import Identity
 from pipelines import control
@@ -14,29 +14,10 @@ from pipelines.identity import link_log
 from pipelines.identity.graph import Graph
 from pipelines.identity.updates import update_records
 from pipelines.ingest.records import rejected_record
-from pipelines.operators import KEYED, RECORD, REJECTED, ROSTERS, UPDATES, Out, require_thread_mode
+from pipelines.operators import KEYED, RECORD, REJECTED, ROSTERS, UPDATES, MapRecords, Out, require_thread_mode
 from pipelines.wire import Rejected
 from schemas import clean, codes
 from schemas.registry import RegistryError
-
-
-class _GraphStore:
-    """One tenant's graph in Flink state; see `graph_state.Store`."""
-
-    def __init__(self, state: MapState[str, bytes]) -> None:
-        self._state = state
-
-    def get(self, key: str) -> bytes | None:
-        """The record or None."""
-        return self._state.get(key)
-
-    def put(self, key: str, value: bytes) -> None:
-        """Write a record."""
-        self._state.put(key, value)
-
-    def remove(self, key: str) -> None:
-        """Delete a record that is there."""
-        self._state.remove(key)
 
 
 class ResolverFunction(KeyedProcessFunction):
@@ -56,7 +37,7 @@ class ResolverFunction(KeyedProcessFunction):
         require_thread_mode()
         # The state is `bytes` in our own versioned encoding: the engine's typed arrays are slow and do not take null.
         graph = runtime_context.get_map_state(MapStateDescriptor("graph", Types.STRING(), Types.PICKLED_BYTE_ARRAY()))
-        store = _GraphStore(graph)
+        store = MapRecords(graph)
         self._graphs = {tenant: Graph(self._identity, tenant, store) for tenant in self._tenants}
         self._reached = runtime_context.get_state(ValueStateDescriptor("reached", Types.PICKLED_BYTE_ARRAY()))
         self._encode = msgspec.msgpack.Encoder().encode

@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from config import loader
 from config.loader import ConfigError, Rates
 from config.platform import Platform
@@ -13,7 +15,7 @@ from pipelines.ingest.hashing import fingerprint, hash64
 from pipelines.ingest.traffic import Targets
 from pipelines.wire import CancelFacts, Facts, OrderFacts, RefundFacts
 from schemas import codes
-from schemas.contracts import MAX_AMOUNT, AddsUp, Contract, load
+from schemas.contracts import MAX_AMOUNT, MAX_NAME, AddsUp, Contract, load
 from schemas.currencies import decimals
 from schemas.plans import CompiledPlan, Plan
 from schemas.validators import Validator, Violation
@@ -22,6 +24,8 @@ TOTAL_FLAG: Final = "total_does_not_add_up"
 CHARGE_BACK_FLAG: Final = "charge_back"
 CHARGE_BACK: Final = "charge_back"
 SUCCEEDED: Final = "succeeded"
+ISSUER_SEPARATOR: Final = "\0"
+"""Between issuer and number in the ledger's names of documents; it stands in no text that is let in."""
 _ROUNDING: Final = 1e-6
 
 
@@ -33,12 +37,14 @@ class Rules(NamedTuple):
         plan_of_source: source -> name of its plan; before the tenant's.
         currencies: tenant -> rates.
         traffic: rules of traffic.
+        issuers: source -> whose numbers its orders, refunds, tickets and leads have, where that is not the tenant's own.
     """
 
     plans: Mapping[str, Plan] = {}
     plan_of_source: Mapping[str, str] = {}
     currencies: Mapping[str, Rates] = {}
     traffic: Sequence[TrafficRule] = ()
+    issuers: Mapping[str, str] = {}
 
     @classmethod
     def configured(cls) -> "Rules":
@@ -47,8 +53,24 @@ class Rules(NamedTuple):
         Raises:
             ConfigError: a file is not as it should be.
         """
-        planned = {name: source.plan for name, source in loader.sources().items() if source.plan}
-        return cls(loader.plans(), planned, loader.currencies(), loader.traffic())
+        sources = loader.sources()
+        planned = {name: source.plan for name, source in sources.items() if source.plan}
+        issuers = {name: source.issuer for name, source in sources.items() if source.issuer}
+        return cls(loader.plans(), planned, loader.currencies(), loader.traffic(), issuers)
+
+
+class Concerned(NamedTuple):
+    """What an event is about.
+
+    Attributes:
+        object: kind, issuer and id, `order||536365`.
+        issuer: whose number it is; empty: the tenant's.
+        stage: where the object is then; empty when the event does not say.
+    """
+
+    object: str
+    issuer: str
+    stage: str
 
 
 class Checked(NamedTuple):
@@ -85,6 +107,7 @@ class Checks:
     def __init__(self, platform: Platform, rules: Rules) -> None:
         contracts = load()
         self._validators = {name: Validator(contract) for name, contract in contracts.items()}
+        self._contracts, self._issuers = contracts, rules.issuers
         self._targets = Targets(rules.traffic, contracts)
         self._units = {name: 10**tenant.minor_units for name, tenant in platform.tenants.items()}
         unknown = [name for name in rules.currencies if name not in platform.tenants]
@@ -143,6 +166,24 @@ class Checks:
         key, content = _business(contract, typed, facts, properties, (at, *order))
         return Checked(properties, facts, flags, key, content, self._targets.of(name, properties))
 
+    def concerned(self, source: str, name: str, properties: Mapping[str, Any]) -> Concerned | None:
+        """The object that an event concerns, if it says which.
+
+        Args:
+            source: name of the source, empty when unknown.
+            name: of the event.
+            properties: as parsed.
+        """
+        contract = self._contracts.get(name)
+        if contract is None:
+            return None
+        for kind, label in contract.object.items():
+            value = properties.get(label)
+            if isinstance(value, str) and 1 <= len(value) <= MAX_NAME:
+                issuer = self._issuers.get(source, "")
+                return Concerned(f"{kind}|{issuer}|{value}", issuer, contract.stage)
+        return None
+
     def _facts(self, contract: Contract, typed: Any, tenant: str, currency: str, told: float | None, rate: float) -> Facts | None:
         if contract.feeds == "cancellation":
             return CancelFacts(typed.order_id)
@@ -156,6 +197,14 @@ class Checks:
         counts = (getattr(typed, "status", None) or SUCCEEDED) == SUCCEEDED
         charge_back = getattr(typed, "kind", None) == CHARGE_BACK
         return RefundFacts(typed.refund_id, total, lines, typed.order_id or "", currency, told, counts, charge_back)
+
+
+def issued(facts: Facts, issuer: str) -> Facts:
+    """Facts whose documents are those of an issuer: the ledger tells them from those of others."""
+    if not issuer:
+        return facts
+    named = {field: f"{issuer}{ISSUER_SEPARATOR}{number}" for field in ("order_id", "refund_id") if (number := getattr(facts, field, ""))}
+    return msgspec.structs.replace(facts, **named)
 
 
 def _checked(validator: Validator, properties: dict[str, Any], currencies: Sequence[str]) -> Any:

@@ -11,7 +11,7 @@ from config.platform import Platform
 from pipelines.identity.nodes import Nodes
 from pipelines.ingest import avro_records, moments, source_order, strict_json
 from pipelines.ingest import envelope as shape
-from pipelines.ingest.checks import Checked, Checks, Rules
+from pipelines.ingest.checks import Checked, Checks, Rules, issued
 from pipelines.ingest.hashing import fingerprint, hash64
 from pipelines.ingest.personal import Masker
 from pipelines.wire import Event, Rejected
@@ -116,9 +116,10 @@ class Decoder:
             raise Violation(codes.SCHEMA_VIOLATION, ".event", "the event's name, required for `track`")
         event_time = moments.event_time(raw, log_time, context.timezone, limits.max_future_s)
         identifiers, dropped = self._nodes.keys(tenant, _identifiers(raw, context), known.origin)
-        if not identifiers:
+        concerned = self._checks.concerned(known.origin, name, properties) if raw.type == "track" else None
+        if not identifiers and concerned is None:
             given = "; ".join(f"the {one.namespace} is {one.reason}" for one in dropped[:MAX_TOLD])
-            rule = "userId, anonymousId or context.externalIds with a value that identifies somebody"
+            rule = "userId, anonymousId or context.externalIds with a value that identifies somebody, or an order, refund, ticket or lead"
             raise Violation(codes.IDENTIFIER_MISSING, ".userId", f"{rule} ({given})" if given else rule)
         log, order = _source_order(context, known.origin or source)
         checked = Checked(properties)
@@ -133,7 +134,7 @@ class Decoder:
             masked_properties = checked.properties
         channel = "web" if context.channel is None else context.channel
         return Event(
-            node=identifiers[0],
+            node=identifiers[0] if identifiers else "",
             tenant=tenant,
             type=raw.type,
             name=name,
@@ -152,7 +153,7 @@ class Decoder:
             traits=_text(traits, masked_traits),
             context=_text(context_raw, masked_context),
             original=original,
-            facts=checked.facts,
+            facts=issued(checked.facts, concerned.issuer) if checked.facts and concerned else checked.facts,
             origin=known.origin,
             flags=flags,
             business_key=checked.key,
@@ -161,6 +162,8 @@ class Decoder:
             origin_log=log,
             origin_order=order,
             stated=self._stated(raw, tenant, identifiers, known.origin),
+            object=concerned.object if concerned else "",
+            stage=concerned.stage if concerned else "",
         )
 
     def _stated(self, raw: shape.Envelope, tenant: str, identifiers: list[str], origin: str) -> list[str]:

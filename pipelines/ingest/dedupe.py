@@ -18,6 +18,20 @@ _PACKED: Final = struct.Struct(">qq")
 _HASH: Final = struct.Struct(">q")
 
 
+class Duplicate(msgspec.Struct, frozen=True):
+    """The event repeats one that was applied: `reason` is `message_id` or `business_key`."""
+
+    reason: str
+
+
+class Conflict(msgspec.Struct):
+    """The event has the message id of another one."""
+
+
+BY_MESSAGE_ID: Final = Duplicate("message_id")
+BY_BUSINESS_KEY: Final = Duplicate("business_key")
+
+
 class IdStore(Protocol):
     """Mapping for spilled ids; keys are ints, values ints."""
 

@@ -17,13 +17,13 @@ from pipelines.ingest.checks import Rules
 from pipelines.ingest.decode import Decoder
 from pipelines.ingest.personal import Masker
 from pipelines.ingest.records import rejected_record
-from pipelines.operators import RECORD, REJECTED, Out, require_thread_mode
+from pipelines.operators import KEYED, OBJECTS, RECORD, REJECTED, Out, require_thread_mode
 from pipelines.wire import Rejected
 from schemas import codes
 
 
 class DecodeFunction(ProcessFunction):
-    """Rows `(source, partition, offset, log_time, value)` to rows `(node, event)`; rejections to the side output `rejected`.
+    """Rows `(source, partition, offset, log_time, value)` to rows `(node, event)`; side outputs `objects` (object, event), `rejected`.
 
     Args:
         platform: tenants and limits.
@@ -46,7 +46,7 @@ class DecodeFunction(ProcessFunction):
         self._ahead_ms = ahead_s * 1000
         self._too_early = Rejected(codes.TIMESTAMP_OUT_OF_RANGE, "$", f"a log time at most {ahead_s} s ahead of the clock")
         self._encode = msgspec.msgpack.Encoder().encode
-        self._rejected = OutputTag(REJECTED, RECORD)
+        self._rejected, self._objects = OutputTag(REJECTED, RECORD), OutputTag(OBJECTS, KEYED)
         metrics = runtime_context.get_metrics_group()
         self._events = metrics.counter("events")
         self._rejections = metrics.counter("rejections")
@@ -65,4 +65,7 @@ class DecodeFunction(ProcessFunction):
             yield self._rejected, Out(*rejected_record(event, source, partition, offset, log_time, raw))
         else:
             self._events.inc()
-            yield Out(event.node, self._encode(event))
+            if event.object:
+                yield self._objects, Out(f"{event.tenant}|{event.object}", self._encode(event))
+            else:
+                yield Out(event.node, self._encode(event))

@@ -1,10 +1,13 @@
 """Records of the clean topics, built from what the pipeline knows: key and value as they go to Kafka."""
 
-from typing import Any
+from typing import Any, Final
+
+import msgspec
 
 from pipelines.identity.link_log import Rule
+from pipelines.objects.object_state import ObjectState
 from pipelines.wire import Event, Rejected
-from schemas import clean
+from schemas import clean, codes
 
 
 def position(event: Event) -> dict[str, Any]:
@@ -30,6 +33,15 @@ def rejected_record(rejected: Rejected, source: str, partition: int, offset: int
     return f"{source}:{partition}:{offset}".encode(), clean.encode("rejected", record)
 
 
+_CONFLICT: Final = Rejected(codes.ID_CONFLICT, "$.messageId", "the same body as the record that first carried this messageId")
+
+
+def conflict_record(event: Event) -> tuple[bytes, bytes]:
+    """Key and value for `cdp.rejected` of an event with the message id of another one."""
+    rejected = msgspec.structs.replace(_CONFLICT, tenant=event.tenant, message_id=event.message_id, origin=event.origin)
+    return rejected_record(rejected, event.source, event.partition, event.offset, event.log_time, event.original)
+
+
 def event_record(event: Event, profile_id: str, seq: int) -> tuple[bytes, bytes]:
     """Key and value for `cdp.events`."""
     record = {
@@ -52,8 +64,26 @@ def event_record(event: Event, profile_id: str, seq: int) -> tuple[bytes, bytes]
         "flags": event.flags,
         "origin_log": event.origin_log,
         "origin_order": event.origin_order,
+        "object": event.object,
     }
     return event.node.encode(), clean.encode("event", record)
+
+
+def object_record(event: Event, state: ObjectState) -> tuple[bytes, bytes]:
+    """Key and value for `cdp.objects`: an object as it is after an event."""
+    kind, issuer, number = event.object.split("|", 2)
+    record = {
+        "tenant": event.tenant,
+        "kind": kind,
+        "issuer": issuer,
+        "object_id": number,
+        "version": state.version,
+        "node": state.owner,
+        "stages": state.stages,
+        "message_id": event.message_id,
+        "log_time": event.log_time,
+    }
+    return f"{event.tenant}|{event.object}".encode(), clean.encode("object", record)
 
 
 def duplicate_record(event: Event, reason: str) -> tuple[bytes, bytes]:

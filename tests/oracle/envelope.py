@@ -19,7 +19,11 @@ EARLIEST_MS = 946_684_800_000  # 2000-01-01
 
 
 class Event(NamedTuple):
-    """A valid event, reduced to what features and outcomes need. Times in ms; `channel` is one of the known ones or `other`."""
+    """A valid event, reduced to what features and outcomes need.
+
+    Times in ms; `channel` is one of the known ones or `other`. `node` is empty when the record has no usable identifier; then it names an
+    `object` (`kind|issuer|id`), which is empty when it concerns none.
+    """
 
     node: str
     identifiers: list[str]
@@ -36,7 +40,14 @@ class Event(NamedTuple):
     same: dict[str, Any] = {}  # noqa: RUF012 - never changed
     log: str = ""
     order: str = ""
+    tenant: str = ""
+    object: str = ""
     excluded: bool = False
+
+    @property
+    def issuer(self) -> str:
+        """Who numbers what the event tells of."""
+        return self.object.split("|")[1] if self.object else ""
 
 
 class Rejection(NamedTuple):
@@ -100,9 +111,11 @@ def _event(value: bytes, log_ms: int, rules: Rulebook, topic: str) -> Event:
     given = [(namespace, raw) for namespace, raw in (("user_id", user), ("anonymous_id", anonymous)) if raw is not None]
     if kind == "alias" and None not in (user, previous) and previous not in (user, anonymous):
         given += [("user_id", previous), ("anonymous_id", previous)]
-    origin = context.get("source")
-    keys = node_keys(tenant, given + external, rules, origin if isinstance(origin, str) else "")
-    if not keys:
+    source = context.get("source")
+    origin = source if isinstance(source, str) else ""
+    keys = node_keys(tenant, given + external, rules, origin)
+    concerned = rules.contracts.concerned(name, properties) if kind == "track" else None
+    if not keys and concerned is None:
         raise Violation("identifier_missing")
     log, order = _place(context, topic)
     tracked = shapes.Tracked(None, None, {})
@@ -113,7 +126,9 @@ def _event(value: bytes, log_ms: int, rules: Rulebook, topic: str) -> Event:
     late = log_ms - event_ms > limits["lateness_s"] * 1000
     known = channel if channel in CHANNELS else "other"
     shown = "web" if channel is None else known
-    return Event(keys[0], keys, kind, name, message_id, event_ms, log_ms, late, shown, body, *tracked, log, order)
+    node = keys[0] if keys else ""
+    about = f"{concerned[0]}|{rules.issuers.get(origin, '')}|{concerned[1]}" if concerned else ""
+    return Event(node, keys, kind, name, message_id, event_ms, log_ms, late, shown, body, *tracked, log, order, tenant, about)
 
 
 def _place(context: dict[str, Any], topic: str) -> tuple[str, str]:

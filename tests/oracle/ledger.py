@@ -11,6 +11,10 @@ Place = tuple[int, str, int, int]
 """Log time, topic, partition, offset."""
 
 
+Number = tuple[str, str]
+"""Issuer and id of an order or refund: numbers of two issuers never meet."""
+
+
 class Version(NamedTuple):
     """An event that tells a document."""
 
@@ -25,19 +29,32 @@ class Order(NamedTuple):
     """An order that counts."""
 
     time_ms: int
-    order_id: str
+    number: Number
     total: int
     lines: list[tuple[str, int]]
 
 
 class Refund(NamedTuple):
-    """A refund that counts."""
+    """A refund that counts; `order` is None when it names none."""
 
     time_ms: int
-    refund_id: str
-    order_id: str
+    number: Number
+    order: Number | None
     total: int
     lines: list[tuple[str, int]]
+
+
+class Back(NamedTuple):
+    """A refund that succeeded, before anything is known of its order."""
+
+    time_ms: int
+    number: Number
+    order: Number | None
+    fact: RefundFact
+
+
+Known = dict[Number, tuple[int, OrderFact]]
+"""Order -> its time, and its version that counts."""
 
 
 class Ledger(NamedTuple):
@@ -69,89 +86,88 @@ def newest(versions: Sequence[Version]) -> Version:
 
 
 def ledger(events: Sequence[tuple[Place, Event]], decimals: int) -> Ledger:
-    """Build the ledger of a node from its events, in any order; late ones must not be among them.
+    """Build the ledger of a node, from events in any order; late ones must not be among them.
 
     Args:
-        events: each with its place in the raw topics.
+        events: of the objects that the node owns (docs/objects.md), each with its place in the raw topics.
         decimals: of the tenant's currency.
     """
-    told_orders: dict[str, list[Version]] = defaultdict(list)
-    told_refunds: dict[str, list[Version]] = defaultdict(list)
-    cancelled = set()
+    told_orders: dict[Number, list[Version]] = defaultdict(list)
+    told_refunds: dict[Number, list[Version]] = defaultdict(list)
+    cancelled: set[Number] = set()
     for place, event in events:
         match event.fact:
             case OrderFact() as fact:
-                told_orders[fact.order_id].append(Version(event.event_ms, place, event.log, event.order, fact))
+                told_orders[event.issuer, fact.order_id].append(Version(event.event_ms, place, event.log, event.order, fact))
             case RefundFact() as fact:
-                told_refunds[fact.refund_id].append(Version(event.event_ms, place, event.log, event.order, fact))
+                told_refunds[event.issuer, fact.refund_id].append(Version(event.event_ms, place, event.log, event.order, fact))
             case CancelFact() as fact:
-                cancelled.add(fact.order_id)
-    known: dict[str, tuple[int, OrderFact]] = {}
-    for order_id, versions in told_orders.items():
+                cancelled.add((event.issuer, fact.order_id))
+    known: Known = {}
+    for number, versions in told_orders.items():
         content = newest(versions).fact
         assert isinstance(content, OrderFact)
-        known[order_id] = min(version.event_ms for version in versions), content
-    back: list[tuple[int, RefundFact]] = []
-    for versions in told_refunds.values():
+        known[number] = min(version.event_ms for version in versions), content
+    back: list[Back] = []
+    for number, versions in told_refunds.items():
         refund = newest(versions).fact
         assert isinstance(refund, RefundFact)
         if refund.succeeded:
-            back.append((min(version.event_ms for version in versions), refund))
-    back.sort(key=lambda one: (one[0], one[1].refund_id))
+            named = (number[0], refund.order_id) if refund.order_id else None
+            back.append(Back(min(version.event_ms for version in versions), number, named, refund))
+    back.sort(key=lambda one: (one.time_ms, one.number[1], one.number[0]))
     amounts = _amounts(back, known, decimals)
     refunds = [
-        Refund(at, refund.refund_id, refund.order_id, amounts[refund.refund_id], refund.lines)
-        for at, refund in back
-        if refund.order_id not in cancelled
+        Refund(time_ms, number, order, amounts[number], fact.lines) for time_ms, number, order, fact in back if order not in cancelled
     ]
-    orders = [Order(at, order_id, fact.total, fact.lines) for order_id, (at, fact) in known.items() if order_id not in cancelled]
+    orders = [Order(at, number, fact.total, fact.lines) for number, (at, fact) in known.items() if number not in cancelled]
     over = 0
-    for order_id, (_, fact) in known.items():
-        gone = sum(amounts[refund.refund_id] for _, refund in back if refund.order_id == order_id)
-        over += gone > fact.total and not (order_id in cancelled and fact.total == 0)
-    return Ledger(orders, refunds, over, sum(refund.charge_back for _, refund in back), _unmatched(orders, refunds))
+    for number, (_, order) in known.items():
+        gone = sum(amounts[one.number] for one in back if one.order == number)
+        over += gone > order.total and not (number in cancelled and order.total == 0)
+    return Ledger(orders, refunds, over, sum(one.fact.charge_back for one in back), _unmatched(orders, refunds))
 
 
-def _amounts(back: Sequence[tuple[int, RefundFact]], known: dict[str, tuple[int, OrderFact]], decimals: int) -> dict[str, int]:
-    """Refund id -> minor units; `back` is sorted by time and id."""
-    amounts = {refund.refund_id: refund.total for _, refund in back}
-    for order_id, (_, order) in known.items():
+def _amounts(back: Sequence[Back], known: Known, decimals: int) -> dict[Number, int]:
+    """Number of a refund -> minor units; `back` is sorted by time and id."""
+    amounts = {one.number: one.fact.total for one in back}
+    for number, (_, order) in known.items():
         if order.currency is None or order.rate is None:
             continue
         places = decimals_of(order.currency)
-        own = [refund for _, refund in back if refund.order_id == order_id and refund.currency in (None, order.currency)]
-        for number, refund in enumerate(own):
-            before = sum(minor(one.own, places) for one in own[:number])
-            after = before + minor(refund.own, places)
+        own = [one for one in back if one.order == number and one.fact.currency in (None, order.currency)]
+        for count, one in enumerate(own):
+            before = sum(minor(other.fact.own, places) for other in own[:count])
+            after = before + minor(one.fact.own, places)
             converted = [minor(upto / 10**places * order.rate, decimals) for upto in (before, after)]
-            amounts[refund.refund_id] = converted[1] - converted[0]
+            amounts[one.number] = converted[1] - converted[0]
     return amounts
 
 
 def _unmatched(orders: Sequence[Order], refunds: Sequence[Refund]) -> int:
     """Refund lines that find no unit at all; what names an order goes first."""
-    there = {order.order_id: order for order in orders}
-    left: dict[tuple[str, str], int] = Counter()
+    there = {order.number: order for order in orders}
+    left: dict[tuple[Number, str], int] = Counter()
     for order in orders:
         for product, quantity in order.lines:
-            left[order.order_id, product] += quantity
+            left[order.number, product] += quantity
     unmatched = 0
     for refund in refunds:
-        if not refund.order_id:
+        if refund.order is None:
             continue
         for product, wanted in refund.lines:
-            bought = there.get(refund.order_id)
-            found = left[refund.order_id, product] if bought is not None and bought.time_ms <= refund.time_ms else 0
+            bought = there.get(refund.order)
+            found = left[refund.order, product] if bought is not None and bought.time_ms <= refund.time_ms else 0
             unmatched += found == 0
             if found:
-                left[refund.order_id, product] = found - min(found, wanted)
+                left[refund.order, product] = found - min(found, wanted)
     for refund in refunds:
-        if refund.order_id:
+        if refund.order is not None:
             continue
         for product, wanted in refund.lines:
             found = 0
             for order in orders:
-                key = order.order_id, product
+                key = order.number, product
                 if order.time_ms <= refund.time_ms and found < wanted and left[key]:
                     taken = min(left[key], wanted - found)
                     left[key] -= taken

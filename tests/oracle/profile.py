@@ -6,8 +6,9 @@ from fractions import Fraction
 from typing import Any
 
 from tests.oracle.envelope import Event
-from tests.oracle.ledger import Ledger, Place, ledger
+from tests.oracle.ledger import Ledger, ledger
 from tests.oracle.log import Log, Position
+from tests.oracle.objects import Told, facts
 from tests.oracle.rulebook import CutPoints, Rulebook
 from tests.oracle.rules import holds
 from tests.oracle.windows import Series
@@ -19,14 +20,13 @@ Fields = dict[str, Any]
 
 
 class _Node:
-    """What one node contributes."""
+    """What one node contributes: by the events that name it, and by what is told of the objects it owns."""
 
-    def __init__(self, key: str, told: Sequence[tuple[Place, Event]], rules: Rulebook) -> None:
-        self.late = sum(event.late for _, event in told)
-        told = [(place, event) for place, event in told if not event.late and not event.excluded]
-        self.events = [event for _, event in told]
+    def __init__(self, key: str, named: Sequence[Event], owned: Sequence[Told], rules: Rulebook) -> None:
+        self.late = sum(event.late for event in named)
+        self.events = [event for event in named if not event.late and not event.excluded]
         self.times_ms = sorted(event.event_ms for event in self.events)
-        self.ledger: Ledger = ledger(told, rules.money[key.split("|")[0]].decimals)
+        self.ledger: Ledger = ledger(owned, rules.money[key.split("|")[0]].decimals)
         self.series = {name: Series(key, self._happened(source), rules) for name, source in rules.series.items()}
 
     def _happened(self, source: dict[str, Any]) -> list[tuple[int, int]]:
@@ -61,6 +61,7 @@ class Profiles:
     def __init__(self, log: Log, rules: Rulebook) -> None:
         self._log = log
         self._rules = rules
+        self._owned = facts(log.applied(), rules)
 
     def at(
         self, nodes: Sequence[str], at_ms: int, *, cut_points: CutPoints | None = None, included: Container[Position] | None = None
@@ -71,19 +72,24 @@ class Profiles:
             nodes: keys of its nodes.
             at_ms: the clock (`_at` of a published profile).
             cut_points: what scores are computed with; by default those the configuration starts with.
-            included: raw positions of the events the profile includes; by default all. No event may be younger than the clock.
+            included: raw positions of the events of these nodes that the profile includes; by default all. No event may be younger than the
+                clock. What others told of objects until the clock is included in any case.
 
         Returns:
             Field name -> value, amounts in major units, without `_v` and `_at`.
         """
+        owned = self._owned
+        if included is not None:
+            known = [
+                (place, event)
+                for place, event in self._log.applied()
+                if (Position(*place[1:]) in included if event.node in nodes else event.log_ms <= at_ms)
+            ]
+            owned = facts(known, self._rules)
         parts = []
         for key in nodes:
-            events = [
-                ((event.log_ms, *position), event)
-                for position, event in self._log.events.get(key, ())
-                if included is None or position in included
-            ]
-            parts.append(_Node(key, events, self._rules))
+            named = [event for position, event in self._log.events.get(key, ()) if included is None or position in included]
+            parts.append(_Node(key, named, owned.get(key, ()), self._rules))
         scale = 10 ** self._rules.money[nodes[0].split("|")[0]].decimals
         fields = self._windowed(parts, at_ms, scale)
         fields |= _times(parts)

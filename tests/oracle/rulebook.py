@@ -45,6 +45,7 @@ class Rulebook(NamedTuple):
     strip_float_suffix: frozenset[str]
     blocked_patterns: dict[str, list[str]]
     phone_region: dict[str, dict[str, str]]
+    issuers: dict[str, str]
     windows_ms: dict[str, int]
     hops_ms: dict[str, int]
     exact_entries: int
@@ -83,6 +84,7 @@ class Rulebook(NamedTuple):
             strip_float_suffix=frozenset(identity["strip_float_suffix"]),
             blocked_patterns=identity.get("blocked_patterns", {}),
             phone_region={kind: identity.get("phone_region", {}).get(kind, {}) for kind in ("tenants", "sources")},
+            issuers={name: source.get("issuer") or "" for name, source in load("sources.yaml").items()},
             windows_ms={name: seconds * 1000 for name, seconds in features["windows"].items()},
             hops_ms={name: minutes * 60_000 for name, minutes in features["tile_hop_min"].items()},
             exact_entries=features["exact_entries"],

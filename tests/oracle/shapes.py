@@ -17,6 +17,13 @@ QUALITY = "quality_rule"
 MISSING = object()
 MAX_NAME = 256
 Properties = dict[str, Any]
+OBJECTS: dict[str, dict[str, str]] = {
+    "": {},
+    "order": {"order": "order_id"},
+    "refund": {"order": "order_id", "refund": "refund_id"},
+    "cancellation": {"order": "order_id"},
+}
+"""What feeds the ledger concerns an object, even if its contract does not say so."""
 _ISO = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:?\d\d)?")
 
 
@@ -140,6 +147,17 @@ class Contracts:
             file = yaml.safe_load(path.read_text())
             for name, event in file["events"].items():
                 self._events[name] = event, file.get("parts") or {}
+
+    def concerned(self, name: str, properties: Properties) -> tuple[str, str] | None:
+        """Kind and id of the object that an event concerns: the first of the fields that its contract names which has a value."""
+        if name not in self._events:
+            return None
+        event, _ = self._events[name]
+        for kind, label in (event.get("object") or OBJECTS[event.get("feeds", "")]).items():
+            value = properties.get(label)
+            if isinstance(value, str) and 1 <= len(value) <= MAX_NAME:
+                return kind, value
+        return None
 
     def tracked(self, name: str, properties: Properties, money: Money, at_ms: int, order: tuple[str, str] = ("", "")) -> Tracked:
         """Check an event; what becomes of it depends on what is found here.

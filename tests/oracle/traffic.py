@@ -28,8 +28,11 @@ class Traffic:
         self._nodes: dict[str, _Node] = defaultdict(_Node)
 
     def excludes(self, event: Event) -> bool:
-        """Whether a rule catches an event and keeps it out of the features; late ones and those of the ledger are not looked at."""
-        if event.late or event.fact is not None:
+        """Whether a rule catches an event and keeps it out of the features.
+
+        Late ones, those of the ledger and those that name no node are not looked at.
+        """
+        if event.late or event.fact is not None or not event.node:
             return False
         node, act = self._nodes[event.node], None
         repetitions = [rule for rule in self._rules if "same" in rule and event.name in rule["events"]]

@@ -8,8 +8,9 @@ from tests.oracle import Log, Profiles, RawRecord, Rulebook
 
 DAY_MS = 86_400_000
 START_MS = 1_293_840_000_000  # 2011-01-01
-RULES = Rulebook.read(Path(__file__).parents[3] / "config")
+RULES = Rulebook.read(Path(__file__).parents[3] / "config", lambda tenant, namespace, value: value)
 NODE = "demo|user_id|7"
+ENVELOPE = ("logged", "messageId", "userId", "anonymousId", "tenant", "context")
 
 
 def at(days: float) -> int:
@@ -27,7 +28,8 @@ def iso(time_ms: int) -> str:
 class Writer:
     """Appends records to one partition, the log time of each being its event time unless said otherwise."""
 
-    def __init__(self) -> None:
+    def __init__(self, rules: Rulebook = RULES) -> None:
+        self.rules = rules
         self.records: list[RawRecord] = []
 
     def raw(self, value: bytes | None, days: float = 0.0) -> None:
@@ -41,15 +43,19 @@ class Writer:
 
     def order(self, days: float, order_id: str, *lines: tuple[str, int, float], event: str = "Order Completed", **more: Any) -> None:
         products = [{"product_id": product, "quantity": quantity, "price": price} for product, quantity, price in lines]
-        envelope = {name: more.pop(name) for name in ("logged", "messageId", "userId", "context") if name in more}
-        self.call(days, event=event, properties={"order_id": order_id, "products": products, **more}, **envelope)
+        self.tell(days, event, order_id=order_id, products=products, **more)
 
     def refund(self, days: float, refund_id: str, *lines: tuple[str, int, float], **more: Any) -> None:
         products = [{"product_id": product, "quantity": quantity, "price": price} for product, quantity, price in lines]
-        self.call(days, event="Order Refunded", properties={"refund_id": refund_id, "products": products, **more})
+        self.tell(days, "Order Refunded", refund_id=refund_id, products=products, **more)
+
+    def tell(self, days: float, event: str, **more: Any) -> None:
+        """A track event; what is no part of the envelope is a property."""
+        envelope = {name: more.pop(name) for name in ENVELOPE if name in more}
+        self.call(days, event=event, properties=more, **envelope)
 
     def log(self) -> Log:
-        return Log(self.records, RULES)
+        return Log(self.records, self.rules)
 
     def profile(self, days: float, *nodes: str) -> dict[str, Any]:
-        return Profiles(self.log(), RULES).at(nodes or (NODE,), at(days))
+        return Profiles(self.log(), self.rules).at(nodes or (NODE,), at(days))

@@ -69,6 +69,62 @@ def test_identifiers_that_name_nobody() -> None:
     assert code(userId=None, context={"externalIds": [{"type": "shoe_size", "id": "44"}]}) == "identifier_missing"
 
 
+def test_an_object_stands_in_for_an_identifier() -> None:
+    found = event(type="track", event="Shipment Delivered", userId=None, properties={"shipment_id": "s", "order_id": "17"})
+    assert (found.node, found.identifiers, found.tenant, found.object) == ("", [], "demo", "order||17")
+    assert event(type="track", event="Order Refunded", userId="null", properties={"refund_id": "r", "total": 1.0}).object == "refund||r"
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"event": "Order Refunded", "properties": {"refund_id": "r", "order_id": "o", "total": 1}}, "order||o"),
+        ({"event": "Order Refunded", "properties": {"refund_id": "r", "order_id": "", "total": 1}}, "refund||r"),
+        ({"event": "Order Refunded", "properties": {"refund_id": "r", "order_id": None, "total": 1}}, "refund||r"),
+        ({"event": "Ticket Closed", "properties": {"ticket_id": " a|b "}}, "ticket|| a|b "),
+        ({"event": "Survey Answered", "properties": {"survey_id": "s", "ticket_id": "t" * 256}}, "ticket||" + "t" * 256),
+        ({"event": "Survey Answered", "properties": {"survey_id": "s", "ticket_id": "t" * 257}}, ""),
+        ({"event": "Survey Answered", "properties": {"survey_id": "s"}}, ""),
+        ({"event": "Checkout Started", "properties": {"order_id": "o"}}, ""),
+        ({"event": "Something Happened", "properties": {"order_id": "o"}}, ""),
+        ({"event": "Ticket Closed", "type": "page", "properties": {"ticket_id": "t"}}, ""),
+    ],
+)
+def test_what_an_event_concerns(fields: dict[str, Any], expected: str) -> None:
+    assert event(**{"type": "track", **fields}).object == expected
+
+
+def test_the_source_says_who_issued_the_number() -> None:
+    rules = RULES._replace(issuers={"shop-a": "a"})
+    for source, issuer in (("shop-a", "a"), ("shop-b", ""), (5, "")):
+        body = {"type": "track", "event": "Lead Submitted", "messageId": "m", "properties": {"lead_id": "1"}, "context": {"source": source}}
+        found = judge_alone(json.dumps(body).encode(), at(10), rules)
+        assert isinstance(found, Event)
+        assert (found.object, found.issuer) == (f"lead|{issuer}|1", issuer)
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"type": "page", "properties": {"order_id": "o"}}, "identifier_missing"),
+        ({"event": "Something Happened", "properties": {"order_id": "o"}}, "identifier_missing"),
+        ({"event": "Product Viewed", "properties": {"product_id": 5}}, "identifier_missing"),
+        ({"event": "Survey Answered", "properties": {"survey_id": "s"}}, "identifier_missing"),
+        ({"event": "Order Cancelled", "properties": {"order_id": ""}}, "identifier_missing"),
+        ({"event": "Order Cancelled", "properties": {"order_id": 7}}, "identifier_missing"),
+        ({"event": "Order Cancelled", "properties": {"order_id": "o" * 257}}, "identifier_missing"),
+        ({"event": "Order Refunded", "properties": {"refund_id": "r", "order_id": 7, "total": 1}}, "schema_violation"),
+        ({"event": "Order Completed", "properties": {"order_id": "o"}}, "schema_violation"),
+        ({"event": "Payment Completed", "properties": {"order_id": "o", "amount": -1}}, "quality_rule"),
+        ({"event": "Order Cancelled", "properties": {"order_id": "o"}, "context": {"sourceOrder": -1}}, "schema_violation"),
+        ({"event": "Order Cancelled", "properties": {"order_id": ""}, "context": {"sourceOrder": -1}}, "identifier_missing"),
+        ({"event": "Order Cancelled", "properties": {"order_id": "o"}, "timestamp": "1999-01-01T00:00:00Z"}, "timestamp_out_of_range"),
+    ],
+)
+def test_without_identifiers_every_other_check_keeps_its_place(fields: dict[str, Any], expected: str) -> None:
+    assert code(**{"type": "track", "userId": None, **fields}) == expected
+
+
 def test_event_time_is_the_timestamp_else_corrected_for_the_clients_clock() -> None:
     log_ms = at(10)
     assert event(timestamp="2011-01-10T12:00:00Z").event_ms == at(9.5)

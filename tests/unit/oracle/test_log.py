@@ -1,6 +1,6 @@
 """What becomes of records that repeat others, and where late ones go."""
 
-from tests.unit.oracle.cases import NODE, Writer, at, iso
+from tests.unit.oracle.cases import NODE, RULES, Writer, at, iso
 
 
 def outcomes(writer: Writer) -> list[str]:
@@ -33,6 +33,50 @@ def test_other_nodes_may_use_the_same_message_id() -> None:
     writer.call(1, "page", messageId="a")
     writer.call(1, "page", messageId="a", userId="8")
     assert outcomes(writer) == ["applied", "applied"]
+
+
+def test_a_message_id_is_remembered_for_each_pair_of_object_and_node() -> None:
+    writer = Writer()
+    for who, order_id in (("7", "o"), ("8", "o"), (None, "o"), ("7", "p")):
+        for amount in (1, 1, 2):
+            writer.tell(1, "Payment Failed", order_id=order_id, reason=str(amount), messageId="a", userId=who)
+    writer.call(1, "page", messageId="a")
+    assert outcomes(writer) == ["applied", "duplicate", "id_conflict"] * 4 + ["applied"]
+
+
+def test_a_business_key_is_remembered_for_each_pair_of_object_and_node() -> None:
+    rules = RULES._replace(issuers={"shop": "s"})
+    writer = Writer(rules)
+    for who, context in (("7", {}), ("8", {}), (None, {}), ("7", {"source": "shop"})):
+        for _ in range(2):
+            writer.tell(1, "Order Cancelled", order_id="o", userId=who, context=context)
+    assert outcomes(writer) == ["applied", "duplicate"] * 4
+
+
+def test_objects_of_two_tenants_remember_for_themselves() -> None:
+    rules = RULES._replace(money=RULES.money | {"other": RULES.money["demo"]})
+    writer = Writer(rules)
+    for tenant in ("demo", "other"):
+        writer.tell(1, "Order Cancelled", order_id="o", userId=None, tenant=tenant, messageId="a")
+    assert outcomes(writer) == ["applied", "applied"]
+
+
+def test_what_names_only_an_object_is_applied_and_is_no_node() -> None:
+    writer = Writer()
+    writer.tell(1, "Shipment Delivered", order_id="o", shipment_id="s", userId=None)
+    log = writer.log()
+    assert outcomes(writer) == ["applied"]
+    assert list(log.events) == []
+    assert [event.object for _, event in log.nameless] == ["order||o"]
+    assert log.counts()["cdp.raw.orders", 0] == {"applied": 1}
+
+
+def test_traffic_is_that_of_a_node() -> None:
+    rule = {"name": "burst", "events": ["Payment Failed"], "more_than": 1, "within_s": 10, "exclude": True}
+    writer = Writer(RULES._replace(traffic=[rule]))
+    for who in ("7", "7", None, None):
+        writer.tell(1, "Payment Failed", order_id="o", reason="x", userId=who)
+    assert [event.excluded for _, _, _, event in writer.log().judged if event] == [False, True, False, False]
 
 
 def test_a_rejected_record_is_not_remembered() -> None:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.features.documents import MAX_GROUPS, OrderContent, OrderVersion, Told, newest, taken
+from pipelines.features.documents import MAX_GROUPS, OrderContent, OrderVersion, newest, taken
+from pipelines.wire import Told
 
 Versions = list[OrderVersion]
 

@@ -110,3 +110,15 @@ def test_every_publication_is_a_person_and_the_end_is_the_union_of_its_visits(ch
                 msgspec.json.decode(town.core.newest[forward].patch.features).get("_merged_into") if forward in town.core.newest else None
             )
         assert (profile in shown) != (not last[profile])
+
+
+def test_a_profile_that_an_undone_attempt_may_have_shown_sends_its_readers_on() -> None:
+    """The attempt that counts hears of the merge first: links are not undone, and the store shows what an undone attempt has written."""
+    town = Town()
+    town.say(Link("demo", BASE, a=NODES[0], b=NODES[2]))
+    town.settle()
+    town.visit(2)
+    (person,) = (profile for profile, _ in town.core.fields())
+    ended = town.core.newest[profile_of(NODES[2])]
+    assert msgspec.json.decode(ended.patch.features) == {"_merged_into": person}
+    assert ended.record["nodes"] == {}

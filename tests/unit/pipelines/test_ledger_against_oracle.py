@@ -6,7 +6,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.features.documents import NamedRefund, Order, OrderContent, OrderVersion, Told, effect
+from pipelines.features.documents import NamedRefund, Order, OrderContent, OrderVersion, effect
+from pipelines.wire import Told
 from tests.ledger_world import DECIMALS, RATES, TENANTS, events, judge, play, written
 from tests.oracle.compare import differences
 

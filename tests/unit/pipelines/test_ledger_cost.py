@@ -4,10 +4,9 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from pipelines.features.documents import Told
 from pipelines.features.ledger import Ledger, Summary
 from pipelines.features.series import Series
-from pipelines.wire import CancelFacts, OrderFacts, RefundFacts
+from pipelines.wire import CancelFacts, OrderFacts, RefundFacts, Told
 from tests.counting_store import CountingStore
 
 FEW, MANY, MEASURED = 1000, 20_000, 100

@@ -3,11 +3,11 @@
 import json
 from typing import Any
 
-from pipelines.features.documents import MAX_GROUPS, MAX_REFUND_LINES, MAX_REFUNDS, Told
+from pipelines.features.documents import MAX_GROUPS, MAX_REFUND_LINES, MAX_REFUNDS
 from pipelines.features.ledger import LIMIT_MOVEMENTS, LIMIT_REFUNDS, LIMIT_SOURCES, Ledger, Summary
 from pipelines.features.movements import MAX_KEPT
 from pipelines.features.series import Series
-from pipelines.wire import CancelFacts, OrderFacts, RefundFacts
+from pipelines.wire import CancelFacts, OrderFacts, RefundFacts, Told
 from tests.counting_store import CountingStore
 from tests.in_process import InProcess
 
