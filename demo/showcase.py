@@ -22,6 +22,10 @@ FROM rfm_segments WHERE tenant = {tenant:String}"""
 MINUTES: Final = """
 SELECT formatDateTime(minute, '%F %R') AS minute, source, name, sum(events) AS events FROM events_by_minute
 WHERE tenant = {tenant:String} GROUP BY minute, source, name ORDER BY minute DESC, events DESC LIMIT 8"""
+PEOPLE: Final = """
+SELECT uniqExact(node) AS identifiers, uniqExact(person) AS people, uniqExactIf(node, node LIKE '%|anonymous_id|%') AS browsers,
+  uniqExactIf(node, node LIKE '%|anonymous_id|%' AND person IN (SELECT profile_id FROM customers)) AS browsers_of_customers
+FROM (SELECT DISTINCT node, person FROM events_of_people WHERE tenant = {tenant:String} AND node != '')"""
 SCORED: Final = "SELECT count() AS profiles FROM profiles WHERE tenant = {tenant:String} AND rfm_version = {version:UInt64}"
 EVENTS: Final = "SELECT count() AS events FROM events"
 

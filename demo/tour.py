@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from rich.console import Console
@@ -14,10 +15,12 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from config import loader
 from demo import latency, replay, replayer, showcase
 from demo.messages import TENANT, iso
+from demo.one_person import Walk
 from demo.pipeline_watch import PipelineWatch
 from demo.player import Player
 from demo.records import Tally
 from operations.progress import Progress as Lines
+from pipelines.identity.nodes import Nodes
 from profile_store.client import Client
 from profile_store.connection import address
 from sinks.clickhouse import ClickHouse, ClickHouseError
@@ -97,6 +100,9 @@ class Tour:
         with self._step("Send live events", "The broker stamps them now. A second client reads Redis; one clock measures both ends."):
             self._live(platform.kafka.bootstrap, platform.redis.url)
             self._show("The newest minutes in ClickHouse, by log time", server, showcase.MINUTES)
+        why = "Two devices and a guest order become one person at the sign-in, and two again when that was wrong."
+        with self._step("One person from many identifiers", why):
+            self._one_person(server, platform.kafka.bootstrap, platform.redis.url)
         with self._step(
             "Check the books", "Each raw record must end once: applied, duplicate or rejected. Offset by offset, not by totals."
         ):
@@ -212,6 +218,22 @@ class Tour:
 
             measured = probe.measure(self._length.live_events, self._length.live_rate, tell)
         self._console.print(showcase.of_latency(latency.percentiles(measured)))
+
+    def _one_person(self, server: ClickHouse, bootstrap: str, redis_url: str) -> None:
+        key = Path(os.environ["CDP_HMAC_KEY_FILE"]).read_bytes()
+        walk = Walk(bootstrap, Client(redis_url, TENANT, Nodes(loader.identity(), key).lookup_value))
+        before = walk.arrive()
+        self._console.print(f"   A laptop, a phone and a guest's order, whose parcel names nobody: {len(before)} profiles.")
+        person, ms = walk.sign_in()
+        self._console.print(f"   Signed in on both: one profile {person.profile_id} with all of it, {ms:.0f} ms after the click.")
+        self._cdp("identity", "show", walk.user)
+        self._console.print("   Was the phone somebody else's? Then it never belonged here:")
+        self._cdp("identity", "unlink", walk.user, walk.phone, "--reason", "her brother's")
+        views = [profile.fields["views_lifetime"] for profile in walk.apart()]
+        self._console.print(f"   Two people again, with {views[0]} and {views[1]} views. It was hers after all:")
+        self._cdp("identity", "link", walk.user, walk.phone, "--reason", "she says it is hers")
+        self._console.print(f"   One profile again: {walk.together().profile_id}.")
+        self._show("Everybody in this stack", server, showcase.PEOPLE)
 
     def _loyal(self, server: ClickHouse) -> None:
         customer = showcase.loyal_customer(server, TENANT)

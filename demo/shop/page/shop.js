@@ -12,16 +12,16 @@ const analytics = window.AnalyticsNext.AnalyticsBrowser.load(
 const cart = new Map(JSON.parse(sessionStorage.getItem("cart") ?? "[]"));
 const view = document.getElementById("view");
 
-async function send(call, name, properties) {
+async function send(call, name, properties, options) {
   expectChange(call === "track" ? name : call === "page" ? `Page: ${name}` : "Signed in");
-  await analytics[call](...(call === "page" ? [undefined, name, properties] : [name, properties]));
+  await analytics[call](...(call === "page" ? [undefined, name, properties] : [name, properties]), options);
 }
 
 async function followMe() {
   const user = await analytics.user();
   const id = user.id();
   const anonymous = `anonymous_id:${user.anonymousId()}`;
-  follow(id ? `user_id:${id}` : anonymous, shop, id ? `What was clicked before signing in is in ${anonymous}.` : "");
+  follow(id ? `user_id:${id}` : anonymous, shop, id ? "What was clicked here before signing in is part of it." : "");
   document.getElementById("account").textContent = id ? `Signed in: ${id}` : "Sign in";
 }
 
@@ -157,7 +157,9 @@ document.getElementById("account").addEventListener("click", () => dialog.showMo
 dialog.addEventListener("close", async () => {
   const given = new FormData(dialog.querySelector("form"));
   if (dialog.returnValue !== "ok" || !given.get("user")) return;
-  await send("identify", given.get("user"), given.get("email") ? { email: given.get("email") } : {});
+  const email = given.get("email");
+  const known = email ? { context: { externalIds: [{ type: "email", id: email, collection: "users", encoding: "none" }] } } : undefined;
+  await send("identify", given.get("user"), email ? { email } : {}, known);
   await followMe();
 });
 document.getElementById("departments").append(
