@@ -8,6 +8,8 @@ from config.identity import Identity
 from config.platform import Tenant
 from pipelines.features.plan import published_fields
 from pipelines.history.ledger_views import ledger_views
+from pipelines.history.object_views import object_views
+from pipelines.history.people_views import people_views
 
 _TIMES: Final = ("first_seen_at", "last_seen_at", "first_order_at", "last_order_at")
 _FIELDS: Final = {
@@ -63,14 +65,6 @@ FROM (
 WHERE NOT JSONHas(features, '_merged_into')"""
 
 
-def _moves(condition: str) -> str:
-    """The profile of each identifier that the identity graph has moved, by the newest word; all others are those of their first profile."""
-    return (
-        "SELECT tenant, a AS node, argMax(profile_id, epoch) AS profile_id, argMax(log_time, epoch) AS since "
-        f"FROM identity_updates WHERE what = 'moved'{condition} GROUP BY tenant, a"
-    )
-
-
 def _customers(identity: Identity) -> str:
     """Who counts as a customer: `customers` of identity.yaml. Cut points, segments and the tour ask this view."""
     return f"SELECT * FROM profiles WHERE hasAny(arrayMap(node -> splitByChar('|', node)[2], identifiers), {identity.customers})"
@@ -78,10 +72,10 @@ def _customers(identity: Identity) -> str:
 
 def views(definitions: Definitions, identity: Identity, tenants: dict[str, Tenant]) -> Iterator[tuple[str, str]]:
     """Name and query of each view, in an order in which they can be made."""
-    yield "identity_moves", _moves("")
-    yield "identity_moves_at", _moves(" AND log_time <= {at:DateTime64(3, 'UTC')}")
+    yield from people_views()
     yield "profiles", _profiles(definitions)
     yield "customers", _customers(identity)
+    yield from object_views()
     yield from ledger_views(tenants)
     yield (
         "rfm_segments",
