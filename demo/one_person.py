@@ -48,9 +48,8 @@ class Walk:
         self._send(ORDERS, "Order Completed", order, context=guest)
         self._send(ORDERS, "Shipment Dispatched", {"order_id": order["order_id"], "shipment_id": f"parcel-{self._run}"})
         names = (self.laptop, self.phone, self.email)
-        return self._await(
-            lambda: found if len(found := self._known(*names)) == len(names) and _sum(found, "views_lifetime") == 4 else None
-        )
+        views = WANTED["views_lifetime"]
+        return self._await(lambda: found if len(found := self._known(*names)) == len(names) and _sum(found) == views else None)
 
     def sign_in(self) -> tuple[Profile, float]:
         """Signs in on both devices with the e-mail address, and asks for help; returns the one profile and the milliseconds it took."""
