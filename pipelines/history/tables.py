@@ -141,7 +141,9 @@ def columns(subject: clean.Subject) -> dict[str, str]:
     found: dict[str, str] = {}
     for field in clean.schema(subject)["fields"]:
         codec = " CODEC(ZSTD(1))" if field["name"] in _JSON else ""
-        found[field["name"]] = f"{column_type(field['name'], field['type'])} COMMENT '{quoted(field['doc'])}'{codec}"
+        # What rows of an earlier version stand for; other defaults are ClickHouse's own.
+        given = f" DEFAULT '{quoted(default)}'" if isinstance(default := field.get("default"), str) and default else ""
+        found[field["name"]] = f"{column_type(field['name'], field['type'])}{given} COMMENT '{quoted(field['doc'])}'{codec}"
     return found
 
 

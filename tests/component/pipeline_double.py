@@ -34,6 +34,7 @@ class PipelineDouble:
         self.store = ProfileWriter(platform.redis.url)
         self.customers = customers
         self.incarnation = 1_000 + seed
+        self.epoch = seed * 1_000_000
         self.versions: dict[int, int] = {}
         self.orders: dict[int, int] = {}
 
@@ -94,9 +95,19 @@ class PipelineDouble:
         }
         properties = f'{{"order_id":"o{partition}-{offset}","products":[{{"product_id":"p","quantity":1,"price":10.5}}],"total":10.5}}'
         event |= {"message_id": f"m{partition}-{offset}", "event_time": at, "channel": "web", "late": False, "identifiers": [node]}
+        order = f"o{partition}-{offset}"
+        event |= {"object": f"order||{order}"}
         self._send("cdp.events", "event", {**event, **where, "properties": properties, "traits": "{}", "context": "{}"})
+        about = {"tenant": "demo", "kind": "order", "issuer": "", "object_id": order, "version": 1, "node": node, "stages": {"placed": at}}
+        self._send("cdp.objects", "object", {**about, "message_id": event["message_id"], "log_time": at})
         if self.rng.random() < 0.1:
-            self._send("cdp.links", "link", {**where, "tenant": "demo", "a": node, "b": "demo|anonymous_id|x", "message_id": "m"})
+            # A statement that changes nobody's profile.
+            device, who = f"demo|device_id|d{partition}-{offset}", {"tenant": "demo", "a": "", "b": ""}
+            self._send("cdp.links", "link", {**where, **who, "a": device, "message_id": "m", "kind": "release"}, key="demo")
+            self.epoch += 1
+            decided = {"epoch": self.epoch, "number": 0, "what": "released", "rule": "", "profile_id": "", "other_profile": ""}
+            update = {**who, **decided, "a": device, "cause": "m", "reason": "", "log_time": at}
+            self._send("cdp.identity.updates", "identity_update", update, key="demo")
         fields: dict[str, Any] = {
             "views_lifetime": version,
             "orders_lifetime": orders,
@@ -123,6 +134,6 @@ class PipelineDouble:
         self._send("cdp.profile.changes", "profile_change", change)
         return [from_record(change)]
 
-    def _send(self, topic: str, subject: clean.Subject, record: dict[str, Any]) -> None:
-        self.clean.produce(topic, clean.encode(subject, record), key=str(record.get("node") or record.get("profile_id") or ""))
+    def _send(self, topic: str, subject: clean.Subject, record: dict[str, Any], key: str = "") -> None:
+        self.clean.produce(topic, clean.encode(subject, record), key=key or str(record.get("node") or record.get("profile_id") or ""))
         self.clean.poll(0)

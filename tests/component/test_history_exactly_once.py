@@ -50,13 +50,13 @@ class Loader(JobProcess):
 
 
 def keys(topic: str) -> Counter[tuple[object, ...]]:
-    columns = ("profile_id", "incarnation", "version") if topic == "cdp.profile.changes" else ("source", "partition", "offset")
+    columns = TABLES[topic].key
     records = [clean.decode(message.value() or b"") for message in read_all(topic)]
     return Counter(tuple(record[column] for column in columns) for record in records)
 
 
 def rows(server: ClickHouse, topic: str) -> Counter[tuple[object, ...]]:
-    columns = "profile_id, incarnation, version" if topic == "cdp.profile.changes" else "source, partition, offset"
+    columns = ", ".join(TABLES[topic].key)
     found = server.rows(f"SELECT {columns}, count() AS rows FROM {TABLES[topic].name} GROUP BY {columns}")
     return Counter({tuple(value for name, value in row.items() if name != "rows"): int(row["rows"]) for row in found})
 

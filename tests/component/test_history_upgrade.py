@@ -20,10 +20,12 @@ from tests.stacks import Stack
 DATABASE = "cdp_upgrade"
 AT = 1_700_000_000_000
 NEW = {
-    "event": {"origin", "flags", "origin_log", "origin_order"},
+    "event": {"origin", "flags", "origin_log", "origin_order", "object"},
     "duplicate": {"origin", "reason"},
     "rejected": {"origin"},
-    "link": set(),
+    "link": {"kind", "rule", "reason"},
+    "identity_update": set(),
+    "object": set(),
     "profile_change": {"base_version", "changed", "epochs"},
 }
 VALUES = {"string": "x", "long": 1, "int": 1, "boolean": False, "bytes": b"x", "array": ["x"], "map": {"a": 1}}
@@ -49,7 +51,7 @@ def message(written: clean.Format, offset: int) -> bytes:
         kind = field["type"]
         timed = isinstance(kind, dict) and "logicalType" in kind
         record[field["name"]] = AT if timed else VALUES[kind["type"] if isinstance(kind, dict) else kind]
-    record |= {"properties": "{}", "offset": offset, "version": offset}
+    record |= {"properties": "{}", "offset": offset, "version": offset, "epoch": offset}
     body = io.BytesIO()
     fastavro.schemaless_writer(body, fastavro.parse_schema(written.avro), record)
     return struct.pack(">bI", 0, registry.OF_FILES | written.id) + body.getvalue()
@@ -94,10 +96,12 @@ def insert(server: ClickHouse, table: str, one: bytes, token: str) -> None:
 
 
 def check_rows(server: ClickHouse, table: str, added: set[str]) -> None:
-    number = "version" if table == "profile_changes" else "offset"
+    number = {"profile_changes": "version", "objects": "version", "identity_updates": "epoch"}.get(table, "offset")
     columns = ", ".join([number, *sorted(added)])
-    texts, lists = ("origin", "reason", "origin_log", "origin_order"), ("flags", "changed")
-    empty = dict.fromkeys(texts, "") | {name: [] for name in lists} | {"base_version": 0, "epochs": {}}
+    texts, lists = ("origin", "reason", "origin_log", "origin_order", "object", "kind", "rule"), ("flags", "changed")
+    # What a schema's own default says of records from before the field.
+    told = {"kind": "link", "rule": "seen"} | ({"reason": "message_id"} if table == "duplicates" else {})
+    empty = dict.fromkeys(texts, "") | told | {name: [] for name in lists} | {"base_version": 0, "epochs": {}}
     filled = dict.fromkeys(texts, "x") | {name: ["x"] for name in lists} | {"base_version": 1, "epochs": {"a": 1}}
     rows = server.rows(f"SELECT {columns} FROM {table} ORDER BY {number}")
     wanted = [{number: 1} | {name: empty[name] for name in sorted(added)}, {number: 2} | {name: empty[name] for name in sorted(added)}]

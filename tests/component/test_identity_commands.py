@@ -53,6 +53,21 @@ def test_why_two_are_one_person_or_not_is_told(links: Stack) -> None:
     assert cdp("show", "user_id:null").exit_code == 2
 
 
+def test_other_rules_are_tried(links: Stack, tmp_path: Path) -> None:
+    written = yaml.safe_load((loader.folder() / "identity.yaml").read_text())
+    written["namespaces"][0]["limits"] = {"most": 2}
+    file = tmp_path / "two_users.yaml"
+    file.write_text(yaml.safe_dump(written))
+    found = orjson.loads(cdp("simulate", "--rules", str(file), "--json").stdout)
+    assert (found["people"], found["people_then"], found["refused"], found["refused_then"]) == (2, 1, 1, 0)
+    assert "would be one person" in cdp("simulate", "--rules", str(file), columns=160).stdout
+    written["namespaces"][0]["limits"] = {"mosst": 2}
+    file.write_text(yaml.safe_dump(written))
+    wrong = cdp("simulate", "--rules", str(file))
+    assert wrong.exit_code == 1
+    assert "did you mean `most`" in str(wrong.exception)
+
+
 def test_what_is_stated_is_written_to_the_log_and_told(links: Stack) -> None:
     pair = ("device_id:phone", "anonymous_id:v1")
     tried = cdp("unlink", *pair, "--dry-run", columns=160)
@@ -74,18 +89,3 @@ def test_what_is_stated_is_written_to_the_log_and_told(links: Stack) -> None:
     assert "nobody's" in cdp("show", "device_id:phone", columns=160).stdout
     assert "released" in cdp("release", "device_id:phone", columns=160).stdout
     assert cdp("link", "user_id:ann", "user_id:ann").exit_code == 2
-
-
-def test_other_rules_are_tried(links: Stack, tmp_path: Path) -> None:
-    written = yaml.safe_load((loader.folder() / "identity.yaml").read_text())
-    written["namespaces"][0]["limits"] = {"most": 2}
-    file = tmp_path / "two_users.yaml"
-    file.write_text(yaml.safe_dump(written))
-    found = orjson.loads(cdp("simulate", "--rules", str(file), "--json").stdout)
-    assert (found["people"], found["people_then"], found["refused"], found["refused_then"]) == (2, 1, 1, 0)
-    assert "would be one person" in cdp("simulate", "--rules", str(file), columns=160).stdout
-    written["namespaces"][0]["limits"] = {"mosst": 2}
-    file.write_text(yaml.safe_dump(written))
-    wrong = cdp("simulate", "--rules", str(file))
-    assert wrong.exit_code == 1
-    assert "did you mean `most`" in str(wrong.exception)
