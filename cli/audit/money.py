@@ -1,12 +1,12 @@
-"""Check 5: live profiles, the analysts' views and the clean events mean the same orders and money."""
+"""Check 5: live profiles, the analysts' views and the clean events mean the same orders and money, and the same owners of objects."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Final
+from typing import Any, Final
 
 from cli.audit.evidence import CleanEvidence
-from cli.audit.fold import Fold, Money
-from cli.audit.money_views import Key, NodesInViews, amount, of_profile, profiles_in_view
+from cli.audit.fold import Document, Fold, Money
+from cli.audit.money_views import Key, amount, documents_in_views, of_profile, owners_in_table, profiles_in_view, reused_ids
 from cli.audit.order_events import OrderEvents
 from cli.audit.report import Check
 from config.platform import Tenant
@@ -15,108 +15,171 @@ from schemas import json_text
 from sinks.clickhouse import ClickHouse
 
 RECHECK_S: Final = 15.0
-NODES, PROFILES = 0, 1
+LIVE, PROFILES, ORDERS, OWNERS = "live profiles", "view profiles", "view orders", "objects"
 
 
 def money(
     server: ClickHouse, clean: CleanEvidence, orders: OrderEvents, tenants: Mapping[str, Tenant], read_on: Callable[[], None]
 ) -> Iterator[Check]:
-    """Per tenant: what live profiles and what the analysts' views say of orders and money, against the clean events.
+    """Per tenant: what live profiles and what the analysts' views say of orders and money, and table `objects` of owners.
 
-    All three move while they are compared: what differs has to differ in every look until the deadline, while its events stand still.
+    All are compared with the clean events, and all move meanwhile: what differs has to differ in every look until the deadline, while its
+    events stand still.
 
     Args:
         server: ClickHouse.
         clean: the clean topics; grows with `read_on`.
-        orders: the events of orders in them; grows likewise.
+        orders: the events of objects in them; grows likewise.
         tenants: by name.
         read_on: reads the clean topics to their end as it is now.
     """
     deadline = time.monotonic() + RECHECK_S
-    suspects: dict[str, set[Key]] | None = None
-    before = _wanted(clean, orders.fold)
+    fold = orders.fold
+    suspects: dict[str, set[Any]] | None = None
+    before = _Events(clean, fold)
     while True:
-        views, profiles = NodesInViews(server, orders.fold), profiles_in_view(server, orders.fold)
-        read_on()
-        wanted, live = _wanted(clean, orders.fold), _live(clean, orders.fold)
-        compared = {
-            "live profiles": (wanted[PROFILES], live),
-            "view profiles": (wanted[PROFILES], profiles),
-            "view orders": (wanted[NODES], views.nodes),
+        told: dict[str, Mapping[Any, Any]] = {
+            ORDERS: documents_in_views(server, fold),
+            PROFILES: profiles_in_view(server, fold),
+            OWNERS: {key: node for key, node in owners_in_table(server).items() if _is_compared(key, orders)},
         }
-        found = {what: _differing(pair, before[NODES if what == "view orders" else PROFILES]) for what, pair in compared.items()}
-        before = wanted
+        read_on()
+        events = _Events(clean, fold)
+        told[LIVE] = _live(clean, events, fold)
+        found = {what: _differing(events.say[what], told[what], before.say[what]) for what in events.say}
+        before = events
         suspects = {what: keys & suspects[what] for what, keys in found.items()} if suspects is not None else found
         if not any(suspects.values()) or time.monotonic() > deadline:
             break
         time.sleep(1.0)
+    reused = reused_ids(server)
     for tenant, config in tenants.items():
-        for what, pair in compared.items():
-            yield _check(tenant, config, what, pair, suspects[what], orders, views)
+        for what in (LIVE, PROFILES):
+            yield _profiles(tenant, config, what, told[what], suspects[what], events)
+        yield _documents(tenant, config, told[ORDERS], suspects[ORDERS], orders, events)
+        yield _owners(tenant, told[OWNERS], suspects[OWNERS], events, reused.get(tenant, 0))
 
 
-_Pair = tuple[dict[Key, Money], dict[Key, Money]]
+class _Events:
+    """What events add up to.
+
+    Attributes:
+        say: what is compared -> what should be told, without what is nothing.
+        members: the profile of each node that the newest change of a profile names.
+        bounded: profiles and objects of owners at which a ledger met one of its bounds.
+    """
+
+    def __init__(self, clean: CleanEvidence, fold: Fold) -> None:
+        self._fold = fold
+        self.members: dict[Key, str] = {
+            (tenant, node): profile for (tenant, profile), (_, message) in clean.newest.items() for node in codec.decode(message)["nodes"]
+        }
+        profiles: dict[Key, Money] = {}
+        documents: dict[Document, int] = {}
+        bounded: set[Key] = set()
+        nodes = fold.nodes()
+        for (tenant, key), node in nodes.items():
+            units = fold.units(tenant)
+            totals, back = node.totals(), node.given_back(units)
+            documents |= {(tenant, order, ""): total for order, total in totals.items()}
+            documents |= {(tenant, *refund): minor for refund, minor in back.items()}
+            if key:
+                owner = tenant, self.profile_of((tenant, key))
+                mine = Money(len(totals), sum(totals.values()), sum(back.values()))
+                profiles[owner] = profiles.get(owner, Money()).plus(mine)
+                bounded |= {owner} if node.is_bounded else set()
+        profiles = {key: one for key, one in profiles.items() if one != Money()}
+        owners = {key: told.owner for key, told in fold.objects.items() if told.owner and not told.is_older}
+        self.bounded = bounded | {key for key, told in fold.objects.items() if told.owner and nodes[key[0], told.owner].is_bounded}
+        self.say: dict[str, Mapping[Any, Any]] = {LIVE: profiles, PROFILES: profiles, ORDERS: documents, OWNERS: owners}
+
+    def profile_of(self, node: Key) -> str:
+        """The profile that a node is part of."""
+        return self.members.get(node) or self._fold.profile_of(node)
+
+    def owner_of(self, key: Key) -> Key:
+        """Tenant and profile of an object's owner, the latter empty without one."""
+        told = self._fold.objects.get(key)
+        return key[0], self.profile_of((key[0], told.owner)) if told is not None else ""
 
 
-def _wanted(clean: CleanEvidence, fold: Fold) -> tuple[dict[Key, Money], dict[Key, Money]]:
-    """What events add up to: by node, and by profile with the nodes that its newest change names."""
-    nodes = {key: node.money(fold.units(key[0])) for key, node in fold.nodes.items()}
-    profiles: dict[Key, Money] = {}
-    members = _members(clean)
-    for (tenant, key), node in fold.nodes.items():
-        owner = tenant, members.get((tenant, key), node.profile_id)
-        profiles[owner] = profiles.get(owner, Money()).plus(nodes[tenant, key])
-    return nodes, profiles
+def _is_compared(key: Key, orders: OrderEvents) -> bool:
+    """Whether the owner of an object can be told from events: all of them say which object they concern."""
+    told = orders.fold.objects.get(key)
+    return key[1].startswith(orders.begins) and (told is None or not told.is_older)
 
 
-def _members(clean: CleanEvidence) -> dict[Key, str]:
-    """The profile of each node that a newest change names."""
-    return {(tenant, node): profile for (tenant, profile), (_, message) in clean.newest.items() for node in codec.decode(message)["nodes"]}
-
-
-def _live(clean: CleanEvidence, fold: Fold) -> dict[Key, Money]:
-    """What the newest changes of profiles with orders say; Redis is compared with them field by field elsewhere."""
+def _live(clean: CleanEvidence, events: _Events, fold: Fold) -> dict[Key, Money]:
+    """What the newest changes say of profiles that orders or refunds name; Redis is compared with them field by field elsewhere."""
     found: dict[Key, Money] = {}
-    members = _members(clean)
-    for owner in {(key[0], members[key]) for key in fold.nodes.keys() & members.keys()}:
+    for owner in {(key[0], events.members[key]) for key in fold.named if key in events.members}:
         fields = json_text.read_object(codec.decode(clean.newest[owner][1])["features"])
         found[owner] = of_profile(fields, fold.units(owner[0]))
-    return found
+    return {key: one for key, one in found.items() if one != Money()}
 
 
-def _differing(pair: _Pair, before: Mapping[Key, Money]) -> set[Key]:
+def _differing(wanted: Mapping[Any, Any], told: Mapping[Any, Any], before: Mapping[Any, Any]) -> set[Any]:
     """Keys whose events say something else, and have said the same since the last look."""
-    wanted, told = pair
-    none = Money()
-    differ = {key for key in wanted.keys() | told.keys() if wanted.get(key, none) != told.get(key, none)}
-    return {key for key in differ if before.get(key, none) == wanted.get(key, none)}
+    differ = {key for key in wanted.keys() | told.keys() if wanted.get(key) != told.get(key)}
+    return {key for key in differ if before.get(key) == wanted.get(key)}
 
 
-def _check(tenant: str, config: Tenant, what: str, pair: _Pair, suspects: set[Key], orders: OrderEvents, views: NodesInViews) -> Check:
-    (wanted, told), fold, units = pair, orders.fold, orders.fold.units(tenant)
-    mine = _sum(wanted, tenant)
-    bounded = {(its, node.profile_id) for (its, _), node in fold.nodes.items() if node.is_bounded}
-    bounded |= {key for key, node in fold.nodes.items() if node.is_bounded}
+def _profiles(tenant: str, config: Tenant, what: str, told: Mapping[Key, Money], suspects: set[Key], events: _Events) -> Check:
+    wanted: Mapping[Key, Money] = events.say[what]
+    units = 10**config.minor_units
     lines = []
-    for key in sorted(key for key in suspects if key[0] == tenant and key not in bounded):
-        if what == "view orders":
-            lines += [f"profile {fold.nodes[key].profile_id if key in fold.nodes else 'unknown'}, {line}" for line in views.differing(key)]
-        else:
-            here, there = wanted.get(key, Money()), told.get(key, Money())
-            said = f"{there.orders} orders, gross {amount(there.gross, units)}, refunded {amount(there.refunded, units)}"
-            mine_said = f"{here.orders}, {amount(here.gross, units)}, {amount(here.refunded, units)}"
-            lines.append(f"profile {key[1]}: {said}; by its events {mine_said}")
-    if what == "view orders":
-        lines += orders.odd.get(tenant, [])
+    for key in sorted(key for key in suspects - events.bounded if key[0] == tenant):
+        here, there = wanted.get(key, Money()), told.get(key, Money())
+        said = f"{there.orders} orders, gross {amount(there.gross, units)}, refunded {amount(there.refunded, units)}"
+        lines.append(f"profile {key[1]}: {said}; by its events {here.orders}, {amount(here.gross, units)}, {amount(here.refunded, units)}")
+    mine = Money()
+    for key, one in wanted.items():
+        mine = mine.plus(one) if key[0] == tenant else mine
+    found = sum(one.orders for key, one in told.items() if key[0] == tenant)
+    note = _note(config, mine, sum(key[0] == tenant for key in events.bounded & (wanted.keys() | told.keys())))
+    return Check(f"{tenant}: {what}", mine.orders, found, lines, note)
+
+
+def _documents(
+    tenant: str, config: Tenant, told: Mapping[Document, int], suspects: set[Document], orders: OrderEvents, events: _Events
+) -> Check:
+    wanted: Mapping[Document, int] = events.say[ORDERS]
+    units = 10**config.minor_units
+    lines = []
+    for document in sorted(document for document in suspects if document[0] == tenant and document[:2] not in events.bounded):
+        _, key, refund_id = document
+        what = f"refund {refund_id}" if refund_id else f"order {_shown(key)}"
+        both = f"{amount(told.get(document), units)} in the view, {amount(wanted.get(document), units)} by its events"
+        lines.append(f"profile {events.owner_of((tenant, key))[1] or 'unknown'}, {what}: {both}")
+    lines += orders.odd.get(tenant, [])
+    mine = Money()
+    for (owner, _, refund_id), minor in wanted.items():
+        if owner == tenant:
+            mine = mine.plus(Money(refunded=minor) if refund_id else Money(1, minor))
+    found = sum(owner == tenant and not refund_id for owner, _, refund_id in told)
+    left_out = len({document[:2] for document in wanted.keys() | told.keys() if document[0] == tenant} & events.bounded)
+    return Check(f"{tenant}: {ORDERS}", mine.orders, found, lines, _note(config, mine, left_out))
+
+
+def _note(config: Tenant, mine: Money, left_out: int) -> str:
+    units = 10**config.minor_units
     note = f"gross {amount(mine.gross, units)}, refunded {amount(mine.refunded, units)}, net {amount(mine.net, units)} {config.currency}"
-    left_out = sum(key[0] == tenant for key in bounded & (wanted.keys() | told.keys()))
-    note += f"; {left_out} beyond a limit of the ledger are left out" if left_out else ""
-    return Check(f"{tenant}: {what}", mine.orders, _sum(told, tenant).orders, lines, note)
+    return note + (f"; {left_out} beyond a limit of the ledger are left out" if left_out else "")
 
 
-def _sum(found: Mapping[Key, Money], tenant: str) -> Money:
-    total = Money()
-    for key, one in found.items():
-        if key[0] == tenant:
-            total = total.plus(one)
-    return total
+def _owners(tenant: str, told: Mapping[Key, str], suspects: set[Key], events: _Events, reused: int) -> Check:
+    wanted: Mapping[Key, str] = events.say[OWNERS]
+    lines = [
+        f"{key[1]}: owned by {told.get(key) or 'nobody'}, by its events by {wanted.get(key) or 'nobody'}"
+        for key in sorted(suspects)
+        if key[0] == tenant
+    ]
+    note = f"{reused:,} message ids were used at one node for two objects: both count" if reused else "with their owners"
+    expected, found = (sum(key[0] == tenant for key in said) for said in (wanted, told))
+    return Check(f"{tenant}: {OWNERS}", expected, found, lines, note)
+
+
+def _shown(key: str) -> str:
+    """Number of an object, after its issuer where it is not the tenant's own."""
+    _, issuer, number = key.split("|", 2)
+    return f"{issuer}|{number}" if issuer else number

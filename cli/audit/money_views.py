@@ -1,53 +1,22 @@
-"""What the analysts' views `orders`, `refunds` and `profiles` say of orders and money."""
+"""What the analysts' views `orders`, `refunds` and `profiles` say of orders and money, and table `objects` of owners."""
 
 from collections.abc import Mapping
 from typing import Any, Final
 
-from cli.audit.fold import Fold, Money
+from cli.audit.fold import Document, Fold, Money
 from sinks.clickhouse import ClickHouse
 
-EXAMPLES: Final = 3
 Key = tuple[str, str]
-"""Tenant, and node key or profile id."""
+"""Tenant, and the key of an object, a node key or a profile id."""
+_OF_REFUND: Final = "if(order_id != '', concat('order|', issuer, '|', order_id), concat('refund|', issuer, '|', refund_id))"
 
 
-class NodesInViews:
-    """What the analysts' views say of each node.
-
-    Args:
-        server: ClickHouse.
-        fold: knows the decimals of each tenant's currency.
-    """
-
-    def __init__(self, server: ClickHouse, fold: Fold) -> None:
-        self._server, self._fold = server, fold
-        self.nodes: dict[Key, Money] = {}
-        query = "SELECT tenant, node, count() AS number, groupArray(total) AS totals FROM orders WHERE NOT late GROUP BY tenant, node"
-        for row in server.rows(query):
-            units = fold.units(row["tenant"])
-            self.nodes[row["tenant"], row["node"]] = Money(int(row["number"]), sum(round(total * units) for total in row["totals"]), 0)
-        query = "SELECT tenant, node, groupArray(amount) AS amounts FROM refunds WHERE counts AND NOT late GROUP BY tenant, node"
-        for row in server.rows(query):
-            back = Money(0, 0, sum(round(amount * fold.units(row["tenant"])) for amount in row["amounts"]))
-            key = row["tenant"], row["node"]
-            self.nodes[key] = self.nodes.get(key, Money()).plus(back)
-
-    def differing(self, key: Key) -> list[str]:
-        """Which orders and refunds of a node differ, in words."""
-        node, units = self._fold.nodes.get(key), self._fold.units(key[0])
-        mine = {"order": node.totals() if node else {}, "refund": node.given_back(units) if node else {}}
-        named = {"tenant": key[0], "node": key[1]}
-        where = "WHERE tenant = {tenant:String} AND node = {node:String} AND NOT late"
-        rows = self._server.rows(f"SELECT order_id AS id, total AS amount FROM orders {where}", named)
-        back = self._server.rows(f"SELECT refund_id AS id, amount FROM refunds {where} AND counts", named)
-        lines = []
-        for what, found in (("order", rows), ("refund", back)):
-            told = {row["id"]: round(row["amount"] * units) for row in found}
-            for one in sorted(told.keys() | mine[what].keys()):
-                if told.get(one) != mine[what].get(one):
-                    here, there = amount(mine[what].get(one), units), amount(told.get(one), units)
-                    lines.append(f"{what} {one}: {there} in the view, {here} by its events")
-        return lines[:EXAMPLES]
+def documents_in_views(server: ClickHouse, fold: Fold) -> dict[Document, int]:
+    """What views `orders` and `refunds` say of each order and refund that counts, minor units."""
+    orders = "SELECT tenant, concat('order|', issuer, '|', order_id) AS key, '' AS refund_id, total AS amount FROM orders WHERE NOT late"
+    refunds = f"SELECT tenant, {_OF_REFUND} AS key, refund_id, amount FROM refunds WHERE counts AND NOT late"
+    rows = (row for query in (orders, refunds) for row in server.rows(query))
+    return {(row["tenant"], row["key"], row["refund_id"]): round(row["amount"] * fold.units(row["tenant"])) for row in rows}
 
 
 def of_profile(fields: Mapping[str, Any], units: int) -> Money:
@@ -61,6 +30,25 @@ def profiles_in_view(server: ClickHouse, fold: Fold) -> dict[Key, Money]:
     columns = "tenant, profile_id, orders_lifetime, gross_lifetime, refunded_lifetime"
     rows = server.rows(f"SELECT {columns} FROM profiles WHERE orders_lifetime != 0 OR gross_lifetime != 0 OR refunded_lifetime != 0")
     return {(row["tenant"], row["profile_id"]): of_profile(row, fold.units(row["tenant"])) for row in rows}
+
+
+def owners_in_table(server: ClickHouse) -> dict[Key, str]:
+    """The owner of each object that has one, by the newest row of table `objects`."""
+    query = (
+        "SELECT tenant, concat(kind, '|', issuer, '|', object_id) AS key, argMax(node, version) AS node "
+        "FROM objects GROUP BY tenant, kind, issuer, object_id"
+    )
+    return {(row["tenant"], row["key"]): row["node"] for row in server.rows(query) if row["node"]}
+
+
+def reused_ids(server: ClickHouse) -> dict[str, int]:
+    """By tenant, how many message ids were used at one node for two different objects: each is remembered by itself."""
+    query = (
+        "SELECT tenant, count() AS ids FROM ("
+        "SELECT tenant, node, message_id FROM events WHERE object != '' AND node != '' "
+        "GROUP BY tenant, node, message_id HAVING min(object) != max(object)) GROUP BY tenant"
+    )
+    return {row["tenant"]: int(row["ids"]) for row in server.rows(query, settings={"optimize_aggregation_in_order": "1"})}
 
 
 def amount(minor: int | None, units: int) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from config import loader
-from pipelines.history.ledger_views import INTERNAL
+from pipelines.history import ledger_views, object_views
 from pipelines.history.schema import ensure_schema, unmade
 from pipelines.history.tables import ROLLUPS, TABLES
 from pipelines.history.views import profile_columns, views
@@ -37,7 +37,8 @@ def test_the_query_runs(server: ClickHouse, query: str) -> None:
 
 def test_the_page_names_every_table_and_view(server: ClickHouse) -> None:
     names = {table.name for table in TABLES.values()} | {rollup.name for rollup in ROLLUPS}
-    names |= {name for name, _ in views(loader.definitions(), loader.identity(), loader.platform().tenants)} - {*INTERNAL}
+    internal = {*ledger_views.INTERNAL, *object_views.INTERNAL}
+    names |= {name for name, _ in views(loader.definitions(), loader.identity(), loader.platform().tenants)} - internal
     assert {name for name in names if f"`{name}`" not in PAGE} == set()
 
 

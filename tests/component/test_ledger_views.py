@@ -29,13 +29,14 @@ def server(stack: Stack) -> Iterator[ClickHouse]:
 
 
 def histories() -> list[list[dict[str, Any]]]:
-    """Random histories, the same each time, of a customer each."""
+    """Random histories, the same each time, of a customer each. Nobody tells of another's numbers: they would be one order."""
     found: list[list[dict[str, Any]]] = []
 
     @settings(max_examples=HISTORIES, derandomize=True, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
     @given(events())
     def collect(one: list[dict[str, Any]]) -> None:
-        found.append([event | {"userId": f"u{len(found)}"} for event in one])
+        customer = len(found)
+        found.append([event | {"userId": f"u{customer}", "properties": numbered(event["properties"], customer)} for event in one])
         if len(found) % 2:  # by chance alone there would be two or three
             for event in found[-1]:
                 if event["event"] == "Order Refunded":
@@ -43,6 +44,11 @@ def histories() -> list[list[dict[str, Any]]]:
 
     collect()
     return found
+
+
+def numbered(properties: dict[str, Any], customer: int) -> dict[str, Any]:
+    """With numbers of the customer's own."""
+    return properties | {name: f"{customer}-{properties[name]}" for name in ("order_id", "refund_id") if name in properties}
 
 
 def test_orders_and_refunds_are_those_of_the_profiles(server: ClickHouse) -> None:

@@ -15,8 +15,9 @@ from stack import process
 from tests.stacks import Stack, config_copy
 from tests.system.running import Running, say
 
-# `test_http_edge` and `test_sdks` move the log's clock to the present; `test_mutants` makes the log twice as long, which everything after
-# it has to read; `test_savepoints` changes the configuration; after `test_future_record` the log's clock, as tests read it, is in 2099.
+# `test_http_edge`, `test_one_person` and `test_sdks` move the log's clock to the present; `test_mutants` makes the log twice as long, which
+# everything after it has to read; `test_savepoints` changes the configuration; after `test_future_record` the log's clock, as tests read it,
+# is in 2099.
 ORDER = (
     "test_schema_registry",
     "test_survives_kill_nine",
@@ -25,6 +26,7 @@ ORDER = (
     "test_downtime_and_timers",
     "test_reordered_copy",
     "test_http_edge",
+    "test_one_person",
     "test_sdks",
     "test_mutants",
     "test_savepoints",

@@ -34,7 +34,7 @@ BROKEN: tuple[tuple[str, dict[str, Any]], ...] = (
     ("schema_violation", {"event": 5}),
     ("schema_violation", {"properties": []}),
     ("schema_violation", {"type": "poke"}),
-    ("identifier_missing", {"userId": None, "anonymousId": "null"}),
+    ("identifier_missing", {"event": "Cart Viewed", "userId": None, "anonymousId": "null"}),
     ("timestamp_out_of_range", {"timestamp": "1999-01-01T00:00:00Z"}),
     ("quality_rule", {"event": "Product Added", "properties": {"product_id": "p", "price": -1}}),
     ("size_violation", {"event": "Product Added", "properties": {"pad": "x" * 33_000}}),
