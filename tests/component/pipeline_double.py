@@ -8,6 +8,7 @@ from confluent_kafka import KafkaError, Message, Producer
 
 from cli.audit.evidence import TICK
 from config import loader
+from pipelines.identity.nodes import profile_of
 from profile_store.patch import Patch, from_record
 from profile_store.writer import ProfileWriter
 from schemas import clean
@@ -88,7 +89,7 @@ class PipelineDouble:
         event = {
             "tenant": "demo",
             "node": node,
-            "profile_id": f"{customer:016x}",
+            "profile_id": profile_of(node),
             "seq": version,
             "type": "track",
             "name": "Order Completed",
@@ -119,7 +120,7 @@ class PipelineDouble:
         fields |= {"first_order_at": BASE_MS, "last_order_at": BASE_MS + version * DAY_MS, "r_score": 5, "f_score": 1, "m_score": 1}
         fields |= {"rfm_segment": "new", "rfm_version": 0, "tag:loyal": version % 2, "top_products": [["p", version]]}
         features = orjson.dumps(fields)
-        change = {"tenant": "demo", "profile_id": f"{customer:016x}", "incarnation": self.incarnation, "version": version, "at": at}
+        change = {"tenant": "demo", "profile_id": profile_of(node), "incarnation": self.incarnation, "version": version, "at": at}
         change |= {
             "cause": "event",
             "message_id": "m",

@@ -17,6 +17,7 @@ from cli.audit.evidence import TICK
 from cli.audit.report import Check, Report
 from cli.verify_commands import run
 from config import loader
+from pipelines.identity.nodes import profile_of
 from schemas import clean
 from sinks.clickhouse import ClickHouse
 from stack.settings import PROJECT
@@ -85,8 +86,11 @@ def test_all_is_well_and_every_check_counted_something(world: World) -> None:
         "table rejected",
         "table profile_changes",
         "table links",
+        "table identity_updates",
+        "table objects",
     }
-    expected |= {"demo: live profiles", "demo: view profiles", "demo: view orders", "event_* rows"}
+    expected |= {"demo: live profiles", "demo: view profiles", "demo: view orders", "demo: objects", "event_* rows"}
+    expected |= {"demo: people in live profiles", "demo: people in identity_updates"}
     expected |= {"roll-up events_by_minute", "roll-up rejected_by_minute", "roll-up profiles_newest", "Redis profiles", "Redis identifiers"}
     assert counted == expected
 
@@ -133,7 +137,8 @@ def test_offsets_without_a_record_are_no_records(world: World) -> None:
 
 
 def test_a_field_a_version_a_profile_and_a_key_that_are_wrong_in_redis_are_named(world: World) -> None:
-    keys = [f"cdp:{{{number:016x}}}:demo" for number in range(5)]
+    ids = sorted(profile_of(f"demo|user_id|{number}") for number in range(5))
+    keys = [f"cdp:{{{profile}}}:demo" for profile in ids]
     kept = {key: world.redis.hgetall(key) for key in keys}
     world.redis.hset(keys[0], "views_lifetime", "666")
     world.redis.hset(keys[1], "_v", "1001-1")
@@ -150,7 +155,7 @@ def test_a_field_a_version_a_profile_and_a_key_that_are_wrong_in_redis_are_named
             world.redis.delete(key)
             world.redis.hset(key, mapping=fields)
         world.redis.delete("cdp:{ffff}:demo", "cdp:id:demo:user_id:stranger")
-        world.redis.set("cdp:id:demo:user_id:3", f"0:{3:016x}")
+        world.redis.set("cdp:id:demo:user_id:3", f"0:{profile_of('demo|user_id|3')}")
     assert set(found) == {"Redis profiles", "Redis identifiers"}
     lines = found["Redis profiles"]
     assert [line.split(": ", 1)[1].split("1001-")[0] for line in lines[:5]] == [
@@ -168,12 +173,13 @@ def test_a_field_a_version_a_profile_and_a_key_that_are_wrong_in_redis_are_named
 
 def test_rows_lost_doubled_and_foreign_in_clickhouse_are_named(world: World) -> None:
     one = world.clickhouse.rows("SELECT source, partition, offset FROM events ORDER BY offset LIMIT 1")[0]
+    one_id = profile_of("demo|user_id|1")
     where = f"source = '{one['source']}' AND partition = {one['partition']} AND offset = {one['offset']}"
     copy = "SELECT * EXCEPT (_ingested_at), now64(3) FROM"
     world.clickhouse.command("INSERT INTO duplicates " + copy + " duplicates LIMIT 1")
     world.clickhouse.command("INSERT INTO events SELECT * REPLACE (999999 AS offset) FROM events LIMIT 1")
     world.clickhouse.command(f"DELETE FROM events WHERE {where}")
-    world.clickhouse.command("DELETE FROM profile_changes WHERE version = 1 AND profile_id = '0000000000000001'")
+    world.clickhouse.command(f"DELETE FROM profile_changes WHERE version = 1 AND profile_id = '{one_id}'")
     world.clickhouse.command("INSERT INTO rejected_by_minute VALUES ('2024-01-01 00:00:00', 'cdp.raw.orders', 'quality_rule', 1)")
     found = wrong()
     position = f"{one['source']}/{one['partition']}@{one['offset']}"
@@ -182,8 +188,25 @@ def test_rows_lost_doubled_and_foreign_in_clickhouse_are_named(world: World) -> 
     assert len(found["table events"]) == 2
     [twice] = found["table duplicates"]
     assert twice.endswith("more than one row")
-    assert found["table profile_changes"] == [f"demo 0000000000000001 version {world.double.incarnation}-1: not in ClickHouse"]
+    assert found["table profile_changes"] == [f"demo {one_id} version {world.double.incarnation}-1: not in ClickHouse"]
     assert "1 in the roll-up" in found["roll-up rejected_by_minute"][0]
+
+
+def test_people_and_owners_that_are_others_in_clickhouse_are_named(world: World) -> None:
+    world.clickhouse.command(
+        "INSERT INTO identity_updates SELECT * REPLACE ('moved' AS what, 'ffff' AS profile_id, 1 AS number) FROM identity_updates LIMIT 1"
+    )
+    world.clickhouse.command("INSERT INTO objects SELECT * REPLACE (99 AS version, 'demo|user_id|thief' AS node) FROM objects LIMIT 1")
+    found = wrong()
+    try:
+        [moved] = found["demo: people in identity_updates"]
+        assert ": of profile ffff, by the link log of " in moved
+        [owner] = found["demo: objects"]
+        assert "thief" in owner
+        assert "demo: people in live profiles" not in found
+    finally:
+        world.clickhouse.command("DELETE FROM identity_updates WHERE profile_id = 'ffff'")
+        world.clickhouse.command("DELETE FROM objects WHERE version = 99")
 
 
 def test_a_raw_record_that_comes_out_twice_is_named(world: World) -> None:

@@ -16,8 +16,8 @@ from tests.stacks import Stack, config_copy
 from tests.system.running import Running, say
 
 # `test_http_edge`, `test_one_person` and `test_sdks` move the log's clock to the present; `test_mutants` makes the log twice as long, which
-# everything after it has to read; `test_savepoints` changes the configuration; after `test_future_record` the log's clock, as tests read it,
-# is in 2099.
+# everything after it has to read; `test_savepoints` changes the configuration; after `test_future_record` the log's clock, as tests read
+# it, is in 2099.
 ORDER = (
     "test_schema_registry",
     "test_survives_kill_nine",
