@@ -70,8 +70,8 @@ def _found(server: "ClickHouse", tenant: str, kind: str, issuer: str, number: st
             known = " or ".join(f"--issuer {row['issuer']}" if row["issuer"] else "no --issuer" for row in others)
             raise UnknownObjectError(f"no {kind} {number} of this issuer in tenant {tenant}; try it with {known}")
         raise UnknownObjectError(
-            f"no {kind} {number} in tenant {tenant}; kinds are those of `object` in the contracts (docs/objects.md), and it is here once job "
-            "`history` has loaded it (`cdp status`)"
+            f"no {kind} {number} in tenant {tenant}; kinds are those of `object` in the contracts (docs/objects.md), and one is here once "
+            "job `history` has loaded it (`cdp status`)"
         )
     newest: dict[str, Any] = versions[-1] if versions else {"node": "", "stages": {}, "version": 0}
     owner = newest["node"]

@@ -98,7 +98,7 @@ class Contract(msgspec.Struct, frozen=True):
         once: business key: with the same values of these fields, the same content and the same event time it is the same event, under
             whatever message id it comes and however late. Empty: it may happen again.
         adds_up: see there.
-        object: what the event concerns (docs/objects.md): kind -> field that holds its id, the first one with a value counts. Empty: nothing.
+        object: what the event concerns (docs/objects.md): kind -> field that holds its id, the first one with a value counts.
         stage: where that object is then; empty when the event does not say.
     """
 
