@@ -68,7 +68,6 @@ TABLES: Final[dict[str, Table]] = {
     "cdp.events": Table("events", "event", "tenant, node, event_time", "log_time", _POSITION),
     "cdp.duplicates": Table("duplicates", "duplicate", "tenant, node, log_time", "log_time", _POSITION),
     "cdp.rejected": Table("rejected", "rejected", "code, source, log_time", "log_time", _POSITION),
-    "cdp.links": Table("links", "link", "tenant, a, b", "log_time", (*_POSITION, "a", "b", "message_id")),
     "cdp.identity.updates": Table(
         "identity_updates", "identity_update", "tenant, what, a, epoch", "log_time", ("tenant", "epoch", "number")
     ),
@@ -79,7 +78,7 @@ TABLES: Final[dict[str, Table]] = {
         "profile_changes", "profile_change", "tenant, profile_id, incarnation, version", "at", ("profile_id", "incarnation", "version")
     ),
 }
-"""Topic -> table."""
+"""Topic -> table. Not `cdp.links`: what is decided of it lies in `identity_updates`, and whoever may write to it may write nonsense."""
 
 ROLLUPS: Final = (
     Rollup(

@@ -23,7 +23,6 @@ NEW = {
     "event": {"origin", "flags", "origin_log", "origin_order", "object"},
     "duplicate": {"origin", "reason"},
     "rejected": {"origin"},
-    "link": {"kind", "rule", "reason"},
     "identity_update": set(),
     "object": set(),
     "profile_change": {"base_version", "changed", "epochs"},
@@ -98,9 +97,9 @@ def insert(server: ClickHouse, table: str, one: bytes, token: str) -> None:
 def check_rows(server: ClickHouse, table: str, added: set[str]) -> None:
     number = {"profile_changes": "version", "objects": "version", "identity_updates": "epoch"}.get(table, "offset")
     columns = ", ".join([number, *sorted(added)])
-    texts, lists = ("origin", "reason", "origin_log", "origin_order", "object", "kind", "rule"), ("flags", "changed")
+    texts, lists = ("origin", "reason", "origin_log", "origin_order", "object"), ("flags", "changed")
     # What a schema's own default says of records from before the field.
-    told = {"kind": "link", "rule": "seen"} | ({"reason": "message_id"} if table == "duplicates" else {})
+    told = {"reason": "message_id"} if table == "duplicates" else {}
     empty = dict.fromkeys(texts, "") | told | {name: [] for name in lists} | {"base_version": 0, "epochs": {}}
     filled = dict.fromkeys(texts, "x") | {name: ["x"] for name in lists} | {"base_version": 1, "epochs": {"a": 1}}
     rows = server.rows(f"SELECT {columns} FROM {table} ORDER BY {number}")

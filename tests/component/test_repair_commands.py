@@ -117,20 +117,20 @@ def test_history_goes_on_from_the_end_of_a_log_that_was_cut_and_only_there(empti
     assert said("offsets", "reset", "history") == "no log was cut: nothing to do\n", "also where it never ran"
     producer = Producer({"bootstrap.servers": emptied.settings.kafka})
     for _ in range(3):
-        producer.produce("cdp.links", b"x", partition=0)
-        producer.produce("cdp.links", b"x", partition=1)
+        producer.produce("cdp.objects", b"x", partition=0)
+        producer.produce("cdp.objects", b"x", partition=1)
     assert producer.flush(10.0) == 0
     server = ClickHouse(loader.platform().clickhouse)
-    ids = topic_ids(emptied.settings.kafka, ["cdp.links"])
-    marks.write(server, {Partition("cdp.links", 0): planned(Range(900, 950))}, ids)
-    put(admin, HISTORY, "cdp.links", 0, 900)
-    put(admin, HISTORY, "cdp.links", 1, 2)
-    (line,) = [line for line in said("offsets", "show", "history").splitlines() if line.split()[:2] == ["cdp.links", "0"]]
+    ids = topic_ids(emptied.settings.kafka, ["cdp.objects"])
+    marks.write(server, {Partition("cdp.objects", 0): planned(Range(900, 950))}, ids)
+    put(admin, HISTORY, "cdp.objects", 0, 900)
+    put(admin, HISTORY, "cdp.objects", 1, 2)
+    (line,) = [line for line in said("offsets", "show", "history").splitlines() if line.split()[:2] == ["cdp.objects", "0"]]
     assert line.split()[2:6] == ["900", "0", "3", "0"]
     assert line.endswith("the log was cut")
-    assert said("offsets", "reset", "history") == "cdp.links partition 0: from 950 to 3\n"
-    assert (held(emptied, HISTORY, "cdp.links", 0), held(emptied, HISTORY, "cdp.links", 1)) == (3, 2)
-    mark = marks.read(server, ids)[Partition("cdp.links", 0)]
+    assert said("offsets", "reset", "history") == "cdp.objects partition 0: from 950 to 3\n"
+    assert (held(emptied, HISTORY, "cdp.objects", 0), held(emptied, HISTORY, "cdp.objects", 1)) == (3, 2)
+    mark = marks.read(server, ids)[Partition("cdp.objects", 0)]
     assert (mark.offset, mark.plan, mark.mend_until) == (3, None, 950), "rows below 950 are looked for before they are inserted"
     assert said("offsets", "reset", "history") == "no log was cut: nothing to do\n"
 
@@ -148,12 +148,12 @@ def member(stack: Stack, group: str, topic: str) -> Iterator[None]:
 
 
 def test_a_reset_is_refused_while_the_job_runs(emptied: Stack, admin: AdminClient) -> None:
-    put(admin, HISTORY, "cdp.links", 1, 70)
-    with member(emptied, HISTORY, "cdp.links"):
+    put(admin, HISTORY, "cdp.objects", 1, 70)
+    with member(emptied, HISTORY, "cdp.objects"):
         refused = cdp("offsets", "reset", "history").exception
     assert isinstance(refused, LogError)
     assert "stop job history first" in str(refused)
-    assert said("offsets", "reset", "history") == "cdp.links partition 1: from 70 to 3\n"
+    assert said("offsets", "reset", "history") == "cdp.objects partition 1: from 70 to 3\n"
     other = cdp("offsets", "reset", "profiles").exception
     assert isinstance(other, StackError)
     assert "a Flink job's are in its checkpoint" in other.remedy

@@ -85,7 +85,6 @@ def test_all_is_well_and_every_check_counted_something(world: World) -> None:
         "table duplicates",
         "table rejected",
         "table profile_changes",
-        "table links",
         "table identity_updates",
         "table objects",
     }
