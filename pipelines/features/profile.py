@@ -167,7 +167,7 @@ class ProfileLogic:
         if state.timer <= now:
             state.timer = 0
         if 0 < state.hold <= now:
-            state.hold, state.publish_by = 0, state.publish_by or now
+            state.hold, state.publish_by = 0, now  # what it was silent about is due
             return self._look_again(live, now, "object")
         return self._look_again(live, now, "time")
 
