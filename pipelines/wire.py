@@ -148,6 +148,7 @@ class Fact(msgspec.Struct, array_like=True, tag_field="_", tag="f"):
         message_id: event that caused it.
         log_time: of that event, ms.
         hold: its profile shall be silent until the watermark reaches this, ms; 0: need not.
+        object: which one: kind, issuer, id.
     """
 
     node: str
@@ -156,6 +157,7 @@ class Fact(msgspec.Struct, array_like=True, tag_field="_", tag="f"):
     message_id: str
     log_time: int
     hold: int = 0
+    object: str = ""
 
 
 class Give(msgspec.Struct, array_like=True, tag_field="_", tag="g"):
@@ -172,6 +174,7 @@ class Give(msgspec.Struct, array_like=True, tag_field="_", tag="g"):
     message_id: str
     log_time: int
     hold: int
+    object: str
 
 
 NodeInput = Event | Alias | Fact | Give

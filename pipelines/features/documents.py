@@ -95,17 +95,31 @@ class Order(msgspec.Struct, array_like=True):
 
 
 class Refund(msgspec.Struct, array_like=True):
-    """A refund as known so far.
+    """A refund as known so far. It may be told of in several objects, once naming its order and once not; each can be taken out again.
 
     Attributes:
-        time: smallest event time of its versions, ms.
-        versions: the newest of each group.
+        parts: object -> the newest version of each group that was told in it.
+        times: object -> smallest event time of the versions told in it, ms.
         apart: its order had no room for it: it counts as one whose order is not known.
     """
 
-    time: int
-    versions: list[RefundVersion] = []
+    parts: dict[str, list[RefundVersion]] = {}
+    times: dict[str, int] = {}
     apart: bool = False
+
+    @property
+    def time(self) -> int:
+        """Smallest event time of all its versions, ms."""
+        return min(self.times.values())
+
+    @property
+    def content(self) -> RefundContent:
+        """What counts, of all its versions."""
+        parts = list(self.parts.values())
+        found = parts[0]
+        for version in (version for part in parts[1:] for version in part):
+            found, _ = taken(found, version)
+        return newest(found).content
 
 
 class Effect(msgspec.Struct):

@@ -24,7 +24,6 @@ from pipelines.features.documents import (
     RefundContent,
     RefundVersion,
     effect,
-    newest,
     taken,
 )
 from pipelines.features.index import Index
@@ -118,12 +117,13 @@ class Ledger:
         self._refunds = refunds
         self._units = units
 
-    def apply(self, facts: Facts, told: Told) -> Applied:
+    def apply(self, facts: Facts, told: Told, concerned: str = "") -> Applied:
         """Apply one fact.
 
         Args:
             facts: what the event says.
             told: when, and its place in the log and in its source's order.
+            concerned: the object in which it is told.
         """
         self._flags: dict[str, None] = {}
         if isinstance(facts, CancelFacts):
@@ -131,15 +131,16 @@ class Ledger:
         elif isinstance(facts, OrderFacts):
             changed = self._version(facts, told)
         else:
-            changed = self._refund(facts, told)
+            changed = self._refund(facts, told, concerned)
         return Applied(changed, list(self._flags))
 
-    def forget(self, orders: Sequence[str], refunds: Sequence[str]) -> bool:
-        """Documents are another node's: nothing of them is left here.
+    def forget(self, orders: Sequence[str], refunds: Sequence[str], concerned: str) -> bool:
+        """An object is another node's: nothing of what was told in it is left here.
 
         Args:
-            orders: numbers of orders.
-            refunds: numbers of refunds.
+            orders: numbers of its orders.
+            refunds: numbers of its refunds.
+            concerned: the object.
 
         Returns:
             Whether anything changed.
@@ -149,8 +150,10 @@ class Ledger:
         for refund_id in refunds:
             blob = self._store.get("r:" + refund_id)
             if blob is not None:
-                changed |= self._withdraw(refund_id, _refund(blob))
-                self._store.remove("r:" + refund_id)
+                known = _refund(blob)
+                parts = {name: part for name, part in known.parts.items() if name != concerned}
+                times = {name: time for name, time in known.times.items() if name != concerned}
+                changed |= self._refund_becomes(refund_id, known, Refund(parts, times, known.apart))
         for order_id in orders:
             old = self._read(order_id)
             if old is not None:
@@ -172,29 +175,36 @@ class Ledger:
         old = self._read(order_id)
         return self._order_becomes(order_id, old, msgspec.structs.replace(old or Order(), cancelled=True))
 
-    def _refund(self, facts: RefundFacts, told: Told) -> bool:
-        key = "r:" + facts.refund_id
-        blob = self._store.get(key)
-        old = None if blob is None else _refund(blob)
+    def _refund(self, facts: RefundFacts, told: Told, concerned: str) -> bool:
+        blob = self._store.get("r:" + facts.refund_id)
+        old = Refund() if blob is None else _refund(blob)
         content = RefundContent(facts.total, facts.lines, facts.order_id, facts.currency, facts.amount, facts.counts, facts.charge_back)
-        versions, forgotten = taken(old.versions if old else (), RefundVersion(told, content))
+        versions, forgotten = taken(old.parts.get(concerned, ()), RefundVersion(told, content))
         if forgotten:
             self._flags[LIMIT_SOURCES] = None
-        new = Refund(min(old.time, told.time) if old else told.time, versions, old.apart if old else False)
+        times = old.times | {concerned: min(told.time, old.times.get(concerned, told.time))}
+        return self._refund_becomes(facts.refund_id, old, Refund(old.parts | {concerned: versions}, times, old.apart))
+
+    def _refund_becomes(self, refund_id: str, old: Refund, new: Refund) -> bool:
+        """Write a refund, and what follows from the difference; whether anything but the record changed."""
+        if new == old:
+            return False
         changed = False
-        if old is not None and (old.time, newest(old.versions).content) != (new.time, newest(versions).content):
-            changed |= self._withdraw(facts.refund_id, old)
+        before = (old.time, old.content) if old.parts else None
+        after = (new.time, new.content) if new.parts else None
+        if before != after:
+            changed |= before is not None and self._withdraw(refund_id, old)
             new.apart = False
-            changed |= self._enter(facts.refund_id, new)
-        elif old is None:
-            changed |= self._enter(facts.refund_id, new)
-        if new != old:
-            self._store.put(key, _encode(new))
+            changed |= after is not None and self._enter(refund_id, new)
+        if new.parts:
+            self._store.put("r:" + refund_id, _encode(new))
+        else:
+            self._store.remove("r:" + refund_id)
         return changed
 
     def _withdraw(self, refund_id: str, refund: Refund) -> bool:
         """Take a refund out of what it was part of."""
-        content = newest(refund.versions).content
+        content = refund.content
         if not content.counts:
             return False
         self._summary.charge_backs -= content.charge_back
@@ -213,7 +223,7 @@ class Ledger:
 
     def _enter(self, refund_id: str, refund: Refund) -> bool:
         """Make a refund part of its order, or of the node when it names none."""
-        content = newest(refund.versions).content
+        content = refund.content
         if not content.counts:
             return False
         self._summary.charge_backs += content.charge_back

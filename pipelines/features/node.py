@@ -125,12 +125,12 @@ class NodeLogic:
         """
         ledger, changed = self._ledger(live, store), False
         for telling in fact.tellings:
-            changed |= ledger.apply(telling.facts, telling.told).changed
+            changed |= ledger.apply(telling.facts, telling.told, fact.object).changed
         return self._moved(live, fact, watermark, changed=changed)
 
     def give(self, live: LiveNode, give: Give, watermark: int, store: Store) -> Update:
         """Documents are another node's from now on; see `fact`."""
-        changed = self._ledger(live, store).forget(give.orders, give.refunds)
+        changed = self._ledger(live, store).forget(give.orders, give.refunds, give.object)
         return self._moved(live, give, watermark, changed=changed)
 
     def _moved(self, live: LiveNode, word: Fact | Give, watermark: int, *, changed: bool) -> Update:
@@ -237,7 +237,7 @@ class NodeLogic:
         for name in touched:
             live.series_of(name, counting=True).add(time, 1, 0)
         if event.facts is not None and event.is_owner:
-            applied = self._ledger(live, stores.ledger).apply(event.facts, event.told)
+            applied = self._ledger(live, stores.ledger).apply(event.facts, event.told, event.object)
             if applied.changed:
                 touched += _MONEY
             event.flags = [*event.flags, *applied.flags]

@@ -106,13 +106,13 @@ class ObjectLogic:
             hold = max(event.log_time, watermark + 1) if before else 0
             tellings = documents.all()
             if before:
-                words.append(Give(before, event.tenant, *_numbers(tellings), event.message_id, event.log_time, hold))
-            words.append(Fact(owner, event.tenant, tellings, event.message_id, event.log_time, hold))
+                words.append(Give(before, event.tenant, *_numbers(tellings), event.message_id, event.log_time, hold, event.object))
+            words.append(Fact(owner, event.tenant, tellings, event.message_id, event.log_time, hold, event.object))
         if event.facts is not None:
             telling = Telling(event.facts, event.told)
             documents.add(_document(event.facts), telling)
             if owner and not event.is_owner:
-                words.append(Fact(owner, event.tenant, [telling], event.message_id, event.log_time))
+                words.append(Fact(owner, event.tenant, [telling], event.message_id, event.log_time, object=event.object))
         return words
 
 

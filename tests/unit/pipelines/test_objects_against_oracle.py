@@ -118,6 +118,23 @@ def test_while_an_order_changes_hands_both_are_silent() -> None:
     assert told_by[profile_of("demo|user_id|u")] == 1
 
 
+def test_a_refund_told_with_and_without_its_order_stays_when_the_order_goes() -> None:
+    """Found at random: what one object gives away another one still holds."""
+    made = core()
+    lines = [{"product_id": "p", "quantity": 1, "price": 2}] * 3
+    refund = {"type": "track", "event": "Order Refunded", "timestamp": "2026-01-05T00:00:00Z", "userId": "u"}
+    plain = refund | {"messageId": "1", "properties": {"refund_id": "r1", "products": lines}}
+    named = refund | {"messageId": "2", "timestamp": "2026-01-05T00:00:01Z", "properties": {"refund_id": "r1", "order_id": "o", "total": 1}}
+    other = {"type": "track", "event": "Payment Failed", "messageId": "3", "timestamp": "2026-01-01T00:00:00Z", "userId": "w"}
+    records = written([plain, named, other | {"properties": {"order_id": "o", "reason": "x"}}])
+    for record in records:
+        made.record(record.value, record.topic, record.partition, record.offset, record.timestamp_ms)
+    made.pass_time(records[-1].timestamp_ms)
+    assert made.objects["demo|order||o"].owner == "demo|user_id|w"
+    fields = {profile: fields for profile, fields in made.fields()}[profile_of("demo|user_id|u")]
+    assert (fields["unmatched_refunds"], fields["refunded_lifetime"]) == (3, 6.0)
+
+
 def test_a_record_that_names_only_its_order_counts_for_the_owner_before_and_after_there_is_one() -> None:
     made = core()
     refund = {
