@@ -14,13 +14,14 @@ from typer.testing import CliRunner, Result
 from cli.main import app
 from cli.verify_commands import run
 from config import loader
+from pipelines.identity.nodes import profile_of
 from sinks.clickhouse import ClickHouse
 from stack.settings import PROJECT
 from tests.component.pipeline_double import PipelineDouble
 from tests.stacks import Stack, eventually, read_all
 
 WHO = "user_id:7"
-PROFILE = f"{7:016x}"
+PROFILE = profile_of("demo|user_id|7")
 
 
 @pytest.fixture(scope="module")
