@@ -219,14 +219,14 @@ def test_what_could_not_be_mapped_is_looked_at_mended_and_brought_back_once(worl
 
 
 def test_what_the_platform_would_reject_stays_and_says_so(world: World) -> None:
-    known, unknown = "{user_id: {$required: row.customer_no}}", "{user_id: {$constant: unknown}}"
+    known, unknown = "currency: trim(after.currency)", "currency: {$constant: XXX}"
     world.unmend()
     world.bridge([row(5, lsn=200)], kept=2)
     world.mend(*COLUMN)
     world.mend("cdc/orders.yaml", known, unknown)
     told = world.replay("--source", "kept-erp", "--since", "1h")
     assert told["sent"] == 0
-    assert [name for name in told["failing"] if name.startswith("identifier_missing")]
+    assert [name for name in told["failing"] if name.startswith("quality_rule")]
     world.mend("cdc/orders.yaml", unknown, known)
     assert world.replay("--source", "kept-erp")["sent"] == 1
 
