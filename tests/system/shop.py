@@ -38,7 +38,11 @@ def instalment(part: stream.Slice, after_ms: int, prefix: str = "", tenant: str 
 def renamed(message: Message, prefix: str, tenant: str = TENANT) -> Message:
     """The same event of somebody else."""
     ids = {name: prefix + message.body[name] for name in ("userId", "anonymousId", "messageId") if name in message.body}
-    return message._replace(key=prefix + message.key, body={**message.body, **ids, "tenant": tenant})
+    told = message.body.get("properties", {})
+    # Orders, refunds and tickets too: the same number would be the same one, whoever tells of it.
+    about = {name: prefix + told[name] for name in ("order_id", "refund_id", "ticket_id") if isinstance(told.get(name), str)}
+    more = {"properties": told | about} if about else {}
+    return message._replace(key=prefix + message.key, body={**message.body, **ids, **more, "tenant": tenant})
 
 
 def people(messages: Sequence[Message]) -> dict[str, list[Message]]:
