@@ -10,11 +10,12 @@ from cli.audit.evidence import CleanEvidence
 from cli.audit.people import Replay, founded_by
 from cli.audit.report import Check
 from config.identity import Identity
+from operations.controls import LINKS
 from operations.topics import each
 from schemas import clean as codec
+from schemas.registry import RegistryError
 from sinks.clickhouse import ClickHouse
 
-LINKS: Final = "cdp.links"
 RECHECK_S: Final = 15.0
 Key = tuple[str, str]
 """Tenant, and a node key."""
@@ -59,7 +60,9 @@ def _replayed(rules: Identity, tenants: list[str], bootstrap: str) -> dict[str, 
         assert partition is not None
         try:
             record = codec.decode(value or b"")
-        except codec.UnknownSchemaError:
+        except RegistryError:
+            raise
+        except Exception:
             return  # the resolver rejects it
         tenant = record.get("tenant", "")
         if _is_taken(record, message.key()) and tenant in people and partitions.setdefault(tenant, partition) == partition:
