@@ -1,7 +1,6 @@
 """Graph, nodes and profiles together: in whatever order links, events and words arrive, a profile shows people, never halves."""
 
 import json
-from collections import deque
 from typing import Any
 
 import msgspec
@@ -13,8 +12,8 @@ from config import loader
 from pipelines.identity.graph import Graph
 from pipelines.identity.link_log import Block, Link, LogRecord, Release, Unbind
 from pipelines.identity.nodes import profile_of
-from pipelines.wire import Alias, Roster
 from tests.in_process import InProcess
+from tests.words import Words
 
 BASE = 1_700_000_000_000
 SOURCE = "cdp.raw.clickstream"
@@ -29,7 +28,7 @@ class Town:
         self.core = InProcess()
         self.graph = Graph(loader.identity(), "demo", MapStore())
         self.epoch = self.count = 0
-        self.waiting: dict[str, deque[Alias | Roster]] = {}
+        self.words = Words()
         self.rosters = {profile_of(node): [{node}] for node in NODES}
 
     def visit(self, who: int) -> None:
@@ -41,24 +40,15 @@ class Town:
     def say(self, record: LogRecord) -> None:
         self.epoch += 1
         outcome = self.graph.take(record, self.epoch)
-        for alias in outcome.aliases:
-            self.waiting.setdefault("n" + alias.node, deque()).append(alias)
+        self.words.say(outcome)
         for roster in outcome.rosters:
-            self.waiting.setdefault("p" + roster.profile_id, deque()).append(roster)
             self.rosters.setdefault(roster.profile_id, []).append(set(roster.nodes))
 
     def deliver(self, which: int) -> None:
-        queues = sorted(name for name, queue in self.waiting.items() if queue)
-        if queues:
-            word = self.waiting[queues[which % len(queues)]].popleft()
-            if isinstance(word, Alias):
-                self.core.alias(word)
-            else:
-                self.core.roster(word)
+        self.words.deliver(self.core, which)
 
     def settle(self) -> None:
-        while any(self.waiting.values()):
-            self.deliver(0)
+        self.words.settle(self.core)
 
 
 pairs = st.tuples(st.sampled_from(NODES), st.sampled_from(NODES))

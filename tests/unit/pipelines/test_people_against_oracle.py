@@ -4,7 +4,6 @@ In the end every profile is, field by field, what the oracle makes of all its id
 `cdp verify` makes of the link log. What adds up by node is so in the oracle too.
 """
 
-from collections import deque
 from typing import Any
 
 from hypothesis import event, given, settings
@@ -17,11 +16,11 @@ from pipelines.identity import link_log
 from pipelines.identity.graph import Graph
 from pipelines.identity.link_log import Block, Link, LogRecord, Release, Unbind
 from pipelines.identity.nodes import split
-from pipelines.wire import Alias, Roster
 from tests.in_process import InProcess
 from tests.ledger_world import START_MS, core, judge, written
 from tests.oracle.compare import differences
 from tests.unit.pipelines.test_objects_against_oracle import told
+from tests.words import Words
 
 Steps = list[tuple[str, int, int]]
 
@@ -35,16 +34,13 @@ class Town:
         self.graphs = {tenant: Graph(loader.identity(), tenant, MapStore()) for tenant in tenants}
         self.replays = {tenant: Replay(loader.identity(), tenant) for tenant in tenants}
         self.epoch = self.linked = 0
-        self.waiting: dict[str, deque[Alias | Roster]] = {}
+        self.words = Words()
 
     def say(self, record: LogRecord) -> None:
         self.epoch += 1
         outcome = self.graphs[record.tenant].take(record, self.epoch)
         self.replays[record.tenant].take(link_log.written(record), self.epoch)
-        for alias in outcome.aliases:
-            self.waiting.setdefault("n" + alias.node, deque()).append(alias)
-        for roster in outcome.rosters:
-            self.waiting.setdefault("p" + roster.profile_id, deque()).append(roster)
+        self.words.say(outcome)
 
     def hear_links(self) -> None:
         """What the nodes have reported since."""
@@ -53,13 +49,7 @@ class Town:
         self.linked = len(self.core.links)
 
     def deliver(self, which: int) -> None:
-        queues = sorted(name for name, queue in self.waiting.items() if queue)
-        if queues:
-            word = self.waiting[queues[which % len(queues)]].popleft()
-            if isinstance(word, Alias):
-                self.core.alias(word)
-            else:
-                self.core.roster(word)
+        self.words.deliver(self.core, which)
 
     def step(self, what: str, one: int, other: int, nodes: list[str]) -> None:
         a, b = nodes[one % len(nodes)], nodes[other % len(nodes)]
@@ -96,8 +86,7 @@ def test_every_person_is_the_union_of_what_its_identifiers_did(
         for step in more:
             town.step(*step, nodes)
     town.hear_links()
-    while any(town.waiting.values()):
-        town.deliver(0)
+    town.words.settle(town.core)
     town.core.pass_time(records[-1].timestamp_ms + 1)
 
     oracle, person = judge(records), town.replays[tenant].person
