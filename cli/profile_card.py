@@ -1,7 +1,7 @@
 """The 360 card of a profile, for a terminal."""
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -9,9 +9,11 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from cli import profile_traits
 from cli.fitting import Fitted
 from config.definitions import Definitions
 from pipelines.audiences.rules import fingerprint
+from profile_store.lookup import Personal
 from profile_store.profile import Profile
 
 LIVE_S = 86_400.0
@@ -51,9 +53,15 @@ def lasting(seconds: float) -> str:
 
 
 def card(
-    profile: Profile, identifiers: Sequence[str], definitions: Definitions, currency: str, now_s: float, log_now_ms: int | None
+    profile: Profile,
+    identifiers: Sequence[str],
+    definitions: Definitions,
+    currency: str,
+    now_s: float,
+    log_now_ms: int | None,
+    personal: Personal | None = None,
 ) -> RenderableType:
-    """Draw a profile.
+    """Draw a profile, of a person or of a group.
 
     Args:
         profile: as read from the store.
@@ -62,15 +70,14 @@ def card(
         currency: of amounts.
         now_s: wall clock.
         log_now_ms: newest log time known, where a replay of old data makes the wall clock meaningless.
+        personal: the personal traits in clear; None: only their names are shown.
     """
-    parts = [_head(profile, identifiers), _rfm(profile), _rhythm(profile, currency), _tags(profile, definitions)]
-    parts += [
-        Text(),
-        Fitted(_windows(profile.fields, definitions, currency)),
-        Text(),
-        _likes(profile.fields),
-        Text(_freshness(profile, now_s, log_now_ms), style="dim"),
-    ]
+    parts = [_head(profile, identifiers)]
+    if profile.text("kind") is None:  # groups have neither scores nor windows (docs/traits.md)
+        parts += [_rfm(profile), _rhythm(profile, currency), _tags(profile, definitions)]
+        parts += [Text(), Fitted(_windows(profile.fields, definitions, currency)), Text(), _likes(profile.fields)]
+    parts += _traits(profile.fields, personal)
+    parts.append(Text(_freshness(profile, now_s, log_now_ms), style="dim"))
     return Panel(Group(*parts), title=f"profile {profile.profile_id}", subtitle=f"tenant {profile.tenant}", expand=False, padding=(1, 2))
 
 
@@ -79,8 +86,34 @@ def _head(profile: Profile, identifiers: Sequence[str]) -> RenderableType:
     shown = list(identifiers[:6])
     more = f" and {len(identifiers) - 6} more" if len(identifiers) > 6 else ""
     grid.add_row("[bold]known as[/]", Text(", ".join(shown) + more))
+    kind, groups = profile.text("kind"), profile_traits.groups(profile.fields)
+    if kind is not None:
+        grid.add_row("[bold]kind[/]", Text(kind))
+        grid.add_row("[bold]members[/]", number(profile.number("members")))
     grid.add_row("[bold]seen[/]", f"{moment(profile.number('first_seen_at'))} … {moment(profile.number('last_seen_at'))}")
+    if groups:
+        grid.add_row("[bold]groups[/]", Text(groups))
     return grid
+
+
+def _traits(fields: Mapping[str, Any], personal: Personal | None) -> Iterator[RenderableType]:
+    """What sources say; nothing of a profile without traits."""
+    if rows := profile_traits.public(fields):
+        yield from (Text(), Fitted(_trait_table("trait", rows)))
+    sealed = profile_traits.sealed_names(fields)
+    if personal:
+        yield from (Text(), Fitted(_trait_table("personal", profile_traits.personal(fields, personal))))
+    elif personal is not None:
+        yield Text("personal: none")
+    elif sealed:
+        yield Text(f"personal: {', '.join(sealed)} (sealed; --personal shows them)")
+
+
+def _trait_table(title: str, rows: Sequence[profile_traits.Row]) -> Table:
+    table = Table(title, "value", "source", "since", box=None, header_style="bold", pad_edge=False)
+    for row in rows:
+        table.add_row(*map(Text, (row.name, row.value, row.source, moment(row.at) if row.source else "")))
+    return table
 
 
 def _rfm(profile: Profile) -> RenderableType:

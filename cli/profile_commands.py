@@ -1,7 +1,7 @@
 """`cdp profile`: one customer, seen from all sides."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,6 +9,8 @@ import typer
 from cli.options import TenantName, Who
 
 if TYPE_CHECKING:
+    from profile_store.client import Client
+    from profile_store.lookup import Personal
     from profile_store.profile import Profile
 
 profile_app = typer.Typer(help="One customer, seen from all sides.", no_args_is_help=True)
@@ -28,18 +30,20 @@ def get(
     identifier: Who,
     as_json: Annotated[bool, typer.Option("--json", help="Print the fields as JSON.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Show each change as it comes, until Ctrl-C.")] = False,
+    personal: Annotated[bool, typer.Option("--personal", help="Personal traits in clear; takes this installation's key.")] = False,
     tenant: TenantName = "",
 ) -> None:
-    """Show a customer as marketing systems see it: live, from Redis."""
+    """Show a customer, or a group, as marketing systems see it: live, from Redis."""
     from cli import stores
 
     owner = stores.tenant_or_default(tenant)
     client = stores.profiles(owner)
+    reveal = _revealer(client, identifier, owner) if personal else _nothing
     if not watch:
-        _show(identifier, _known(client.get(identifier), identifier, owner), as_json)
+        _show(identifier, _known(client.get(identifier), identifier, owner), as_json, reveal)
         return
     try:
-        _follow(identifier, client.watch(identifier), as_json)
+        _follow(identifier, client.watch(identifier), as_json, reveal)
     except KeyboardInterrupt:
         raise typer.Exit from None
 
@@ -138,16 +142,29 @@ def _known(profile: "Profile | None", identifier: str, tenant: str) -> "Profile"
     return profile
 
 
-def _show(identifier: str, profile: "Profile", as_json: bool) -> None:
+def _nothing() -> "Personal | None":
+    """Personal traits stay sealed."""
+    return None
+
+
+def _revealer(client: "Client", identifier: str, tenant: str) -> "Callable[[], Personal | None]":
+    """What reads the personal traits of an identifier as they are now, and opens them."""
+    from cli.profile_personal import opener
+
+    opened = opener(tenant)
+    return lambda: opened(client.personal(identifier) or {})
+
+
+def _show(identifier: str, profile: "Profile", as_json: bool, reveal: "Callable[[], Personal | None]") -> None:
     from cli.terminal import safe_console
 
     if as_json:
-        print(_json(profile))
+        print(_json(profile, reveal()))
     else:
-        safe_console().print(_card(identifier, profile))
+        safe_console().print(_card(identifier, profile, reveal()))
 
 
-def _follow(identifier: str, profiles: "Iterator[Profile | None]", as_json: bool) -> None:
+def _follow(identifier: str, profiles: "Iterator[Profile | None]", as_json: bool, reveal: "Callable[[], Personal | None]") -> None:
     from rich.live import Live
 
     from cli.terminal import safe_console
@@ -156,22 +173,23 @@ def _follow(identifier: str, profiles: "Iterator[Profile | None]", as_json: bool
     if as_json or not console.is_terminal:
         for profile in profiles:
             if profile is not None:
-                _show(identifier, profile, as_json)
+                _show(identifier, profile, as_json, reveal)
         return
     with Live(console=console, auto_refresh=False) as live:
         for profile in profiles:
-            live.update(_card(identifier, profile) if profile else f"nobody is known as {identifier} yet; waiting", refresh=True)
+            live.update(_card(identifier, profile, reveal()) if profile else f"nobody is known as {identifier} yet; waiting", refresh=True)
 
 
-def _json(profile: "Profile") -> str:
+def _json(profile: "Profile", personal: "Personal | None") -> str:
     import msgspec
 
     version = f"{profile.version[0]}-{profile.version[1]}"
     head = {"tenant": profile.tenant, "profile_id": profile.profile_id, "version": version, "at": profile.at}
-    return msgspec.json.encode({**head, "fields": profile.fields}).decode()
+    revealed = {} if personal is None else {"personal": personal}
+    return msgspec.json.encode({**head, "fields": profile.fields, **revealed}).decode()
 
 
-def _card(identifier: str, profile: "Profile") -> Any:
+def _card(identifier: str, profile: "Profile", personal: "Personal | None") -> Any:
     from cli import stores
     from cli.profile_card import card
     from cli.profile_history import background
@@ -180,4 +198,4 @@ def _card(identifier: str, profile: "Profile") -> Any:
     known = background(stores.history(), profile.tenant, profile.profile_id)
     nodes = [stores.shown_node(node) for node in known.nodes] or [identifier]
     currency = loader.platform().tenants[profile.tenant].currency
-    return card(profile, nodes, loader.definitions(), currency, time.time(), known.log_now_ms)
+    return card(profile, nodes, loader.definitions(), currency, time.time(), known.log_now_ms, personal)

@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from config.traits import Traits
+
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 
 
@@ -76,3 +78,4 @@ class Definitions(msgspec.Struct, frozen=True):
     rfm: Rfm
     segments: list[Rule]
     tags: list[Rule]
+    traits: Traits = Traits()

@@ -1,7 +1,7 @@
 """Identifiers: the types of `config/identity.yaml` and what must hold in it."""
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Annotated, Final
 
 import msgspec
@@ -12,6 +12,31 @@ from schemas.documents import Mistake
 NORMALISERS: Final = ("", "email", "phone")
 """How values of a namespace are read: as they are, as e-mail addresses, as telephone numbers (docs/identifiers.md)."""
 EVERY: Final = "*"
+_REMEMBERED: Final = 4_096
+"""Names are a stranger's: what is remembered of them is bounded."""
+
+
+def folded(name: str) -> str:
+    """A field's name in the one spelling by which personal ones are known: `first_name`, `First-Name` and `firstName` are one."""
+    return "".join(sign for sign in name.lower() if sign.isalnum())
+
+
+class PersonalNames(dict[str, bool]):
+    """Whether a name, in whatever spelling, is one of a personal field; remembers what it was asked.
+
+    Args:
+        names: those that are.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        super().__init__()
+        self._folded = frozenset(map(folded, names))
+
+    def __missing__(self, name: str) -> bool:
+        if len(self) >= _REMEMBERED:
+            self.clear()
+        self[name] = found = folded(name) in self._folded
+        return found
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -78,6 +103,8 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         pii_properties: personal fields of properties.
         phone_region: where telephone numbers without country code are at home.
         graph: which identifiers may become one profile.
+        groups: kinds of groups that `group` calls name, the usual one first.
+        identifying_traits: trait of an `identify` call -> namespace of which it is an identifier.
     """
 
     namespaces: list[Namespace]
@@ -89,6 +116,8 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     blocked_patterns: dict[str, list[str]] = {}
     phone_region: PhoneRegion = PhoneRegion()
     graph: GraphRules = GraphRules()
+    groups: list[str] = []
+    identifying_traits: dict[str, str] = {}
 
 
 def mistakes(identity: Identity, tenants: Collection[str], sources: Collection[str]) -> Iterator[Mistake]:
@@ -104,6 +133,14 @@ def mistakes(identity: Identity, tenants: Collection[str], sources: Collection[s
         if namespace.normalise not in NORMALISERS:
             known = ", ".join(filter(None, NORMALISERS))
             yield Mistake(("namespaces", index, "normalise"), f"unknown normaliser `{namespace.normalise}`", f"there are {known}")
+    for trait, name in identity.identifying_traits.items():
+        if name not in names:
+            yield Mistake(("identifying_traits", trait), f"`{name}` is no namespace", f"there are {', '.join(names)}")
+    for index, kind in enumerate(identity.groups):
+        if kind in names:
+            yield Mistake(("groups", index), f"`{kind}` is a namespace of people", "give the kind of group another name")
+        elif not kind or "|" in kind or ":" in kind:
+            yield Mistake(("groups", index), f"`{kind}` cannot be part of a key", "use letters, digits and _")
     for name, patterns in identity.blocked_patterns.items():
         if name not in (EVERY, *names):
             yield Mistake(("blocked_patterns", name), f"`{name}` is no namespace", f"there are {', '.join(names)} and {EVERY} for all")

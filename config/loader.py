@@ -12,12 +12,14 @@ import msgspec
 
 from config import identity as identities
 from config import passwords
+from config import traits as trait_rules
 from config.definitions import Definitions, Features, Rfm, Rule
 from config.identity import Identity
 from config.platform import ClickHouse, Collector, Flink, Kafka, Platform, Redis, SchemaRegistry
 from config.sources import Source, mistakes
 from config.topics import Topics
 from config.traffic import TrafficRule
+from config.traits import Traits
 from schemas import documents, registry, shapes
 from schemas.documents import Document, Mistake
 from schemas.plans import Plan
@@ -146,6 +148,20 @@ def identity(file: Path | None = None) -> Identity:
     return loaded
 
 
+def traits(where: Path | None = None) -> Traits:
+    """`traits.yaml`.
+
+    Args:
+        where: the folder; by default `folder()`.
+
+    Raises:
+        ConfigError: the file is missing or has the wrong shape, or a rule in it cannot be followed.
+    """
+    document, loaded = placed(trait_rules.FILE, Traits, where)
+    refuse(document, trait_rules.mistakes(loaded, platform().tenants, sources()))
+    return loaded
+
+
 def currencies() -> dict[str, Rates]:
     """`currencies.yaml`: tenant -> rates."""
     return read("currencies.yaml", dict[str, Rates])
@@ -162,7 +178,7 @@ def traffic() -> list[TrafficRule]:
 
 
 def definitions(where: Path | None = None) -> Definitions:
-    """Features, RFM, segments and tags, read together; names are checked where rules are compiled.
+    """Features, RFM, segments, tags and traits, read together; names are checked where rules are compiled.
 
     Args:
         where: the folder; by default `folder()`.
@@ -172,4 +188,5 @@ def definitions(where: Path | None = None) -> Definitions:
         rfm=read("rfm.yaml", Rfm, where),
         segments=read("segments.yaml", list[Rule], where),
         tags=read("tags.yaml", list[Rule], where),
+        traits=traits(where),
     )

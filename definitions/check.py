@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from config import identity as identities
-from config import loader, quality, sources
+from config import loader, quality, sources, traits
 from config.definitions import Definitions, Features, Rfm, Rule
 from config.identity import Identity
 from config.loader import Rates
@@ -12,6 +12,7 @@ from config.quality import Quality
 from config.sources import Source
 from config.topics import Topics
 from config.traffic import TrafficRule
+from config.traits import Traits
 from definitions import mapped, rules, tables
 from definitions.files import Files
 from pipelines.audiences.expressions import ExpressionError
@@ -66,6 +67,9 @@ class _Check:
         traffic = files.read("traffic.yaml", list[TrafficRule])
         if traffic is not None and self._sound:
             files.found("traffic.yaml", tables.of_traffic(traffic, names, self._contracts))
+        golden = files.read(traits.FILE, Traits)
+        if golden and platform and named is not None:
+            files.found(traits.FILE, traits.mistakes(golden, platform.tenants, named))
         definitions = self._definitions(names)
         measured = self._quality(named, topics)
         if files.problems or not (platform and definitions and identity):

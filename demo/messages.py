@@ -51,7 +51,7 @@ def message(
         user: user id as in the source, empty when not logged in.
         device: anonymous id, empty when there is none.
         context: channel and origin.
-        **rest: `properties`, `traits`.
+        **rest: `properties`, `traits`, `groupId`.
     """
     call = {"type": kind} if kind.islower() else {"type": "track", "event": kind}
     who = {name: value for name, value in (("userId", user), ("anonymousId", device)) if value}

@@ -14,8 +14,8 @@ from profile_store.profile import Profile
 Found = TypeVar("Found")
 LOOK_S: Final = 0.002
 TOTAL: Final = 5.10
-WANTED: Final = {"views_lifetime": 4, "orders_lifetime": 1, "tickets_lifetime": 1}
-"""What the one person has done in the end."""
+WANTED: Final[dict[str, Any]] = {"views_lifetime": 4, "orders_lifetime": 1, "tickets_lifetime": 1, "trait:city": "York"}
+"""What the one person has done in the end, and what is said of her."""
 
 
 class Walk:
@@ -52,14 +52,23 @@ class Walk:
         return self._await(lambda: found if len(found := self._known(*names)) == len(names) and _sum(found) == views else None)
 
     def sign_in(self) -> tuple[Profile, float]:
-        """Signs in on both devices with the e-mail address, and asks for help; returns the one profile and the milliseconds it took."""
+        """Signs in on both devices with the e-mail address, and asks for help; returns the one profile and the milliseconds it took.
+
+        The shop and the ERP know her by different names and cities.
+        """
         asked = {"ticket_id": f"T-{self._run}", "category": "delivery", "channel": "web", "priority": "normal"}
         self._send(SERVICE, "Ticket Opened", asked, user=_value(self.user))
+        by_erp = {"firstName": "Anne", "city": "York"}
+        by_shop = {"firstName": "Ann", "city": "Leeds", "email": _value(self.email), "emailVerified": True}
+        self._send(
+            ORDERS, "group", user=_value(self.user), groupId=f"home-{self._run}", context={"source": "erp", "groupType": "household"}
+        )
         self._await(lambda: self._store.get(self.user))
         begun = time.perf_counter()
-        self._send(CLICKSTREAM, "identify", {}, user=_value(self.user), device=_value(self.phone))
-        known = {"externalIds": [{"type": "email", "id": _value(self.email)}]}
-        self._send(CLICKSTREAM, "identify", {}, user=_value(self.user), device=_value(self.laptop), context=known)
+        phone, laptop = _value(self.phone), _value(self.laptop)
+        self._send(CLICKSTREAM, "identify", user=_value(self.user), device=phone, traits=by_shop, context={"source": "web-shop"})
+        known = {"externalIds": [{"type": "email", "id": _value(self.email)}], "source": "erp"}
+        self._send(CLICKSTREAM, "identify", user=_value(self.user), device=laptop, traits=by_erp, context=known)
         return self._await(self._whole), (time.perf_counter() - begun) * 1000
 
     def apart(self) -> list[Profile]:
@@ -90,12 +99,22 @@ class Walk:
         raise NotSeenError(f"what was sent was not in Redis after {PATIENCE_S:.0f} s: see `cdp jobs` and `cdp logs profiles`")
 
     def _send(
-        self, topic: str, kind: str, properties: dict[str, Any], *, user: str = "", device: str = "", context: dict[str, Any] | None = None
+        self,
+        topic: str,
+        kind: str,
+        properties: dict[str, Any] | None = None,
+        *,
+        user: str = "",
+        device: str = "",
+        context: dict[str, Any] | None = None,
+        **rest: Any,
     ) -> None:
         self._number += 1
         named = f"walk-{self._run}-{self._number}"
         about = {"channel": "web", "synthetic": True} | (context or {})
-        event = message(topic, int(time.time() * 1000), named, kind, user=user, device=device, context=about, properties=properties)
+        if properties is not None:
+            rest["properties"] = properties
+        event = message(topic, int(time.time() * 1000), named, kind, user=user, device=device, context=about, **rest)
         self._producer.produce(event.topic, render(event.body), key=event.key or named)
         self._producer.flush(10)
 

@@ -227,6 +227,8 @@ class Tour:
         person, ms = walk.sign_in()
         self._console.print(f"   Signed in on both: one profile {person.profile_id} with all of it, {ms:.0f} ms after the click.")
         self._cdp("identity", "show", walk.user)
+        self._console.print("   The shop and the ERP do not agree about her; her address is encrypted, and shown to who holds the key:")
+        self._cdp("profile", "get", walk.user, "--personal")
         self._console.print("   Was the phone somebody else's? Then it never belonged here:")
         self._cdp("identity", "unlink", walk.user, walk.phone, "--reason", "her brother's")
         views = [profile.fields["views_lifetime"] for profile in walk.apart()]

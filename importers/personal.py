@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from config.identity import Identity
+from config.identity import Identity, PersonalNames
 from schemas import contracts
 from schemas.contracts import Contract
 
@@ -48,7 +48,8 @@ class Personal:
         for contract in (contracts.load() if events is None else events).values():
             for fields in (contract.fields, *contract.parts.values()):
                 inside |= {label for label, field in fields.items() if field.pii != "none"}
-        self._names = {"traits": _lower({*identity.pii_traits, *contact}), "properties": _lower(inside), "": _lower(contact)}
+        named = {"traits": {*identity.pii_traits, *contact}, "properties": inside, "": contact}
+        self._names = {section: PersonalNames(names) for section, names in named.items()}
 
     def shown(self, path: str, value: Any) -> str:
         """A value as it may be printed.
@@ -79,13 +80,9 @@ class Personal:
         return value
 
     def _is_name(self, name: str, section: str) -> bool:
-        return name.lower() in self._names[section]
+        return self._names[section][name]
 
 
 def looks_personal(text: str) -> bool:
     """Whether a text is an address or a number, wherever it stands."""
     return is_email(text) or is_phone(text)
-
-
-def _lower(names: set[str]) -> frozenset[str]:
-    return frozenset(name.lower() for name in names)

@@ -50,7 +50,7 @@ def build(parallelism: int) -> StreamExecutionEnvironment:
     pokes = topology.control_source(tables, "cdp.pokes", bootstrap, group, PROFILE)
     published = topology.control_source(tables, "cdp.definitions", bootstrap, group, PROFILE)
 
-    decoded = raws[0].union(*raws[1:]).process(DecodeFunction(platform, loader.identity(), Rules.configured()), KEYED)
+    decoded = raws[0].union(*raws[1:]).process(DecodeFunction(platform, loader.identity(), Rules.configured(), definitions.traits), KEYED)
     decoded.uid(DECODE).name(DECODE).slot_sharing_group(DECODE)
 
     aliases = topology.key_in_jvm(links).process(ResolverFunction(loader.identity(), list(platform.tenants)), KEYED)

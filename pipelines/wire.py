@@ -81,6 +81,22 @@ class Telling(msgspec.Struct, array_like=True):
     told: Told
 
 
+class Word(msgspec.Struct, array_like=True):
+    """What a call says of somebody by one trait.
+
+    Attributes:
+        name: of the trait.
+        value: JSON text in the one spelling that stands for all; sealed where the trait is personal; empty: what was said is taken back.
+        length: of the value in characters, before it was sealed.
+        is_verified: the call says so.
+    """
+
+    name: str
+    value: str
+    length: int
+    is_verified: bool
+
+
 class Event(msgspec.Struct, array_like=True, tag_field="_", tag="e"):
     """A decoded, validated, normalised event on its way to its node.
 
@@ -88,6 +104,7 @@ class Event(msgspec.Struct, array_like=True, tag_field="_", tag="e"):
     `origin_log`, `origin_order`, `object`: as in the Avro record `event`. `business_key` and `business_content` tell an event that happens
     once, `target` what it acts upon (0, empty: nothing), `stated` those of `identifiers` that it says are one with the node, `stage` where
     its object is then, `is_owner` whether the node owns that: then the facts count here. The node is empty where only an object is named.
+    `words` are what an `identify` says, `group` is the group's node that a `group` call names.
     """
 
     node: str
@@ -121,12 +138,32 @@ class Event(msgspec.Struct, array_like=True, tag_field="_", tag="e"):
     object: str = ""
     stage: str = ""
     is_owner: bool = True
+    words: list[Word] = []
+    group: str = ""
 
     @property
     def told(self) -> Told:
         """When it was told, and its places."""
         position = (self.log_time, self.source, self.partition, self.offset)
         return Told(self.event_time, position, self.origin_log, self.origin_order)
+
+
+class Membership(msgspec.Struct, array_like=True, tag_field="_", tag="m"):
+    """A `group` call's word to the group's node. As in `Event`; the event itself goes to the member's.
+
+    Attributes:
+        node: of the group.
+        member: node that the call makes a member.
+        words: what it says of the group.
+    """
+
+    node: str
+    tenant: str
+    member: str
+    message_id: str
+    origin: str
+    told: Told
+    words: list[Word]
 
 
 class Alias(msgspec.Struct, array_like=True, tag_field="_", tag="a"):
@@ -177,7 +214,7 @@ class Give(msgspec.Struct, array_like=True, tag_field="_", tag="g"):
     object: str
 
 
-NodeInput = Event | Alias | Fact | Give
+NodeInput = Event | Alias | Fact | Give | Membership
 
 
 class Update(msgspec.Struct, array_like=True, tag_field="_", tag="u"):

@@ -2,13 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from redis.asyncio import Redis
 
 from profile_store.connection import ANSWER_TIMEOUT_S, CONNECT_TIMEOUT_S, Patience, checked, default_tenant, default_url
-from profile_store.lookup import Batches, Command, Normaliser, by_id, default_normaliser, find
+from profile_store.lookup import Batches, Command, Normaliser, Personal, by_id, default_normaliser, find, personal
 from profile_store.profile import Profile
+
+T = TypeVar("T")
 
 
 class AsyncClient:
@@ -35,6 +37,10 @@ class AsyncClient:
         """See `Client.get_by_id`."""
         return (await self._run(by_id(self._tenant, [profile_id])))[profile_id]
 
+    async def personal(self, identifier: str) -> Personal | None:
+        """See `Client.personal`."""
+        return await self._run(personal(self._tenant, identifier, self._normalise))
+
     async def watch(self, identifier: str, every_s: float = 0.2) -> AsyncIterator[Profile | None]:
         """See `Client.watch`."""
         before: object = self
@@ -50,13 +56,13 @@ class AsyncClient:
         """Close the connections."""
         await self._redis.aclose()
 
-    async def _run(self, batches: Batches) -> dict[str, Profile | None]:
+    async def _run(self, batches: Batches[T]) -> T:
         try:
             commands = next(batches)
             while True:
                 commands = batches.send(await self._patience.run_async(lambda: self._send(commands)))  # noqa: B023 (awaited at once)
         except StopIteration as finished:
-            found: dict[str, Profile | None] = finished.value
+            found: T = finished.value
             return found
 
     async def _send(self, commands: list[Command]) -> list[Any]:

@@ -7,13 +7,15 @@ if profile: print(profile["orders_lifetime"], profile.tags, profile.age_s())
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from redis import Redis
 
 from profile_store.connection import ANSWER_TIMEOUT_S, CONNECT_TIMEOUT_S, Patience, checked, default_tenant, default_url
-from profile_store.lookup import Batches, Command, Normaliser, by_id, default_normaliser, find
+from profile_store.lookup import Batches, Command, Normaliser, Personal, by_id, default_normaliser, find, personal
 from profile_store.profile import Profile
+
+T = TypeVar("T")
 
 
 class Client:
@@ -25,7 +27,8 @@ class Client:
         normalise: turns an identifier's raw value into the one in keys; the default knows no namespaces marked `pii`.
         retry_for_s: how long a call waits for a server that is away.
 
-    Every call raises `StoreUnavailableError`, `StoreRefusedError` or, for a malformed identifier, `IdentifierError`.
+    Every call raises `StoreUnavailableError`, `StoreRefusedError` (`StoreDeniedError` where the Redis user may not read that) or, for a
+    malformed identifier, `IdentifierError`.
     """
 
     def __init__(
@@ -49,6 +52,21 @@ class Client:
         """A profile by its id, merges followed."""
         return self._run(by_id(self._tenant, [profile_id]))[profile_id]
 
+    def personal(self, identifier: str) -> Personal | None:
+        """The personal traits of the profile an identifier belongs to, merges followed; None when there is no profile.
+
+        Args:
+            identifier: as for `get`.
+
+        Returns:
+            name -> `{"value": "sealed:...", "conflicts": [{"value": "sealed:...", "source", "at", "verified"}]}`. To open them takes the
+            key of this installation (docs/traits.md), which this package does not know.
+
+        Raises:
+            StoreDeniedError: the Redis user may not read `cdp:pii:*`.
+        """
+        return self._run(personal(self._tenant, identifier, self._normalise))
+
     def watch(self, identifier: str, every_s: float = 0.2, sleep: Callable[[float], Any] = time.sleep) -> Iterator[Profile | None]:
         """The profile now, and again each time its version or its merging changes; ends never."""
         before: object = self
@@ -64,13 +82,13 @@ class Client:
         """Close the connections."""
         self._redis.close()
 
-    def _run(self, batches: Batches) -> dict[str, Profile | None]:
+    def _run(self, batches: Batches[T]) -> T:
         try:
             commands = next(batches)
             while True:
                 commands = batches.send(self._patience.run(lambda: self._send(commands)))  # noqa: B023 (called at once)
         except StopIteration as finished:
-            found: dict[str, Profile | None] = finished.value
+            found: T = finished.value
             return found
 
     def _send(self, commands: list[Command]) -> list[Any]:

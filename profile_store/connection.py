@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from redis.exceptions import (
     BusyLoadingError,
     ConnectionError,
+    NoPermissionError,
     NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
@@ -19,13 +20,17 @@ from redis.exceptions import (
 )
 
 from config import loader
-from profile_store.errors import StoreRefusedError, StoreUnavailableError
+from profile_store.errors import StoreDeniedError, StoreRefusedError, StoreUnavailableError
 
 CONNECT_TIMEOUT_S: Final = 5.0
 FULL: Final = 0.8
 ANSWER_TIMEOUT_S: Final = 30.0
 _PASSING: Final = (BusyLoadingError, ConnectionError, NoScriptError, OutOfMemoryError, ReadOnlyError, TimeoutError, TryAgainError)
 _PASSING_CODES: Final = ("LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "BUSY ", "NOREPLICAS", "MISCONF")
+_RIGHTS: Final = (
+    "reading profiles takes `ACL SETUSER <user> %R~cdp:{*}:* %R~cdp:id:* +@read`, reading personal traits `%R~cdp:pii:*` besides "
+    "(docs/contracts.md, Redis)"
+)
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
@@ -94,7 +99,7 @@ class Patience:
 
         Raises:
             StoreUnavailableError: it still failed after `retry_for_s`.
-            StoreRefusedError: it failed with an error that waiting does not cure.
+            StoreRefusedError: it failed with an error that waiting does not cure; `StoreDeniedError` if the user lacks a right.
         """
         failures = Failures(self._server, self._retry_for_s, self._clock)
         while True:
@@ -128,8 +133,10 @@ class Failures:
 
         Raises:
             StoreUnavailableError: it has failed for too long.
-            StoreRefusedError: it would fail again.
+            StoreRefusedError: it would fail again; `StoreDeniedError` if the user lacks a right.
         """
+        if isinstance(error, NoPermissionError):
+            raise StoreDeniedError(f"Redis at {self._server} does not let this user do that ({error}); {_RIGHTS}") from error
         if not passes(error):
             raise StoreRefusedError(f"Redis at {self._server} refused: {error}") from error
         now_s = self._clock()

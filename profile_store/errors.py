@@ -13,6 +13,10 @@ class StoreRefusedError(ProfileStoreError):
     """Redis answered with an error that waiting does not cure (wrong type, no permission, a broken script)."""
 
 
+class StoreDeniedError(StoreRefusedError):
+    """The Redis user of this process may not read or write what it asked for; the message says what it has to be given."""
+
+
 class StoreChangedError(ProfileStoreError):
     """Redis is another one than before, or has lost what was written to it: what it lacks has to be written again."""
 

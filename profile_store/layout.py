@@ -1,6 +1,7 @@
 """Keys, versions and value encoding of the profile store in Redis: the only place that knows them (docs/contracts.md, "Redis").
 
-A profile lives in one hash. Its key carries the profile id as hash tag: a Redis Cluster spreads profiles and keeps each in one slot.
+A profile lives in one hash, its personal traits in another one, which a Redis user may be kept from. Both keys carry the profile id as hash
+tag: a Redis Cluster spreads profiles and keeps each in one slot.
 """
 
 from collections.abc import Mapping
@@ -14,20 +15,41 @@ MERGED_INTO: Final = "_merged_into"
 META: Final = frozenset({VERSION, AT, MERGED_INTO})
 """Fields the store itself keeps; a feature must not be called so."""
 
+TRAITS: Final = "traits"
+"""A change that names this field has other personal traits than its base, or others' words of them."""
+
 PROFILE_PATTERN: Final = "cdp:{*}:*"
+PII_PATTERN: Final = "cdp:pii:{*}:*"
 NODE_PATTERN: Final = "cdp:id:*"
+
+_PROFILE_PREFIX: Final = "cdp:"
+_PII_PREFIX: Final = "cdp:pii:"
 
 
 def profile_key(tenant: str, profile_id: str) -> str:
     """Key of a profile's hash."""
-    return f"cdp:{{{profile_id}}}:{tenant}"
+    return f"{_PROFILE_PREFIX}{{{profile_id}}}:{tenant}"
 
 
 def parse_profile_key(key: str) -> tuple[str, str] | None:
     """Give `(tenant, profile_id)` of a key made by `profile_key`, None for any other key."""
-    head, brace, rest = key.partition("{")
+    return _parse(key, _PROFILE_PREFIX)
+
+
+def pii_key(tenant: str, profile_id: str) -> str:
+    """Key of the hash of a profile's personal traits: name -> JSON text `{"value", "conflicts"}`, values encrypted (docs/traits.md)."""
+    return f"{_PII_PREFIX}{{{profile_id}}}:{tenant}"
+
+
+def parse_pii_key(key: str) -> tuple[str, str] | None:
+    """Give `(tenant, profile_id)` of a key made by `pii_key`, None for any other key."""
+    return _parse(key, _PII_PREFIX)
+
+
+def _parse(key: str, prefix: str) -> tuple[str, str] | None:
+    head, _, rest = key.partition("{")
     profile_id, end, tenant = rest.partition("}:")
-    return (tenant, profile_id) if head == "cdp:" and brace and end and profile_id and tenant else None
+    return (tenant, profile_id) if head == prefix and end and profile_id and tenant else None
 
 
 def node_key(tenant: str, namespace: str, value: str) -> str:

@@ -22,6 +22,7 @@ class Patch(msgspec.Struct, frozen=True, gc=False):
         changed: names of the fields that differ from `base_version`, at least; a name that is not in `features` was removed.
         nodes: `(namespace, value, epoch)` of the profile's identifiers; they are written along with a whole profile.
         merged_into: profile that took this one over; such a profile holds nothing else.
+        pii: JSON object with *all* personal traits, name -> `{"value", "conflicts"}`, values encrypted.
     """
 
     tenant: str
@@ -34,6 +35,7 @@ class Patch(msgspec.Struct, frozen=True, gc=False):
     changed: list[str] = []
     nodes: list[tuple[str, str, int]] = []
     merged_into: str = ""
+    pii: bytes = b"{}"
 
     @property
     def rank(self) -> tuple[int, int]:
@@ -44,6 +46,16 @@ class Patch(msgspec.Struct, frozen=True, gc=False):
     def whole(self) -> bool:
         """Is the profile to be written as a whole?"""
         return not self.base_version or bool(self.merged_into)
+
+    def replaces_pii(self, base: int) -> bool:
+        """Are the personal traits in the store to be replaced, all of them, by those of this patch?
+
+        A change of them always changes field `traits` too, so a partial write that does not name it leaves them alone.
+
+        Args:
+            base: version that the write builds on; 0 or less for a whole profile.
+        """
+        return base <= 0 or bool(self.merged_into) or layout.TRAITS in self.changed
 
 
 def from_record(record: Mapping[str, Any]) -> Patch:
@@ -65,6 +77,7 @@ def from_record(record: Mapping[str, Any]) -> Patch:
         [(*node.split("|", 2)[1:], epochs.get(node, 0)) for node in nodes],
         # A profile that was merged away has no nodes and one field, which says where to.
         "" if nodes else _FORWARD.decode(features).get(layout.MERGED_INTO, ""),
+        record.get("pii", "{}").encode(),  # a record that was never Avro may lack what has a default there
     )
 
 

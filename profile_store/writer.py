@@ -66,7 +66,7 @@ class ProfileWriter:
             StoreUnavailableError: the server was away for longer than `retry_for_s`.
             StoreRefusedError: the server answered with an error that waiting does not cure.
             StoreChangedError: the store is not the one that was written to before; `load` says what it holds.
-            msgspec.DecodeError: the features of a patch are not a JSON object.
+            msgspec.DecodeError: the features or the personal traits of a patch are not a JSON object.
         """
         newest = coalesce(patches)
         if not newest:
@@ -130,22 +130,30 @@ class ProfileWriter:
 
 
 def _profile_command(patch: Patch, base: int) -> Command:
-    """The script call for one patch; whole when asked to (`base` <= 0), merged away, or a field was removed."""
+    """The script call for one patch; whole when asked to (`base` <= 0), merged away, or a field was removed.
+
+    It names the key of the personal traits only where they are to be replaced: most changes are partial and do not concern them.
+    """
     version = layout.version(patch.incarnation, patch.version)
+    fields: list[str | bytes] = [layout.VERSION, version, layout.AT, str(patch.at)]
     if patch.merged_into:
-        fields: list[str | bytes] = [layout.MERGED_INTO, layout.encode_value(patch.merged_into)]
+        fields += (layout.MERGED_INTO, layout.encode_value(patch.merged_into))
         base = min(base, 0)
     else:
         values = _FIELDS.decode(patch.features)
         if base > 0 and not all(name in values for name in patch.changed):
             base = 0
-        fields = []
         for name in patch.changed if base > 0 else values:
             fields += (name, bytes(values[name]))
-    at = str(patch.at)
-    key = layout.profile_key(patch.tenant, patch.profile_id)
-    head: Command = ("EVALSHA", _PROFILE_SHA, 1, key, patch.incarnation, patch.version, base)
-    return (*head, layout.VERSION, version, layout.AT, at, *fields)
+    key, guard = layout.profile_key(patch.tenant, patch.profile_id), (patch.incarnation, patch.version, base)
+    if not patch.replaces_pii(base):
+        return ("EVALSHA", _PROFILE_SHA, 1, key, *guard, *fields)
+    # A profile that was merged away keeps nothing: its personal traits are those of the one that took it over.
+    personal = {} if patch.merged_into else _FIELDS.decode(patch.pii)
+    words: list[str | bytes] = []
+    for name, value in personal.items():
+        words += (name, bytes(value))
+    return ("EVALSHA", _PROFILE_SHA, 2, key, layout.pii_key(patch.tenant, patch.profile_id), *guard, len(words), *words, *fields)
 
 
 def _node_commands(patch: Patch) -> Iterator[Command]:

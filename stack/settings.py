@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from config import loader, passwords
+from pipelines.ingest import sealing
 from schemas import registry
 from stack import applied, rest_certificate
 from stack.errors import StackError
@@ -162,7 +163,7 @@ class Settings(msgspec.Struct, frozen=True):
 
     @property
     def secrets(self) -> Path:
-        """Files of mode 0600: passwords, the key of personal identifiers, the certificate of Flink's REST interface."""
+        """Files of mode 0600: passwords, the keys of personal identifiers and traits, the certificate of Flink's REST interface."""
         return self.data / "secrets"
 
     @property
@@ -249,6 +250,7 @@ def environment(settings: Settings | None = None) -> dict[str, str]:
         registry.VARIABLE: loader.schema_registry_url(),
         "CDP_CLICKHOUSE_USER": CLICKHOUSE_USER,
         "CDP_HMAC_KEY_FILE": str(settings.data / "secrets" / "hmac.key"),
+        "CDP_PII_KEY_FILE": str(settings.data / "secrets" / "pii.key"),
         **{f"{passwords.variable(store)}_FILE": str(passwords.file_of(store, settings.home)) for store in passwords.STORES},
     } | {f"CDP_PORT_{name.upper()}": str(getattr(ports, name)) for name in Ports.__struct_fields__}
 
@@ -279,7 +281,8 @@ def apply_environment(settings: Settings | None = None) -> None:
 def prepare_home(settings: Settings) -> None:
     """Make the folders and, once, the secrets.
 
-    They are the key with which personal identifiers are hashed, the passwords of the stores, and the certificate of Flink's REST interface.
+    They are the key with which personal identifiers are hashed, the one with which personal traits are encrypted, the passwords of the
+    stores, and the certificate of Flink's REST interface.
 
     Raises:
         StackError: the certificate is not for this stack's host, or has expired.
@@ -287,6 +290,7 @@ def prepare_home(settings: Settings) -> None:
     for folder in (settings.data, settings.logs, settings.run, settings.checkpoints, settings.savepoints, settings.data / "jobs"):
         folder.mkdir(parents=True, exist_ok=True)
     passwords.create_secret(settings.secrets / "hmac.key", secrets.token_bytes(32))
+    passwords.create_secret(settings.secrets / "pii.key", secrets.token_bytes(sealing.KEY_BYTES))
     rest_certificate.make(settings.secrets, sorted({HOST, "localhost", settings.hosts.flink}))
     for store in passwords.STORES:
         passwords.make(store, settings.home)

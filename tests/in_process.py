@@ -25,13 +25,16 @@ from pipelines.ingest.checks import Rules
 from pipelines.ingest.decode import Decoder
 from pipelines.ingest.dedupe import Conflict
 from pipelines.ingest.personal import Masker
+from pipelines.ingest.sealing import Sealer
+from pipelines.ingest.told_traits import TraitReader
 from pipelines.ingest.traffic import Traffic
 from pipelines.objects.object import ObjectLogic, Taken
 from pipelines.objects.object import Stores as ObjectStores
 from pipelines.objects.object_state import ObjectState
-from pipelines.wire import Alias, Event, Fact, Give, Join, Leave, Rejected, Roster, Update
+from pipelines.wire import Alias, Event, Fact, Give, Join, Leave, Membership, Rejected, Roster, Update
 
 KEY = b"0" * 32
+PII_KEY = b"1" * 64
 
 
 class InProcess:
@@ -61,13 +64,21 @@ class InProcess:
         self.definitions = definitions or loader.definitions()
         platform, identity = platform or loader.platform(), loader.identity()
         self.nodes = Nodes(identity, KEY)
-        self._decoder = decoder or Decoder(platform, self.nodes, Masker(identity, self.nodes), Rules.configured())
+        self._decoder = decoder or Decoder(
+            platform,
+            self.nodes,
+            Masker(identity, self.nodes),
+            Rules.configured(),
+            TraitReader(self.definitions.traits, identity, Sealer(PII_KEY)),
+        )
         self._ledger_store = ledger_store or MapStore
         rules = RuleBook(self.definitions)
         plan = compile_plan(self.definitions, set(rules.reads))
         limits = platform.limits
         units = {name: 10**tenant.minor_units for name, tenant in platform.tenants.items()}
-        self._node_logic = NodeLogic(plan, limits.dedupe_s * 1000, limits.lateness_s * 1000, Traffic(loader.traffic()), units)
+        self._node_logic = NodeLogic(
+            plan, limits.dedupe_s * 1000, limits.lateness_s * 1000, Traffic(loader.traffic()), units, self.definitions.traits
+        )
         self.profile_logic = ProfileLogic(self.definitions, rules, units, 1)
         self.object_logic = ObjectLogic([namespace.name for namespace in identity.namespaces], limits.dedupe_s * 1000)
         self._object_blobs: dict[str, bytes] = {}
@@ -109,7 +120,7 @@ class InProcess:
             outcome = found.code
         elif found is not None:
             event = msgspec.msgpack.decode(msgspec.msgpack.encode(found), type=Event)
-            outcome = self._of_object(event) if event.object else self._event(event)
+            outcome = self._of_object(event) if event.object or event.group else self._event(event)
         self.outcomes[source, partition, offset] = outcome
 
     def pass_time(self, until: int) -> None:
@@ -167,7 +178,7 @@ class InProcess:
                 yield profile_id, fields
 
     def _of_object(self, event: Event) -> str:
-        key = f"{event.tenant}|{event.object}"
+        key = event.group or f"{event.tenant}|{event.object}"
         state = self.object_logic.load(self._object_blobs.get(key))
         stores = self._object_stores.setdefault(key, ObjectStores(MapStore(), MapStore()))
         result = self.object_logic.take(state, event, self.watermark, stores)
@@ -177,17 +188,19 @@ class InProcess:
         if result.changed:
             self.objects[key] = state
         for word in result.words:
-            self._word(msgspec.msgpack.decode(msgspec.msgpack.encode(word), type=Fact | Give))
+            self._word(msgspec.msgpack.decode(msgspec.msgpack.encode(word), type=Fact | Give | Membership))
         if event.node:
             return self._event(event)
         self.applied.append(event)
         return "applied"
 
-    def _word(self, word: Fact | Give) -> None:
+    def _word(self, word: Fact | Give | Membership) -> None:
         node = self._node(word.node, word.tenant)
         ledger = self._stores[word.node].ledger
         if isinstance(word, Fact):
             update = self._node_logic.fact(node, word, self.watermark, ledger)
+        elif isinstance(word, Membership):
+            update = self._node_logic.join_group(node, word, self.watermark, ledger)
         else:
             update = self._node_logic.give(node, word, self.watermark, ledger)
         self._save_node(node)

@@ -28,6 +28,7 @@ VALID: Final[tuple[dict[str, Any], ...]] = (
     {"event": "Ticket Closed", "properties": {"ticket_id": "t1", "csat": 4, "resolution_time_s": 3600}},
     {"event": "Article Read", "properties": {"dwell_s": 12.5, "tags": ["a", "b"], "nested": {"deep": [1, {"x": None}]}}},
     {"type": "identify", "traits": {"email": "a@example.org", "phone": "+44 20 7946 0000", "plan": "gold"}},
+    {"type": "group", "groupId": "acme", "context": {"groupType": "household"}, "traits": {"size": 3, "phone": "+44 20 7946 0000"}},
     {"type": "page", "context": _CONTEXT, "anonymousId": "a-1"},
     *({"event": name, "properties": properties} for name, properties in examples().items()),
 )
@@ -46,7 +47,7 @@ ODD: Final[tuple[Any, ...]] = (
 )  # fmt: skip
 _NAMES: Final = (
     "timezone", "currency", "source", "properties", "traits", "context", "total", "price", "quantity", "order_id", "email", "", "__proto__",
-    "a.b", "originalTimestamp",
+    "a.b", "originalTimestamp", "groupId", "groupType", "phone", "first_name",
 )  # fmt: skip
 _STAMPS: Final = (
     "1999-12-31T23:59:59.999Z", "2000-01-01T00:00:00", "2031-03-13T07:06:40Z", "2011-03-13T07:11:41.000Z", "2011-03-13T07:06:40",

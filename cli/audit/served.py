@@ -1,8 +1,8 @@
-"""Check 4: Redis holds the newest change of every profile, field by field, and nothing else."""
+"""Check 4: Redis holds the newest change of every profile, field by field and with its personal traits, and nothing else."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import orjson
@@ -17,8 +17,16 @@ RECHECK_S: Final = 15.0
 BATCH: Final = 500
 ABSENT: Final = "not in Redis"
 ORPHAN: Final = "in Redis, but no change of it is in the topic"
+LEFT_OVER: Final = "personal traits in Redis, but no change of it is in the topic"
 Hash = dict[bytes, bytes]
 _FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+class Stored(NamedTuple):
+    """What Redis holds of a profile: its fields, and its personal traits."""
+
+    fields: Hash
+    pii: Hash
 
 
 class Served:
@@ -37,7 +45,7 @@ class Served:
         self._redis: Any = redis
         self._clean = clean
         self._read_on = read_on
-        self._ahead: dict[Owner, tuple[Rank, Hash]] = {}
+        self._ahead: dict[Owner, tuple[Rank, Stored]] = {}
         self._settled: set[Owner] = set()
 
     def profiles(self, tell: Callable[[int], None]) -> Check:
@@ -50,13 +58,15 @@ class Served:
         suspects, seen = set(self._clean.newest), 0
         for keys in self._scan(layout.PROFILE_PATTERN):
             owners = [owner for key in keys if (owner := layout.parse_profile_key(key))]
-            for owner, stored in self._hashes(owners):
+            for owner, stored in self._stored(owners):
                 seen += 1
                 if self._wrong(owner, stored):
                     suspects.add(owner)
                 else:
                     suspects.discard(owner)
             tell(seen)
+        for keys in self._scan(layout.PII_PATTERN):  # of the others both hashes were compared above
+            suspects.update(owner for key in keys if (owner := layout.parse_pii_key(key)) and owner not in self._clean.newest)
         found = self._recheck(suspects)
         expected = len(self._clean.newest)
         there = expected - sum(why == ABSENT for why in found.values()) + sum(why == ORPHAN for why in found.values())
@@ -90,10 +100,10 @@ class Served:
         self._clean.on_change = self._settle
         wrong: dict[Owner, str] = {}
         while suspects:
-            stored = dict(self._hashes(suspects))
+            stored = dict(self._stored(suspects))
             self._note_ahead(stored)
             self._read_on()
-            wrong = {owner: why for owner, fields in stored.items() if owner not in self._settled and (why := self._wrong(owner, fields))}
+            wrong = {owner: why for owner, both in stored.items() if owner not in self._settled and (why := self._wrong(owner, both))}
             if time.monotonic() > deadline:
                 break
             suspects = set(wrong)
@@ -101,11 +111,11 @@ class Served:
                 time.sleep(0.3)
         return wrong
 
-    def _note_ahead(self, stored: Mapping[Owner, Hash]) -> None:
-        for owner, fields in stored.items():
-            held, newest = _rank(fields), self._clean.newest.get(owner)
+    def _note_ahead(self, stored: Mapping[Owner, Stored]) -> None:
+        for owner, both in stored.items():
+            held, newest = _rank(both.fields), self._clean.newest.get(owner)
             if owner not in self._ahead and held and (newest is None or newest[0] < held):
-                self._ahead[owner] = (held, fields)
+                self._ahead[owner] = (held, both)
 
     def _settle(self, owner: Owner, rank: Rank, message: bytes) -> None:
         ahead = self._ahead.get(owner)
@@ -115,25 +125,28 @@ class Served:
         if rank == ahead[0] and not _compare(ahead[1], message):
             self._settled.add(owner)
 
-    def _wrong(self, owner: Owner, stored: Hash) -> str:
+    def _wrong(self, owner: Owner, stored: Stored) -> str:
         newest = self._clean.newest.get(owner)
         if newest is None:
-            return ORPHAN if stored else ""
-        if not stored:
+            return ORPHAN if stored.fields else LEFT_OVER if stored.pii else ""
+        if not stored.fields:
             return ABSENT
-        held = _rank(stored)
+        held = _rank(stored.fields)
         if held != newest[0]:
             return f"Redis has version {layout.version(*held) if held else 'none'}, the topic {layout.version(*newest[0])}"
         return _compare(stored, newest[1])
 
-    def _hashes(self, owners: Iterable[Owner]) -> Iterator[tuple[Owner, Hash]]:
+    def _stored(self, owners: Iterable[Owner]) -> Iterator[tuple[Owner, Stored]]:
+        """Both hashes of each profile, as they are at one moment: a write changes them together."""
         listed = list(owners)
         for first in range(0, len(listed), BATCH):
             batch = listed[first : first + BATCH]
-            pipeline = self._redis.pipeline(transaction=False)
+            pipeline = self._redis.pipeline(transaction=True)
             for tenant, profile in batch:
                 pipeline.hgetall(layout.profile_key(tenant, profile))
-            yield from zip(batch, pipeline.execute(), strict=True)
+                pipeline.hgetall(layout.pii_key(tenant, profile))
+            replies = pipeline.execute()
+            yield from zip(batch, map(Stored, replies[::2], replies[1::2]), strict=True)
 
     def _scan(self, pattern: str) -> Iterator[list[str]]:
         """Keys in batches, each key once (a scan of a table that grows may repeat some)."""
@@ -154,22 +167,29 @@ def _rank(stored: Hash) -> Rank | None:
     return layout.parse_version(text) if text else None
 
 
-def _compare(stored: Hash, message: bytes) -> str:
-    """What differs between a hash and the change of the same version; empty when nothing does."""
+def _compare(stored: Stored, message: bytes) -> str:
+    """What differs between the two hashes and the change of the same version; empty when nothing does."""
     record = codec.decode(message)
     wanted = _FIELDS.decode(record["features"])
     wrong = []
-    if int(stored.get(layout.AT.encode(), b"-1")) != record["at"]:
-        wrong.append(f"{layout.AT}: {stored.get(layout.AT.encode(), b'missing').decode()} instead of {record['at']}")
-    skipped = {layout.VERSION, layout.AT}
+    if int(stored.fields.get(layout.AT.encode(), b"-1")) != record["at"]:
+        wrong.append(f"{layout.AT}: {stored.fields.get(layout.AT.encode(), b'missing').decode()} instead of {record['at']}")
+    wrong += _differing("field", wanted, stored.fields, {layout.VERSION, layout.AT})
+    # A profile that was merged away has none: they are those of the one that took it over.
+    personal = {} if layout.MERGED_INTO in wanted else _FIELDS.decode(record["pii"])
+    wrong += _differing("personal trait", personal, stored.pii)
+    return "; ".join(wrong)
+
+
+def _differing(what: str, wanted: Mapping[str, msgspec.Raw], stored: Hash, skipped: Set[str] = frozenset()) -> Iterator[str]:
+    """Names of the entries of a hash that are missing, too much, or of another value."""
     held = {name.decode(): value for name, value in stored.items()}
     for name in sorted((wanted.keys() | held.keys()) - skipped):
         want, have = wanted.get(name), held.get(name)
         if want is None or have is None:
-            wrong.append(f"field {name}: {'missing' if have is None else 'too much'}")
+            yield f"{what} {name}: {'missing' if have is None else 'too much'}"
         elif not _same(bytes(want), have):
-            wrong.append(f"field {name}: differs")
-    return "; ".join(wrong)
+            yield f"{what} {name}: differs"
 
 
 def _same(one: bytes, other: bytes) -> bool:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
-from config.identity import Identity
+from config.identity import Identity, PersonalNames
 from importers.personal import is_phone
 from importers.profiling.names import is_personal, normal
 from schemas import json_text
@@ -29,15 +29,15 @@ def masked(envelope: dict[str, Any], identity: Identity) -> dict[str, Any]:
     contract = load().get(event) if isinstance(event, str) else None
     content = {name for name, field in contract.fields.items() if field.pii in ("contact", "content")} if contract else set()
     # `name` is a person's in traits and a product's in properties: there only what is personal in properties counts.
-    inside = frozenset({*identity.pii_properties, *content})
-    everywhere = frozenset({*identity.pii_traits, *inside})
+    inside = PersonalNames({*identity.pii_properties, *content})
+    everywhere = PersonalNames({*identity.pii_traits, *identity.pii_properties, *content})
     namespaces = _personal_namespaces(identity)
 
-    def walk(value: Any, personal: frozenset[str]) -> Any:
-        return _walk(value, personal.__contains__, namespaces, _no_address)
+    def walk(value: Any, personal: PersonalNames) -> Any:
+        return _walk(value, personal.__getitem__, namespaces, _no_address)
 
     return {
-        name: _hidden(value) if name in everywhere else walk(value, inside if name == "properties" else everywhere)
+        name: _hidden(value) if everywhere[name] else walk(value, inside if name == "properties" else everywhere)
         for name, value in envelope.items()
     }
 

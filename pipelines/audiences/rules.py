@@ -55,7 +55,7 @@ class Verdict(msgspec.Struct, array_like=True):
 
 
 def fingerprint(definitions: Definitions) -> str:
-    """Eight hex digits that change with whatever can change a verdict: windowed fields, what scores read, segments and tags.
+    """Eight hex digits that change with the rules of verdict and golden record: windowed fields, scores, segments, tags, traits.
 
     What is only said of a rule, and the cut points (they have a version of their own), do not count.
     """
@@ -65,6 +65,7 @@ def fingerprint(definitions: Definitions) -> str:
         "scores": [rfm.recency, rfm.frequency, rfm.monetary],
         "segments": [(rule.name, rule.when) for rule in definitions.segments],
         "tags": [(rule.name, rule.when) for rule in definitions.tags],
+        "traits": definitions.traits,
     }
     return hashlib.blake2b(msgspec.json.encode(said, order="deterministic"), digest_size=4).hexdigest()
 

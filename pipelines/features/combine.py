@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from pipelines.features.plan import Published
+from pipelines.identity.nodes import split
+from pipelines.traits.claims import merged, pack, unpack
 from pipelines.wire import Value
 
 TOP_SHOWN: Final = 5
@@ -35,6 +37,18 @@ def _added_up(values: Iterable[Any]) -> Any:
     return total
 
 
+def _all_claims(values: Iterable[Any]) -> str:
+    return pack(merged(unpack(value) for value in values if value))
+
+
+def _all_groups(values: Iterable[Any]) -> list[tuple[str, int]]:
+    newest: dict[str, int] = {}
+    for value in values:
+        for group, time in value or ():
+            newest[group] = max(time, newest.get(group, time))
+    return sorted(newest.items())
+
+
 def _sum(values: Iterable[Any]) -> Any:
     return sum(value or 0 for value in values)
 
@@ -46,6 +60,8 @@ _COMBINE: Final[dict[str, Callable[[Iterable[Any]], Any]]] = {
     "last_order_at": _greatest,
     "channels": _added_up,
     "top_products": _added_up,
+    "traits": _all_claims,
+    "groups": _all_groups,
 }
 
 
@@ -98,6 +114,8 @@ class Fields:
                 self._fill(found, self._reading[name], values)
             elif name in _AS_THEY_ARE:
                 found[name] = values[name]
+            elif name == "groups":
+                found[name] = _shown_groups(values)
         if not _LEDGER_VALUES.isdisjoint(changed):
             found |= self.plain(values)
         return {name: value for name, value in found.items() if known.get(name, _UNKNOWN) != value}
@@ -131,4 +149,20 @@ class Fields:
             "over_refunds": values.get("over_refunds") or 0,
             "charge_backs": values.get("charge_backs") or 0,
             "late_events": values.get("late_events") or 0,
+            "groups": _shown_groups(values),
         }
+
+
+def of_group(values: Mapping[str, Value]) -> dict[str, Any]:
+    """Fields of a group's profile, without its traits."""
+    return {name: values.get(name) for name in ("kind", "members", "first_seen_at", "last_seen_at")}
+
+
+def _shown_groups(values: Mapping[str, Value]) -> dict[str, list[str]]:
+    """Kind -> ids, both in alphabetical order."""
+    shown: dict[str, list[str]] = {}
+    known: Any = values.get("groups") or ()
+    for key, _ in known:
+        _, kind, value = split(key)
+        shown.setdefault(kind, []).append(value)
+    return {kind: sorted(shown[kind]) for kind in sorted(shown)}

@@ -4,25 +4,29 @@ The node owns this state for ever, whichever profile it belongs to; it tells its
 is harmless.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
 
+from config.traits import Traits
 from pipelines.features.ledger import Ledger, Store
 from pipelines.features.node_state import FORMAT, LiveNode, NodeState, decode, encode
 from pipelines.features.node_values import NodeValues
 from pipelines.features.plan import Plan
 from pipelines.features.series import NEVER
 from pipelines.identity.link_log import ALIAS, SEEN, Rule
-from pipelines.identity.nodes import phase_ms, profile_of
+from pipelines.identity.nodes import phase_ms, profile_of, split
 from pipelines.ingest.dedupe import BY_BUSINESS_KEY, BY_MESSAGE_ID, Conflict, Duplicate, IdStore, tell_again
+from pipelines.ingest.told_traits import TRAITS_FLAG
 from pipelines.ingest.traffic import Recent, Traffic
-from pipelines.wire import Alias, Event, Fact, Give, Join, Leave, Update, Value
+from pipelines.traits.claims import bounded, claims_of, merged, pack, unpack
+from pipelines.wire import Alias, Event, Fact, Give, Join, Leave, Membership, Told, Update, Value, Word
 
 _LINKS_REMEMBERED: Final = 256
 _MONEY: Final = ("orders", "refunds")
 """Series that the ledger keeps."""
+MAX_GROUPS: Final = 50
 LINKS_FLAG: Final = "limit:links"
 """On an event that links its node to more identifiers than a node remembers; `limit:` as in docs/features.md, "Limits"."""
 
@@ -56,12 +60,16 @@ class NodeLogic:
         lateness_ms: how late an event may be and still count.
         traffic: tells what nobody meant.
         units: minor units in a major one, by tenant.
+        traits: which traits have a rule of their own.
     """
 
-    def __init__(self, plan: Plan, dedupe_ms: int, lateness_ms: int, traffic: Traffic, units: Mapping[str, int]) -> None:
+    def __init__(
+        self, plan: Plan, dedupe_ms: int, lateness_ms: int, traffic: Traffic, units: Mapping[str, int], traits: Traits | None = None
+    ) -> None:
         self._plan = plan
         self._traffic = traffic
         self._units = units
+        self._listed = {tenant: (traits or Traits()).listed(tenant) for tenant in units}
         self._dedupe_ms = dedupe_ms
         self._lateness_ms = lateness_ms
         self._values = NodeValues(plan)
@@ -95,7 +103,7 @@ class NodeLogic:
             stores: ledger and spilled ids of this node.
         """
         state = live.state
-        if not event.object:  # else it has passed the gate of its object
+        if not event.object and not event.group:  # else it has passed the gate of its object or group
             known = live.ids.find(event.id_hash, stores.ids)
             if known is not None:
                 return BY_MESSAGE_ID if known == event.fingerprint else Conflict()
@@ -113,6 +121,45 @@ class NodeLogic:
         self._values.bring_up(live, state.clock, touched, changed)
         update = self._update(live, self._all_if_new(live, changed), event.message_id, watermark)
         return Applied(update, self._new_links(live, event))
+
+    def join_group(self, live: LiveNode, call: Membership, watermark: int, store: Store) -> Update:
+        """Take a `group` call: this node is the group's.
+
+        Args:
+            live: the node.
+            call: what it says; told once.
+            watermark: nothing with an older log time can come any more, ms.
+            store: of this node's members.
+        """
+        state = live.state
+        state.group = split(live.key)[1]
+        state.clock = max(state.clock, call.told.position[0])
+        state.seq += 1
+        self._seen(state, call.told.time)
+        member = f"m:{call.member}"
+        if store.get(member) is None:
+            store.put(member, b"")
+            state.members += 1
+        self._tell(state, call.words, call.origin, call.told)
+        changed: dict[str, Value] = {}
+        self._values.bring_up(live, state.clock, [], changed)
+        return self._update(live, self._all_if_new(live, changed), call.message_id, watermark)
+
+    def _tell(self, state: NodeState, words: Sequence[Word], source: str, told: Told) -> bool:
+        """Note what a call says by its traits; whether all of it could be kept."""
+        if not words:
+            return True
+        both = merged((unpack(state.traits), claims_of(words, source, told)))
+        kept, is_cut = bounded(both, self._listed[state.tenant])
+        state.traits = pack(kept)
+        return not is_cut
+
+    @staticmethod
+    def _seen(state: NodeState, time: int) -> None:
+        if state.first_seen is None or time < state.first_seen:
+            state.first_seen = time
+        if state.last_seen is None or time > state.last_seen:
+            state.last_seen = time
 
     def fact(self, live: LiveNode, fact: Fact, watermark: int, store: Store) -> Update:
         """Count what an object of this node has been told by others.
@@ -246,10 +293,11 @@ class NodeLogic:
             live.series[name].thin(state.clock, plan.windows, plan.exact_entries, live.phase)
         state.sessions.add(time, plan.session_gap_ms, watermark - self._lateness_ms)
         state.channels[event.channel] = state.channels.get(event.channel, 0) + 1
-        if state.first_seen is None or time < state.first_seen:
-            state.first_seen = time
-        if state.last_seen is None or time > state.last_seen:
-            state.last_seen = time
+        self._seen(state, time)
+        if event.words and not event.group and not self._tell(state, event.words, event.origin, event.told):
+            event.flags = [*event.flags, TRAITS_FLAG]
+        if event.group and not _enter(state, event.group, time):
+            event.flags = [*event.flags, TRAITS_FLAG]
         return touched
 
     def _new_links(self, live: LiveNode, event: Event) -> list[tuple[str, str, Rule]]:
@@ -266,3 +314,12 @@ class NodeLogic:
         links: list[tuple[str, str, Rule]] = [(event.node, other, SEEN) for other in fresh]
         # Whoever states it anew may want to take back what was unbound since.
         return links + [(event.node, other, ALIAS) for other in stated]
+
+
+def _enter(state: NodeState, group: str, time: int) -> bool:
+    """Note that somebody is in a group; whether there was room for all."""
+    groups = dict(state.groups)
+    groups[group] = max(time, groups.get(group, time))
+    newest = sorted(groups.items(), key=lambda entry: (entry[1], entry[0]))[-MAX_GROUPS:]
+    state.groups = sorted(newest)
+    return len(groups) <= MAX_GROUPS

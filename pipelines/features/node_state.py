@@ -32,6 +32,10 @@ class NodeState(msgspec.Struct, array_like=True):
         plan: version of the plan by which the node last told its values; 0 before it ever did.
         recent: what traffic rules remember.
         hold: the newest moment before which its profile has to be silent, ms (`Update.hold`).
+        traits: what sources have said by traits, packed (`pipelines.traits.claims`).
+        groups: node keys of the groups it was told to be in, with the newest event time that did, ms; by key.
+        group: kind of group that the node stands for; empty: it is somebody's identifier.
+        members: of a group: how many nodes were told to be in it.
     """
 
     format: int
@@ -53,6 +57,10 @@ class NodeState(msgspec.Struct, array_like=True):
     plan: int = 0
     recent: Recent = msgspec.field(default_factory=Recent)
     hold: int = 0
+    traits: str = ""
+    groups: list[tuple[str, int]] = []
+    group: str = ""
+    members: int = 0
 
 
 class LiveNode:

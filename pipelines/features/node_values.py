@@ -41,6 +41,9 @@ class NodeValues:
 
     def bring_up(self, live: LiveNode, now: int, touched: list[str], changed: dict[str, Value]) -> None:
         """Bring all values up to `now` after an event; what differs from what was sent goes to `changed`."""
+        if live.state.group:
+            self._of_group(live, changed)
+            return
         self.refresh(live, now, touched, changed)
         state, summary = live.state, live.summary
         live.set("first_seen_at", state.first_seen, changed)
@@ -55,6 +58,19 @@ class NodeValues:
             live.set("over_refunds", summary.over_refunds, changed)
             live.set("charge_backs", summary.charge_backs, changed)
             live.set("top_products", dict(summary.top), changed)
+        if state.traits or "traits" in live.values:
+            live.set("traits", state.traits, changed)
+        if state.groups:
+            live.set("groups", state.groups, changed)
+
+    @staticmethod
+    def _of_group(live: LiveNode, changed: dict[str, Value]) -> None:
+        state = live.state
+        live.set("kind", state.group, changed)
+        live.set("members", state.members, changed)
+        live.set("first_seen_at", state.first_seen, changed)
+        live.set("last_seen_at", state.last_seen, changed)
+        live.set("traits", state.traits, changed)
 
     def refresh(self, live: LiveNode, now: int, touched: list[str], changed: dict[str, Value]) -> int:
         """Recompute the series that were touched or have something to expire; the oldest moment at which one changed by time."""

@@ -39,7 +39,7 @@ from pipelines.operators import (
     is_first_subtask,
     require_thread_mode,
 )
-from pipelines.wire import Alias, Fact, Give, Join, NodeInput, ProfileInput, Rejected, Roster, Update
+from pipelines.wire import Alias, Fact, Give, Join, Membership, NodeInput, ProfileInput, Rejected, Roster, Update
 from schemas import clean, json_text
 
 NODES_CACHED: Final = 50_000
@@ -66,7 +66,9 @@ class NodeFunction(KeyedProcessFunction):
         collect_seldom()
         plan = compile_plan(self._definitions, set(RuleBook(self._definitions).reads))
         limits, units = self._limits, {name: 10**tenant.minor_units for name, tenant in self._tenants.items()}
-        self._logic = node.NodeLogic(plan, limits.dedupe_s * 1000, limits.lateness_s * 1000, Traffic(self._traffic), units)
+        self._logic = node.NodeLogic(
+            plan, limits.dedupe_s * 1000, limits.lateness_s * 1000, Traffic(self._traffic), units, self._definitions.traits
+        )
         # The state is `bytes` in our own versioned encoding: the engine's typed arrays are slow and do not take null.
         self._head = runtime_context.get_state(ValueStateDescriptor("head", Types.PICKLED_BYTE_ARRAY()))
         ledger = runtime_context.get_map_state(MapStateDescriptor("ledger", Types.STRING(), Types.PICKLED_BYTE_ARRAY()))
@@ -93,7 +95,7 @@ class NodeFunction(KeyedProcessFunction):
         if isinstance(event, Alias):
             yield from self._alias(event, ctx)
             return
-        if isinstance(event, Fact | Give):
+        if isinstance(event, Fact | Give | Membership):
             yield self._word(event, ctx)
             return
         live = self._live(event.node, event.tenant)
@@ -145,11 +147,13 @@ class NodeFunction(KeyedProcessFunction):
         self._save(live, ctx)
         yield Out(live.state.profile_id, self._encode(update))
 
-    def _word(self, word: Fact | Give, ctx: KeyedProcessFunction.Context) -> Out:
-        """Take what an object says of its documents."""
+    def _word(self, word: Fact | Give | Membership, ctx: KeyedProcessFunction.Context) -> Out:
+        """Take what an object says of its documents, or what a `group` call says of a group."""
         live, now = self._live(word.node, word.tenant), ctx.timer_service().current_watermark()
         if isinstance(word, Fact):
             update = self._logic.fact(live, word, now, self._stores.ledger)
+        elif isinstance(word, Membership):
+            update = self._logic.join_group(live, word, now, self._stores.ledger)
         else:
             update = self._logic.give(live, word, now, self._stores.ledger)
         self._save(live, ctx)

@@ -8,9 +8,11 @@ import orjson
 
 from config.definitions import CutPoints, Definitions
 from pipelines.audiences.rules import RuleBook, Verdict, clock_fields
-from pipelines.features.combine import Fields, combine
+from pipelines.features.combine import Fields, combine, of_group
 from pipelines.features.plan import published_fields
 from pipelines.features.profile_state import FORMAT, LiveProfile, Part, ProfileState, decode, encode
+from pipelines.traits.claims import unpack
+from pipelines.traits.golden import EMPTY, FIELD, golden
 from pipelines.wire import Join, Leave, Roster, Update, Value
 from profile_store.patch import Patch, from_record
 
@@ -55,6 +57,7 @@ class ProfileLogic:
         published = published_fields(definitions.features)
         self._fields = {tenant: Fields(published, units) for tenant, units in scale.items()}
         self._rules = rules
+        self._traits = definitions.traits
         self._initial_cuts = definitions.rfm.initial
         self._cuts: dict[str, CutPoints] = {}
         self._incarnation = incarnation
@@ -86,8 +89,12 @@ class ProfileLogic:
             self._incarnation = state.incarnation + 1
         if state.incarnation == self._incarnation and state.nodes and not state.publish_by and not state.hold and _is_whole(state):
             # Its fields are those that this writer published last: what changes from here on is all that has to be told.
-            live.fields = self._all_fields(live) | self._shown(state.verdict)
-            live.fields |= clock_fields(live.fields["last_order_at"], live.fields["mean_interpurchase_days"], state.clock)
+            live.fields = self._all_fields(live)
+            if _is_group(live):
+                live.fields["rules_version"] = self._rules.version
+            else:
+                live.fields |= self._shown(state.verdict)
+                live.fields |= clock_fields(live.fields["last_order_at"], live.fields["mean_interpurchase_days"], state.clock)
             live.published = True
         return live
 
@@ -199,10 +206,16 @@ class ProfileLogic:
             if len(state.nodes) > 1:  # else they are the node's own
                 parts = [part.values for part in state.nodes.values()]
                 live.values.update({name: combine(name, parts) for name in values})
-            stirred = fields.stirred(values, live.values, live.fields)
+            stirred = of_group(live.values) if _is_group(live) else fields.stirred(values, live.values, live.fields)
+            if "traits" in values:
+                self._choose_traits(live, stirred)
         else:
             stirred = {}
         known = live.fields
+        if _is_group(live):
+            self._note(live, stirred)
+            self._judge_group(live)
+            return
         self._note(live, stirred)
         if known["last_order_at"] is not None or "last_order_at" in stirred or "recency_days" not in known:
             self._note(live, clock_fields(known["last_order_at"], known["mean_interpurchase_days"], state.clock))
@@ -212,7 +225,20 @@ class ProfileLogic:
         """Every field that does not move with the clock, before the rules have spoken."""
         parts = [part.values for part in live.state.nodes.values()]
         live.values = parts[0] if len(parts) == 1 else {name: combine(name, parts) for name in {name for part in parts for name in part}}
-        return self._fields[live.state.tenant].all(live.values)
+        fields = of_group(live.values) if _is_group(live) else self._fields[live.state.tenant].all(live.values)
+        self._choose_traits(live, fields)
+        return fields
+
+    def _choose_traits(self, live: LiveProfile, fields: dict[str, Any]) -> None:
+        """Add to `fields` what the golden record is now, and take out of the profile what it no longer has."""
+        claims: Any = live.values.get("traits")
+        found = golden(unpack(claims), live.state.tenant, self._traits) if claims else EMPTY
+        live.personal = found.personal
+        known = live.fields or {}
+        for name in [name for name in known if name.startswith(FIELD) and name not in found.fields]:
+            del known[name]
+            live.changed[name] = None
+        fields |= found.fields
 
     def _shown(self, verdict: Verdict | None) -> dict[str, Any]:
         """The fields that say what the rules said."""
@@ -247,6 +273,13 @@ class ProfileLogic:
         if new != old:  # another verdict, or the same by other rules: whoever asked for it waits to see that
             state.publish_by = state.clock
 
+    def _judge_group(self, live: LiveProfile) -> None:
+        """Nothing is judged of a group; it says by which rules it was looked at, so that whoever asked for that sees it."""
+        new = Verdict((0, 0, 0), "", [], 0, self._rules.version)
+        if live.state.verdict != new:
+            live.state.verdict, live.state.publish_by = new, live.state.clock
+        self._note(live, {"rules_version": new.rules})
+
     def _publish_if_due(self, live: LiveProfile, cause: str, *, force: bool = False) -> Change | None:
         state = live.state
         if force or 0 < state.publish_by <= state.clock:
@@ -256,13 +289,12 @@ class ProfileLogic:
     def _publish(self, live: LiveProfile, cause: str, message_id: str) -> Change | None:
         state = live.state
         assert live.fields is not None
-        assert state.verdict is not None
         if state.hold:
             return None  # an object changes hands: whoever lets time pass publishes
         if not _is_whole(state):
             state.publish_by = 0  # half of a merge: whoever completes it publishes
             return None
-        tags, before = state.verdict.tags, state.published_tags
+        tags, before = state.verdict.tags if state.verdict else [], state.published_tags
         features = orjson.dumps(live.fields)
         change = self._change(
             live,
@@ -294,6 +326,7 @@ class ProfileLogic:
         state = live.state
         exited, state.published_tags, state.verdict = state.published_tags, [], None
         state.flip_at = state.publish_by = state.hold = 0
+        live.personal = EMPTY.personal
         features = orjson.dumps({"_merged_into": to_profile})
         change = self._change(live, features, {"cause": "identity", "message_id": "", "tags_entered": [], "tags_exited": exited})
         live.published = False
@@ -311,6 +344,7 @@ class ProfileLogic:
             "at": state.clock,
             "nodes": {node: part.seq for node, part in state.nodes.items()},
             "features": features.decode(),
+            "pii": live.personal,
             "base_version": base if partial else 0,
             "changed": list(live.changed) if partial else [],
             "epochs": {node: part.epoch for node, part in state.nodes.items() if part.epoch},
@@ -319,6 +353,11 @@ class ProfileLogic:
         live.changed.clear()
         live.published = True
         return Change(record)
+
+
+def _is_group(live: LiveProfile) -> bool:
+    """Whether it is the profile of a group: the node of one says so, and groups are never merged."""
+    return "kind" in live.values
 
 
 def _is_whole(state: ProfileState) -> bool:

@@ -5,6 +5,7 @@ from typing import Any, Final
 import msgspec
 
 from pipelines.audiences.rules import Verdict
+from pipelines.traits.golden import EMPTY
 from pipelines.wire import Value
 
 FORMAT: Final = 1
@@ -65,9 +66,10 @@ class LiveProfile:
         fields: fields as last computed; None until they are (first touch).
         changed: names of fields that differ from what is published.
         published: whether this writer has published the profile whole, so that changed fields suffice.
+        personal: its personal traits, sealed, as JSON (`golden.Golden.personal`).
     """
 
-    __slots__ = ("changed", "fields", "profile_id", "published", "state", "values")
+    __slots__ = ("changed", "fields", "personal", "profile_id", "published", "state", "values")
 
     def __init__(self, profile_id: str, state: ProfileState) -> None:
         self.profile_id = profile_id
@@ -76,6 +78,7 @@ class LiveProfile:
         self.fields: dict[str, Any] | None = None
         self.changed: dict[str, None] = {}
         self.published = False
+        self.personal = EMPTY.personal
 
 
 decode = msgspec.msgpack.Decoder(ProfileState).decode

@@ -18,7 +18,7 @@ _SCALARS: Final = {"string": "String", "bytes": "String", "int": "Int32", "long"
 _FEW_VALUES: Final = frozenset(
     {"tenant", "type", "name", "source", "channel", "code", "field", "cause", "origin", "origin_log", "reason", "what", "kind", "rule"}
 )
-_JSON: Final = frozenset({"properties", "traits", "context", "features", "original"})
+_JSON: Final = frozenset({"properties", "traits", "context", "features", "pii", "original"})
 
 
 class Table(msgspec.Struct, frozen=True):

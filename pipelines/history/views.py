@@ -10,6 +10,7 @@ from pipelines.features.plan import published_fields
 from pipelines.history.ledger_views import ledger_views
 from pipelines.history.object_views import object_views
 from pipelines.history.people_views import people_views
+from pipelines.history.trait_views import trait_views
 
 _TIMES: Final = ("first_seen_at", "last_seen_at", "first_order_at", "last_order_at")
 _FIELDS: Final = {
@@ -62,7 +63,7 @@ FROM (
     FROM profiles_newest GROUP BY tenant, profile_id
   )
 )
-WHERE NOT JSONHas(features, '_merged_into')"""
+WHERE NOT JSONHas(features, '_merged_into') AND NOT JSONHas(features, 'kind')"""
 
 
 def _customers(identity: Identity) -> str:
@@ -75,6 +76,7 @@ def views(definitions: Definitions, identity: Identity, tenants: dict[str, Tenan
     yield from people_views()
     yield "profiles", _profiles(definitions)
     yield "customers", _customers(identity)
+    yield from trait_views()
     yield from object_views()
     yield from ledger_views(tenants)
     yield (

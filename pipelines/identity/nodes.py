@@ -8,10 +8,11 @@ import hashlib
 import hmac
 import re
 from collections import OrderedDict
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from config.identity import EVERY, Identity
 from schemas import identifiers
+from schemas.contracts import MAX_NAME
 from schemas.identifiers import EMPTY, PLACEHOLDER, UnusableError
 
 REMEMBERED: Final = 16_384
@@ -63,9 +64,12 @@ class Nodes:
         self._rank = {n.name: rank for rank, n in enumerate(identity.namespaces)}
         self._pii = {n.name for n in identity.namespaces if n.pii}
         self._reading = {n.name: n.normalise for n in identity.namespaces}
+        self._groups = list(identity.groups)
+        self._traits = list(identity.identifying_traits.items())
+        self._reading |= dict.fromkeys(self._groups, "")
         self._strip = set(identity.strip_float_suffix)
         self._words = {value.lower() for value in identity.blocked_values}
-        self._patterns = {name: _patterns(identity, name) for name in self._rank}
+        self._patterns = {name: _patterns(identity, name) for name in self._reading}
         self._region_of = identity.phone_region.of
         self._key = hmac_key
         self._made: OrderedDict[tuple[str, str, str, str], _Made] = OrderedDict()
@@ -115,6 +119,25 @@ class Nodes:
         key = self.key(tenant, namespace, raw)
         return None if key is None else split(key)[2]
 
+    def told_by(self, traits: dict[str, Any]) -> list[tuple[str, str]]:
+        """Pairs of namespace and raw value that the traits of an `identify` call give: an address, a number."""
+        given = ((namespace, traits.get(trait)) for trait, namespace in self._traits)
+        return [(namespace, value) for namespace, value in given if isinstance(value, str) and len(value) <= MAX_NAME]
+
+    def group(self, tenant: str, kind: Any, raw: Any) -> str | None:
+        """The node key of a group; None when its kind is unknown, or its id a placeholder, too long, or neither text nor whole number.
+
+        Args:
+            tenant: owner.
+            kind: one of `groups` of identity.yaml; None: the usual one.
+            raw: id as it was given.
+        """
+        named = self._groups[0] if kind is None and self._groups else kind
+        if isinstance(raw, int) and not isinstance(raw, bool):
+            raw = str(raw)
+        is_usable = isinstance(raw, str) and len(raw) <= MAX_NAME and named in self._groups
+        return self.key(tenant, named, raw) if is_usable else None
+
     def mask(self, tenant: str, namespace: str, value: str) -> str:
         """HMAC-SHA256 of a normalised value, 32 hex digits, bound to tenant and namespace."""
         if self._key is None:
@@ -136,6 +159,8 @@ class Nodes:
         found: list[str] = []
         dropped: list[Dropped] = []
         for namespace, raw in given:
+            if namespace not in self._rank:
+                continue
             key, reason = self._make(tenant, namespace, raw, source)
             if key:
                 if key not in found:
@@ -145,7 +170,7 @@ class Nodes:
         return found, dropped
 
     def _make(self, tenant: str, namespace: str, raw: str, source: str) -> _Made:
-        if namespace not in self._rank or (self._key is None and namespace in self._pii):
+        if namespace not in self._reading or (self._key is None and namespace in self._pii):
             return "", ""
         region = self._region_of(tenant, source) if self._reading[namespace] == "phone" else ""
         asked = (tenant, namespace, raw, region)

@@ -14,7 +14,8 @@ from pipelines.ingest import envelope as shape
 from pipelines.ingest.checks import Checked, Checks, Rules, issued
 from pipelines.ingest.hashing import fingerprint, hash64
 from pipelines.ingest.personal import Masker
-from pipelines.wire import Event, Rejected
+from pipelines.ingest.told_traits import TRAITS_FLAG, TraitReader
+from pipelines.wire import Event, Rejected, Word
 from schemas import codes, json_text, odd_spellings
 from schemas.contracts import MAX_NAME
 from schemas.registry import RegistryError
@@ -24,6 +25,7 @@ _NO_CONTEXT: Final = shape.Context()
 TICK: Final = b'{"type":"tick"}'
 DROPPED_FLAG: Final = "dropped_"
 """Before the namespace of an identifier that could not be used, in the flags of an event."""
+DROPPED_GROUP: Final = DROPPED_FLAG + "group"
 MAX_TOLD: Final = 4
 """Dropped identifiers that a rejection tells of."""
 
@@ -45,16 +47,18 @@ class Decoder:
         nodes: identifier rules.
         masker: keeps personal fields out of the clean topics.
         rules: plans, rates and traffic rules.
+        traits: reads what calls say of people and groups; None where nobody asks for that.
 
     Raises:
         ConfigError: see `Checks`.
     """
 
-    def __init__(self, platform: Platform, nodes: Nodes, masker: Masker, rules: Rules) -> None:
+    def __init__(self, platform: Platform, nodes: Nodes, masker: Masker, rules: Rules, traits: TraitReader | None = None) -> None:
         self._platform = platform
         self._limits = platform.limits
         self._nodes = nodes
         self._masker = masker
+        self._traits = traits
         self._checks = Checks(platform, rules)
 
     def decode(self, value: bytes | None, source: str, partition: int, offset: int, log_time: int) -> Event | Rejected | None:
@@ -115,12 +119,15 @@ class Decoder:
         if not name:
             raise Violation(codes.SCHEMA_VIOLATION, ".event", "the event's name, required for `track`")
         event_time = moments.event_time(raw, log_time, context.timezone, limits.max_future_s)
-        identifiers, dropped = self._nodes.keys(tenant, _identifiers(raw, context), known.origin)
+        given = _identifiers(raw, context)
+        if raw.type == "identify" and traits:
+            given += self._nodes.told_by(traits)
+        identifiers, dropped = self._nodes.keys(tenant, given, known.origin)
         concerned = self._checks.concerned(known.origin, name, properties) if raw.type == "track" else None
         if not identifiers and concerned is None:
-            given = "; ".join(f"the {one.namespace} is {one.reason}" for one in dropped[:MAX_TOLD])
+            why = "; ".join(f"the {one.namespace} is {one.reason}" for one in dropped[:MAX_TOLD])
             rule = "userId, anonymousId or context.externalIds with a value that identifies somebody, or an order, refund, ticket or lead"
-            raise Violation(codes.IDENTIFIER_MISSING, ".userId", f"{rule} ({given})" if given else rule)
+            raise Violation(codes.IDENTIFIER_MISSING, ".userId", f"{rule} ({why})" if why else rule)
         log, order = _source_order(context, known.origin or source)
         checked = Checked(properties)
         if raw.type == "track":
@@ -128,8 +135,12 @@ class Decoder:
         flags = checked.flags
         if dropped:
             flags = [*flags, *dict.fromkeys(DROPPED_FLAG + one.namespace for one in dropped)]
+        group, words, more = self._said(raw, tenant, context, traits, known.origin)
+        flags = [*flags, *more] if more else flags
         body = (raw.type, raw.event, identifiers, raw.timestamp, raw.original_timestamp, properties, traits)
-        masked_properties, masked_traits, masked_context = self._masker.mask(tenant, checked.properties, traits, context_raw)
+        masked_properties, masked_traits, masked_context = self._masker.mask(
+            tenant, checked.properties, traits, context_raw, of_group=raw.type == "group"
+        )
         if masked_properties is None and checked.properties is not properties:
             masked_properties = checked.properties
         channel = "web" if context.channel is None else context.channel
@@ -164,7 +175,23 @@ class Decoder:
             stated=self._stated(raw, tenant, identifiers, known.origin),
             object=concerned.object if concerned else "",
             stage=concerned.stage if concerned else "",
+            words=words,
+            group=group,
         )
+
+    def _said(
+        self, raw: shape.Envelope, tenant: str, context: shape.Context, traits: dict[str, Any], origin: str
+    ) -> tuple[str, list[Word], list[str]]:
+        """The group's node that a `group` call names, what an `identify` or such a call says by its traits, and flags of what it loses."""
+        group, flags = "", []
+        if raw.type == "group" and raw.group_id is not None:
+            group = self._nodes.group(tenant, context.group_type, raw.group_id) or ""
+            if not group:
+                flags.append(DROPPED_GROUP)
+        if self._traits is None or not traits or not (raw.type == "identify" or group):
+            return group, [], flags
+        words, is_cut = self._traits.words(tenant, traits, of_group=bool(group))
+        return group, words, [*flags, TRAITS_FLAG] if is_cut else flags
 
     def _stated(self, raw: shape.Envelope, tenant: str, identifiers: list[str], origin: str) -> list[str]:
         """What an `alias` says that the user was called before, if that was a user id too."""

@@ -1,7 +1,7 @@
 """The shape of the envelope as msgspec structs: what is declared here is checked at once."""
 
 import datetime as dt
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -23,6 +23,7 @@ class Envelope(msgspec.Struct, rename="camel"):
     user_id: Name | None = None
     anonymous_id: Name | None = None
     previous_id: Name | None = None
+    group_id: Any = None
     timestamp: dt.datetime | None = None
     original_timestamp: dt.datetime | None = None
     sent_at: dt.datetime | None = None
@@ -44,3 +45,4 @@ class Context(msgspec.Struct, rename="camel"):
     external_ids: Annotated[list[ExternalId], msgspec.Meta(max_length=MAX_EXTERNAL_IDS)] | None = None
     source_order: int | str | None = None
     source_log: Name | None = None
+    group_type: Any = None

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from config.identity import Identity
+from config.identity import Identity, PersonalNames
 from pipelines.identity.nodes import Nodes
 
 _Parts = tuple[dict[str, Any] | None, dict[str, Any] | None, dict[str, Any] | None]
@@ -17,26 +17,35 @@ class Masker:
     """
 
     def __init__(self, identity: Identity, nodes: Nodes) -> None:
-        self._properties = frozenset(identity.pii_properties)
-        self._traits = frozenset(identity.pii_traits)
+        self._properties = PersonalNames(identity.pii_properties)
+        self._traits = PersonalNames(identity.pii_traits)
         self._nodes = nodes
 
-    def mask(self, tenant: str, properties: dict[str, Any], traits: dict[str, Any], context: dict[str, Any]) -> _Parts:
+    def mask(
+        self, tenant: str, properties: dict[str, Any], traits: dict[str, Any], context: dict[str, Any], *, of_group: bool = False
+    ) -> _Parts:
         """Mask what must be masked.
+
+        Args:
+            tenant: owner.
+            properties: of the event.
+            traits: of the event.
+            context: of the event.
+            of_group: the traits are a group's: its `name` is nobody's, so what is personal in properties is personal.
 
         Returns:
             For each of properties, traits and context a masked copy, or None where nothing had to change.
         """
         return (
             self._fields(tenant, properties, self._properties),
-            self._fields(tenant, traits, self._traits),
+            self._fields(tenant, traits, self._properties if of_group else self._traits),
             self._context(tenant, context),
         )
 
-    def _fields(self, tenant: str, part: dict[str, Any], personal: frozenset[str]) -> dict[str, Any] | None:
-        if personal.isdisjoint(part):
+    def _fields(self, tenant: str, part: dict[str, Any], personal: PersonalNames) -> dict[str, Any] | None:
+        if not any(map(personal.__getitem__, part)):
             return None
-        return {name: self._token(tenant, name, value) if name in personal else value for name, value in part.items()}
+        return {name: self._token(tenant, name, value) if personal[name] else value for name, value in part.items()}
 
     def _context(self, tenant: str, context: dict[str, Any]) -> dict[str, Any] | None:
         """`externalIds` stand in the event's `identifiers` already, as node keys; traits in the context are traits."""

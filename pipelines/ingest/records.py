@@ -65,6 +65,7 @@ def event_record(event: Event, profile_id: str, seq: int) -> tuple[bytes, bytes]
         "origin_log": event.origin_log,
         "origin_order": event.origin_order,
         "object": event.object,
+        "group": event.group.partition("|")[2],
     }
     return event.node.encode(), clean.encode("event", record)
 

@@ -8,7 +8,7 @@ from pipelines.identity.nodes import split
 from pipelines.ingest.dedupe import BY_BUSINESS_KEY, BY_MESSAGE_ID, Conflict, Duplicate, Ids, IdStore, tell_again
 from pipelines.ingest.hashing import hash64
 from pipelines.objects.object_state import FORMAT, Claim, Documents, ObjectState, Records
-from pipelines.wire import CancelFacts, Event, Fact, Facts, Give, OrderFacts, RefundFacts, Telling
+from pipelines.wire import CancelFacts, Event, Fact, Facts, Give, Membership, OrderFacts, RefundFacts, Telling
 
 
 class Stores(msgspec.Struct, frozen=True):
@@ -22,11 +22,11 @@ class Taken(msgspec.Struct):
     """A record takes effect.
 
     Attributes:
-        words: for nodes, before the event.
+        words: for nodes, before the event; of a `group` call for the group's.
         changed: whether owner or stages are others than before.
     """
 
-    words: list[Fact | Give]
+    words: list[Fact | Give | Membership]
     changed: bool
 
 
@@ -56,7 +56,7 @@ class ObjectLogic:
         """Take in a record.
 
         Args:
-            state: of the object that it names.
+            state: of the object, or the group, that it names. Of a group only the message ids are kept here: the rest is its node's.
             event: learns whether its node owns the object.
             watermark: nothing with an older log time can come any more, ms.
             stores: of this object.
@@ -70,6 +70,8 @@ class ObjectLogic:
         ids.remember(id_hash, event.fingerprint, event.log_time, watermark - self._dedupe_ms, stores.ids)
         if event.late:
             return Taken([], changed=False)
+        if event.group:
+            return Taken([membership(event)], changed=False)
         before, stages = state.owner, len(state.stages)
         self._claim(state, event)
         moved = self._reach(state, event) or len(state.stages) != stages
@@ -96,11 +98,11 @@ class ObjectLogic:
         return True
 
     @staticmethod
-    def _words(state: ObjectState, before: str, event: Event, watermark: int, stores: Stores) -> list[Fact | Give]:
+    def _words(state: ObjectState, before: str, event: Event, watermark: int, stores: Stores) -> list[Fact | Give | Membership]:
         """What the owner has to know, and whoever was it before."""
         documents, owner = Documents(stores.records, state.documents), state.owner
         event.is_owner = owner == event.node
-        words: list[Fact | Give] = []
+        words: list[Fact | Give | Membership] = []
         if owner != before and state.documents:
             # A moment that lies ahead of the watermark: both have heard of it when that has come.
             hold = max(event.log_time, watermark + 1) if before else 0
@@ -114,6 +116,11 @@ class ObjectLogic:
             if owner and not event.is_owner:
                 words.append(Fact(owner, event.tenant, [telling], event.message_id, event.log_time, object=event.object))
         return words
+
+
+def membership(event: Event) -> Membership:
+    """What a `group` call tells the group."""
+    return Membership(event.group, event.tenant, event.node, event.message_id, event.origin, event.told, event.words)
 
 
 def _document(facts: Facts) -> str:

@@ -1,6 +1,8 @@
 """A stand-in for job `profiles`: writes raw records, and what the job would make of them, straight into the topics and Redis."""
 
+import os
 import random
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -9,12 +11,14 @@ from confluent_kafka import KafkaError, Message, Producer
 from cli.audit.evidence import TICK
 from config import loader
 from pipelines.identity.nodes import profile_of
+from pipelines.ingest.sealing import Sealer
 from profile_store.patch import Patch, from_record
 from profile_store.writer import ProfileWriter
 from schemas import clean
 
 BASE_MS = 1_700_000_000_000
 DAY_MS = 86_400_000
+ALWAYS = ("views_lifetime", "orders_lifetime", "gross_lifetime", "orders_365d", "last_order_at", "tag:loyal", "top_products")
 
 
 class PipelineDouble:
@@ -119,6 +123,10 @@ class PipelineDouble:
         }
         fields |= {"first_order_at": BASE_MS, "last_order_at": BASE_MS + version * DAY_MS, "r_score": 5, "f_score": 1, "m_score": 1}
         fields |= {"rfm_segment": "new", "rfm_version": 0, "tag:loyal": version % 2, "top_products": [["p", version]]}
+        # A source says something new about the person with each third version.
+        told = version - version % 3
+        fields |= {"trait:city": f"city {told}", "traits": {"city": _words(told), "email": _words(told) | {"personal": True}}}
+        pii = {"email": {"value": self._sealed(f"{customer}-{told}@example.com"), "conflicts": []}}
         features = orjson.dumps(fields)
         change = {"tenant": "demo", "profile_id": profile_of(node), "incarnation": self.incarnation, "version": version, "at": at}
         change |= {
@@ -129,12 +137,20 @@ class PipelineDouble:
             "nodes": {node: version},
             "features": features.decode(),
             "base_version": version - 1,
-            "changed": ["views_lifetime", "orders_lifetime", "gross_lifetime", "orders_365d", "last_order_at", "tag:loyal", "top_products"],
+            "changed": [*ALWAYS, *(["trait:city", "traits"] if version == told else [])],
             "epochs": {},
+            "pii": orjson.dumps(pii).decode(),
         }
         self._send("cdp.profile.changes", "profile_change", change)
         return [from_record(change)]
 
+    def _sealed(self, value: str) -> str:
+        return Sealer(Path(os.environ["CDP_PII_KEY_FILE"]).read_bytes()).seal("demo", "email", orjson.dumps(value).decode())
+
     def _send(self, topic: str, subject: clean.Subject, record: dict[str, Any], key: str = "") -> None:
         self.clean.produce(topic, clean.encode(subject, record), key=key or str(record.get("node") or record.get("profile_id") or ""))
         self.clean.poll(0)
+
+
+def _words(at: int) -> dict[str, Any]:
+    return {"source": "crm", "at": at, "verified": False, "conflicts": []}

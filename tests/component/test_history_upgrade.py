@@ -20,12 +20,12 @@ from tests.stacks import Stack
 DATABASE = "cdp_upgrade"
 AT = 1_700_000_000_000
 NEW = {
-    "event": {"origin", "flags", "origin_log", "origin_order", "object"},
+    "event": {"origin", "flags", "origin_log", "origin_order", "object", "group"},
     "duplicate": {"origin", "reason"},
     "rejected": {"origin"},
     "identity_update": set(),
     "object": set(),
-    "profile_change": {"base_version", "changed", "epochs"},
+    "profile_change": {"base_version", "changed", "epochs", "pii"},
 }
 VALUES = {"string": "x", "long": 1, "int": 1, "boolean": False, "bytes": b"x", "array": ["x"], "map": {"a": 1}}
 
@@ -97,9 +97,9 @@ def insert(server: ClickHouse, table: str, one: bytes, token: str) -> None:
 def check_rows(server: ClickHouse, table: str, added: set[str]) -> None:
     number = {"profile_changes": "version", "objects": "version", "identity_updates": "epoch"}.get(table, "offset")
     columns = ", ".join([number, *sorted(added)])
-    texts, lists = ("origin", "reason", "origin_log", "origin_order", "object"), ("flags", "changed")
+    texts, lists = ("origin", "reason", "origin_log", "origin_order", "object", "pii"), ("flags", "changed")
     # What a schema's own default says of records from before the field.
-    told = {"reason": "message_id"} if table == "duplicates" else {}
+    told = {"duplicates": {"reason": "message_id"}, "profile_changes": {"pii": "{}"}}.get(table, {})
     empty = dict.fromkeys(texts, "") | told | {name: [] for name in lists} | {"base_version": 0, "epochs": {}}
     filled = dict.fromkeys(texts, "x") | {name: ["x"] for name in lists} | {"base_version": 1, "epochs": {"a": 1}}
     rows = server.rows(f"SELECT {columns} FROM {table} ORDER BY {number}")

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -53,6 +54,30 @@ def test_get_shows_a_card_or_json(double: PipelineDouble) -> None:
     assert found["fields"]["views_lifetime"] == double.versions[7]
 
 
+def test_get_shows_personal_traits_to_whoever_holds_the_key(
+    double: PipelineDouble, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    told = double.versions[7] - double.versions[7] % 3
+    address = f"7-{told}@example.com"
+    sealed = cdp("profile", "get", WHO)
+    assert f"city {told}" in sealed.output
+    assert "personal: email (sealed; --personal shows them)" in sealed.output
+    assert address not in sealed.output
+    opened = cdp("profile", "get", WHO, "--personal")
+    assert opened.exit_code == 0, opened.output
+    assert address in opened.output
+    assert "(sealed" not in opened.output
+    found = orjson.loads(cdp("profile", "get", WHO, "--personal", "--json").output)
+    assert found["personal"] == {"email": {"value": address, "conflicts": []}}
+    assert "personal" not in orjson.loads(cdp("profile", "get", WHO, "--json").output)
+    other = tmp_path / "pii.key"
+    other.write_bytes(bytes(64))
+    monkeypatch.setenv("CDP_PII_KEY_FILE", str(other))
+    refused = cdp("profile", "get", WHO, "--personal")
+    assert "the value of `email` cannot be opened" in str(refused.exception)
+    assert str(other) in str(refused.exception)
+
+
 def test_nobody_is_said_to_be_nobody(double: PipelineDouble) -> None:
     result = cdp("profile", "get", "user_id:nobody-of-that-name")
     assert result.exit_code == 1
@@ -100,6 +125,7 @@ def test_rebuild_fills_an_empty_redis_and_touches_nothing_newer(double: Pipeline
     redis.hset(f"cdp:{{{PROFILE}}}:demo", mapping={"_v": "999999-1", "_at": "1", "kept": "1"})
     assert f"{len(double.versions) - 1} profiles written, 1 were newer in Redis already" in cdp("profile", "rebuild").output
     assert redis.hget(f"cdp:{{{PROFILE}}}:demo", "kept") == b"1"
+    assert not redis.exists(f"cdp:pii:{{{PROFILE}}}:demo")
     redis.delete(f"cdp:{{{PROFILE}}}:demo")
     assert cdp("profile", "rebuild").exit_code == 0
     report = run(timeout_s=10)

@@ -37,7 +37,7 @@ class World:
         self.producer.init_transactions(30)
         self.incarnation = 1
         self.versions: dict[int, int] = {}
-        self.expected: dict[str, tuple[str, dict[str, Any]]] = {}
+        self.expected: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {}
         self.start()
 
     def start(self) -> None:
@@ -67,18 +67,25 @@ class World:
         base = self.versions.get(customer, 0)
         version = self.versions[customer] = base + 1
         profile, node = f"{customer:016x}", f"{TENANT}|user_id|{customer}"
-        fields = {"value": value, "always": customer, **({"odd": value} if value % 2 else {})}
+        fields: dict[str, Any] = {"value": value, "always": customer, **({"odd": value} if value % 2 else {})}
+        pii: dict[str, Any] = {}
+        if told := value // 100 % 3:  # most changes do not concern what sources say about a person; some take all of it back
+            fields["traits"] = {"email": {"at": told}}
+            pii["email"] = {"value": f"sealed:{told}", "conflicts": []}
+        changed = ["value", "odd", *(["traits"] if self.expected.get(profile, ("", {}, {}))[2] != pii else [])]
         record = {"tenant": TENANT, "profile_id": profile, "incarnation": self.incarnation, "version": version, "at": version}
         record |= {"cause": "event", "message_id": "m", "tags_entered": [], "tags_exited": [], "nodes": {node: version}, "epochs": {}}
-        record |= {"features": orjson.dumps(fields).decode(), "base_version": base, "changed": ["value", "odd"]}
+        record |= {"features": orjson.dumps(fields).decode(), "base_version": base, "changed": changed}
+        record["pii"] = orjson.dumps(pii).decode()
         self.producer.produce(TOPIC, clean.encode("profile_change", record), key=profile)
-        self.expected[profile] = layout.version(self.incarnation, version), fields
+        self.expected[profile] = layout.version(self.incarnation, version), fields, pii
 
     def holds_all(self) -> bool:
         found = {}
         for profile in self.expected:
             stored = self.redis.redis.hgetall(layout.profile_key(TENANT, profile))
-            found[profile] = stored.get(b"_v", b"").decode(), layout.decode_fields(stored)
+            pii = layout.decode_fields(self.redis.redis.hgetall(layout.pii_key(TENANT, profile)))
+            found[profile] = stored.get(b"_v", b"").decode(), layout.decode_fields(stored), pii
         there = [name for name, profile in self.identifiers().items() if profile is not None]
         return found == self.expected and len(there) == len(self.expected)
 

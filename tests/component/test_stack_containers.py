@@ -35,6 +35,7 @@ def test_the_roles_of_the_containers_make_a_cluster_that_runs_a_job(servers: Sta
 
     assert start("setup").wait(60) == 0
     assert (chosen.data / "secrets" / "hmac.key").stat().st_size == 32
+    assert (chosen.data / "secrets" / "pii.key").stat().st_size == 64
     running = [start("jobmanager"), start("taskmanager"), start("jobs")]
     try:
         eventually(lambda: Rest(chosen).free_slots() >= 0 and _state(chosen) == "ready", "the job runs", 180.0)

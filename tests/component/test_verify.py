@@ -18,6 +18,8 @@ from cli.audit.report import Check, Report
 from cli.verify_commands import run
 from config import loader
 from pipelines.identity.nodes import profile_of
+from profile_store import layout
+from profile_store.patch import from_record
 from schemas import clean
 from sinks.clickhouse import ClickHouse
 from stack.settings import PROJECT
@@ -102,7 +104,7 @@ def test_it_holds_while_records_flow(world: World) -> None:
     def flow() -> None:
         while not halt.is_set():
             world.double.produce(50)
-            halt.wait(0.05)  # 1,000 a second at most: the loader has to be able to keep up
+            halt.wait(0.2)  # 250 a second at most: the loader has to be able to keep up, also beside another test
 
     producer = threading.Thread(target=flow)
     producer.start()
@@ -168,6 +170,45 @@ def test_a_field_a_version_a_profile_and_a_key_that_are_wrong_in_redis_are_named
     assert len(lines) == 6
     assert len(found["Redis identifiers"]) == 2
     assert world.verify().exit_code == 0
+
+
+def test_personal_traits_that_are_missing_stale_too_many_or_left_over_are_named_without_their_values(world: World) -> None:
+    gone = merged_away(world)
+    ids = sorted(profile_of(f"demo|user_id|{number}") for number in range(5, 9))
+    keys = [layout.pii_key("demo", profile) for profile in ids]
+    kept = {key: world.redis.hgetall(key) for key in keys}
+    assert all(kept.values())
+    world.redis.delete(keys[0])
+    world.redis.hset(keys[1], "email", '{"value":"sealed:older","conflicts":[]}')
+    world.redis.hset(keys[2], "phone", '{"value":"sealed:stranger","conflicts":[]}')
+    world.redis.hset(keys[3], "email", "no JSON")
+    others = [layout.pii_key("demo", gone), layout.pii_key("demo", "fffe")]
+    for key in others:
+        world.redis.hset(key, mapping=kept[keys[0]])
+    try:
+        found = wrong()
+    finally:
+        world.redis.delete(*keys, *others)
+        for key, personal in kept.items():
+            world.redis.hset(key, mapping=personal)
+    said = ["email: missing", "email: differs", "phone: too much", "email: differs"]
+    lines = [f"demo {profile}: personal trait {what}" for profile, what in zip(ids, said, strict=True)]
+    lines += [f"demo {gone}: personal trait email: too much", "demo fffe: personal traits in Redis, but no change of it is in the topic"]
+    assert found == {"Redis profiles": sorted(lines)}
+    assert world.verify().exit_code == 0
+
+
+def merged_away(world: World) -> str:
+    """A profile that another one took over: its id."""
+    profile = profile_of("demo|anonymous_id|gone")
+    change = {"tenant": "demo", "profile_id": profile, "incarnation": 5, "version": 1, "at": 1_700_000_000_000, "cause": "identity"}
+    change |= {"message_id": "", "tags_entered": [], "tags_exited": [], "nodes": {}}
+    change |= {"features": orjson.dumps({layout.MERGED_INTO: profile_of("demo|user_id|1")}).decode()}
+    world.double.clean.begin_transaction()
+    world.double.clean.produce("cdp.profile.changes", clean.encode("profile_change", change))
+    world.double.clean.commit_transaction(30)
+    world.double.store.write([from_record(clean.decode(clean.encode("profile_change", change)))])
+    return profile
 
 
 def test_rows_lost_doubled_and_foreign_in_clickhouse_are_named(world: World) -> None:

@@ -6,7 +6,7 @@ import zoneinfo
 from typing import Any, NamedTuple
 
 from tests.oracle import shapes
-from tests.oracle.identity import node_keys
+from tests.oracle.identity import group_key, node_keys
 from tests.oracle.rulebook import Rulebook
 from tests.oracle.shapes import MAX_NAME, SCHEMA, Violation, moment, text
 from tests.oracle.strict_json import NotJsonError, canonical, parse
@@ -22,7 +22,7 @@ class Event(NamedTuple):
     """A valid event, reduced to what features and outcomes need.
 
     Times in ms; `channel` is one of the known ones or `other`. `node` is empty when the record has no usable identifier; then it names an
-    `object` (`kind|issuer|id`), which is empty when it concerns none.
+    `object` (`kind|issuer|id`), which is empty when it concerns none. `group` is the key of the group that a `group` call names.
     """
 
     node: str
@@ -43,6 +43,9 @@ class Event(NamedTuple):
     tenant: str = ""
     object: str = ""
     excluded: bool = False
+    source: str = ""
+    traits: dict[str, Any] = {}  # noqa: RUF012 - never changed
+    group: str = ""
 
     @property
     def issuer(self) -> str:
@@ -111,6 +114,9 @@ def _event(value: bytes, log_ms: int, rules: Rulebook, topic: str) -> Event:
     given = [(namespace, raw) for namespace, raw in (("user_id", user), ("anonymous_id", anonymous)) if raw is not None]
     if kind == "alias" and None not in (user, previous) and previous not in (user, anonymous):
         given += [("user_id", previous), ("anonymous_id", previous)]
+    if kind == "identify":
+        told = [(namespace, traits.get(trait)) for trait, namespace in rules.identifying_traits.items()]
+        external += [(namespace, value) for namespace, value in told if isinstance(value, str) and len(value) <= MAX_NAME]
     source = context.get("source")
     origin = source if isinstance(source, str) else ""
     keys = node_keys(tenant, given + external, rules, origin)
@@ -128,7 +134,10 @@ def _event(value: bytes, log_ms: int, rules: Rulebook, topic: str) -> Event:
     shown = "web" if channel is None else known
     node = keys[0] if keys else ""
     about = f"{concerned[0]}|{rules.issuers.get(origin, '')}|{concerned[1]}" if concerned else ""
-    return Event(node, keys, kind, name, message_id, event_ms, log_ms, late, shown, body, *tracked, log, order, tenant, about)
+    named = origin if len(origin) <= MAX_NAME else ""
+    group = group_key(tenant, context.get("groupType"), record.get("groupId"), rules) if kind == "group" else ""
+    found = Event(node, keys, kind, name, message_id, event_ms, log_ms, late, shown, body, *tracked, log, order, tenant, about)
+    return found._replace(source=named, traits=traits, group=group)
 
 
 def _place(context: dict[str, Any], topic: str) -> tuple[str, str]:

@@ -4,11 +4,13 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import idna
 import phonenumbers
 
 from tests.oracle.rulebook import Rulebook
+from tests.oracle.shapes import MAX_NAME
 
 # Unicode's Default_Ignorable_Code_Point, without the joiners 200C and 200D.
 INVISIBLE_RANGES = """
@@ -95,6 +97,23 @@ def node_keys(tenant: str, identifiers: Iterable[tuple[str, str]], rules: Rulebo
             if key not in keys:
                 keys.append(key)
     return keys
+
+
+def group_key(tenant: str, kind: Any, raw: Any, rules: Rulebook) -> str:
+    """Key of a group: docs/traits.md, "Groups". Empty when the id identifies nothing or no such kind is known.
+
+    Args:
+        tenant: owner.
+        kind: one of `groups`; None: the first of them.
+        raw: the id as it was given; a whole number means its digits.
+        rules: kinds, blocked values.
+    """
+    named = next(iter(rules.groups), "") if kind is None else kind
+    given = str(raw) if isinstance(raw, int) and not isinstance(raw, bool) else raw
+    if named not in rules.groups or not isinstance(given, str) or len(given) > MAX_NAME:
+        return ""
+    value = visible(given)
+    return "" if not value or _is_rounded(value) or _is_blocked(named, value, rules) else f"{tenant}|{named}|{value}"
 
 
 def _without_idle_joiners(signs: list[str]) -> str:

@@ -11,7 +11,7 @@ from tests.oracle.rulebook import Rulebook
 from tests.oracle.traffic import Traffic
 
 Scope = tuple[str, str, str]
-"""Tenant, object and node; the object is empty where none is named."""
+"""Tenant, object or group, and node; what is not named is empty."""
 
 
 class Position(NamedTuple):
@@ -82,10 +82,10 @@ class Log:
     def _file_event(self, position: Position, event: Event) -> None:
         """A message id counts as seen from the moment its event was applied, for the length of the memory; repetitions do not renew it.
 
-        What happens once is a duplicate for ever, under whatever message id. Both are remembered for each pair of object and node that is
-        named, and for the node alone by events that concern no object.
+        What happens once is a duplicate for ever, under whatever message id. Both are remembered for each pair of object or group and node
+        that is named, and for the node alone by events that concern neither.
         """
-        scope = event.tenant, event.object, event.node
+        scope = event.tenant, event.object or event.group, event.node
         key = scope, event.message_id
         first = self._seen.get(key)
         if first is not None and event.log_ms - first.log_ms <= self._memory_ms:

@@ -1,4 +1,4 @@
-"""Every published field of a profile: docs/features.md."""
+"""Every published field of a profile: docs/features.md, docs/traits.md."""
 
 from collections import Counter
 from collections.abc import Callable, Container, Sequence
@@ -11,6 +11,7 @@ from tests.oracle.log import Log, Position
 from tests.oracle.objects import Told, facts
 from tests.oracle.rulebook import CutPoints, Rulebook
 from tests.oracle.rules import holds
+from tests.oracle.traits import Shown, Word, group_profile, kept, memberships, shown
 from tests.oracle.windows import Series
 
 DAY_MS = 86_400_000
@@ -69,7 +70,7 @@ class Profiles:
         """Every published field of the profile of some nodes.
 
         Args:
-            nodes: keys of its nodes.
+            nodes: keys of its nodes; of a group's profile the group's alone.
             at_ms: the clock (`_at` of a published profile).
             cut_points: what scores are computed with; by default those the configuration starts with.
             included: raw positions of the events of these nodes that the profile includes; by default all. No event may be younger than the
@@ -78,6 +79,8 @@ class Profiles:
         Returns:
             Field name -> value, amounts in major units, without `_v` and `_at`.
         """
+        if self._is_group(nodes):
+            return self.group(nodes[0], included=included).fields
         owned = self._owned
         if included is not None:
             known = [
@@ -96,9 +99,53 @@ class Profiles:
         fields |= _rhythm(fields, at_ms, scale)
         fields |= self._counts(parts)
         fields |= _scores(fields, cut_points or self._rules.cut_points)
+        spoken = self._spoken(nodes, included)
+        fields |= shown(spoken, nodes[0].split("|")[0], self._rules, self._rules.pii_traits).fields
+        fields["groups"] = memberships(self._called(nodes, "group", included))
         fields["rfm_segment"] = next((rule["name"] for rule in self._rules.segments if holds(rule["when"], fields)), None)
         tags = {f"tag:{rule['name']}": int(holds(rule["when"], fields)) for rule in self._rules.tags}
         return fields | tags
+
+    def personal(self, nodes: Sequence[str], *, included: Container[Position] | None = None) -> Fields:
+        """Personal traits of the profile of some nodes in plain text: name -> value and conflicts.
+
+        Args:
+            nodes: as in `at`.
+            included: as in `at`.
+        """
+        if self._is_group(nodes):
+            return self.group(nodes[0], included=included).personal
+        return shown(self._spoken(nodes, included), nodes[0].split("|")[0], self._rules, self._rules.pii_traits).personal
+
+    def groups(self) -> set[str]:
+        """Keys of all groups that have a profile."""
+        return {event.group for _, event in self._log.applied() if event.group and not event.late}
+
+    def group(self, key: str, *, included: Container[Position] | None = None) -> Shown:
+        """The profile of a group: all its fields, and its personal traits in plain text.
+
+        Args:
+            key: of the group, `tenant|kind|id`.
+            included: raw positions of the calls that the profile includes; by default all.
+        """
+        calls = [(place, event) for place, event in self._log.applied() if event.group == key and not event.late]
+        return group_profile([told for told in calls if included is None or Position(*told[0][1:]) in included], self._rules)
+
+    def _is_group(self, nodes: Sequence[str]) -> bool:
+        return nodes[0].split("|")[1] in self._rules.groups
+
+    def _called(self, nodes: Sequence[str], kind: str, included: Container[Position] | None) -> list[list[Told]]:
+        """For each node its calls of one kind that tell something."""
+        found = []
+        for key in nodes:
+            named = [told for told in self._log.events.get(key, ()) if included is None or told[0] in included]
+            telling = [(position, event) for position, event in named if event.type == kind and not event.late and not event.excluded]
+            found.append([((event.log_ms, *position), event) for position, event in telling])
+        return found
+
+    def _spoken(self, nodes: Sequence[str], included: Container[Position] | None) -> list[Word]:
+        tenant = nodes[0].split("|")[0]
+        return [word for calls in self._called(nodes, "identify", included) for word in kept(calls, tenant, self._rules)]
 
     def _windowed(self, parts: list[_Node], at_ms: int, scale: int) -> Fields:
         """In minor units until the last moment, so that differences are exact."""

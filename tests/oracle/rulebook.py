@@ -58,6 +58,22 @@ class Rulebook(NamedTuple):
     pseudonym: Pseudonym
     contracts: Contracts
     traffic: list[dict[str, Any]]
+    groups: list[str]
+    pii_traits: list[str]
+    pii_properties: list[str]
+    traits: dict[str, Any]
+    identifying_traits: dict[str, str]
+
+    def trait_rule(self, tenant: str, name: str) -> dict[str, Any]:
+        """How a trait's value is chosen."""
+        own: dict[str, dict[str, Any]] = self.traits.get("tenants", {}).get(tenant, {})
+        listed: dict[str, dict[str, Any]] = self.traits.get("traits", {})
+        rule: dict[str, Any] = own.get(name) or listed.get(name) or self.traits.get("default", {})
+        return {"survivorship": ["newest"], **rule}
+
+    def lists_trait(self, tenant: str, name: str) -> bool:
+        """Whether a trait has a rule of its own."""
+        return name in self.traits.get("traits", {}) or name in self.traits.get("tenants", {}).get(tenant, {})
 
     @classmethod
     def read(cls, folder: Path, pseudonym: Pseudonym = _no_pseudonym) -> "Rulebook":
@@ -97,6 +113,11 @@ class Rulebook(NamedTuple):
             pseudonym=pseudonym,
             contracts=Contracts(CONTRACTS),
             traffic=load("traffic.yaml"),
+            groups=identity.get("groups", []),
+            pii_traits=identity["pii_traits"],
+            pii_properties=identity["pii_properties"],
+            traits=load("traits.yaml"),
+            identifying_traits=identity.get("identifying_traits", {}),
         )
 
 

@@ -88,6 +88,8 @@ def moment(written: str) -> dt.datetime:
         leap = dt.timedelta(minutes=1)
     if not _ISO.fullmatch(written):
         raise Violation(SCHEMA)
+    if re.match(r"[^.]*\.[0-9]{6}[5-9]", written):  # beyond a microsecond: half of one is one
+        leap += dt.timedelta(microseconds=1)
     try:
         return dt.datetime.fromisoformat(written.upper().replace(" ", "T")) + leap
     except ValueError:

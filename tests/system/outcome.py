@@ -10,6 +10,7 @@ from cli.audit.people import Replay
 from config import loader
 from demo.pipeline_watch import Ends
 from pipelines.identity.nodes import Nodes
+from pipelines.ingest.sealing import Sealer
 from profile_store import layout
 from schemas import clean
 from tests.oracle import Log, Profiles, Rulebook
@@ -116,6 +117,17 @@ def people(platform: Running, log: Log) -> dict[str, set[frozenset[str]]]:
     return found
 
 
+def opened(sealer: Sealer, tenant: str, sealed: dict[str, Any]) -> dict[str, Any]:
+    """Personal traits in clear."""
+
+    def clear(name: str, word: dict[str, Any]) -> dict[str, Any]:
+        return word | {"value": orjson.loads(sealer.open(tenant, name, word["value"]))}
+
+    return {
+        name: clear(name, words) | {"conflicts": [clear(name, other) for other in words["conflicts"]]} for name, words in sealed.items()
+    }
+
+
 def rulebook(platform: Running) -> Rulebook:
     """The configuration as the oracle reads it; personal identifiers get the stack's own pseudonyms."""
     key = (platform.settings.data / "secrets" / "hmac.key").read_bytes()
@@ -142,18 +154,24 @@ def check_profiles(platform: Running, *prefixes: str, log: Log | None = None) ->
     log = log or judged(platform)
     profiles = Profiles(log, rules)
     published = newest(changes(*prefixes))
-    expected = [nodes for found in people(platform, log).values() for nodes in found]
+    calls = Counter(event.group for _, event in log.applied() if event.group and not event.late)
+    expected = [nodes for found in people(platform, log).values() for nodes in found] + [frozenset([group]) for group in calls]
+    sealer = Sealer((platform.settings.data / "secrets" / "pii.key").read_bytes())
     assert sorted(sorted(change["nodes"]) for change in published.values()) == sorted(
         sorted(nodes) for nodes in expected if any(node.startswith(prefixes or "") for node in nodes)
     )
     redis: Any = Redis.from_url(loader.platform().redis.url)
     wrong: dict[str, Any] = {}
     for (tenant, profile_id), change in published.items():
-        counted = {node: len(log.events.get(node, ())) for node in change["nodes"]}
+        counted = {node: calls.get(node) or len(log.events.get(node, ())) for node in change["nodes"]}
         found: dict[str, Any] = {} if counted == change["nodes"] else {"events counted": (counted, change["nodes"])}
         found |= _differing(profiles, change)
         stored = redis.hgetall(layout.profile_key(tenant, profile_id))
         found |= {f"Redis: {name}": pair for name, pair in differences(change["fields"], layout.decode_fields(stored)).items()}
+        kept = redis.hgetall(layout.pii_key(tenant, profile_id))
+        sealed = {name.decode(): orjson.loads(words) for name, words in kept.items()}
+        personal = differences(profiles.personal(list(change["nodes"])), opened(sealer, tenant, sealed))
+        found |= {f"Redis, personal: {name}": pair for name, pair in personal.items()}
         version = layout.version(change["incarnation"], change["version"]).encode()
         if (stored.get(b"_v"), stored.get(b"_at")) != (version, str(change["at"]).encode()):
             found["Redis: version"] = ((version, change["at"]), (stored.get(b"_v"), stored.get(b"_at")))

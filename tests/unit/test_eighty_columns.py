@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
@@ -26,10 +27,13 @@ from cli.unmapped import records
 from cli.unmapped import replay as unmapped_replay
 from cli.unmapped import views as unmapped
 from config import loader
+from config.identity import Namespace
 from importers.files.preview import Trouble
 from importers.personal import Personal
 from importers.profiling.survey import Surveyor
 from importers.unmapped import Kept
+from operations.identity import Placed
+from pipelines.identity.link_log import Link, LogRecord, Rules
 from pipelines.quality.alerts import Alert
 from pipelines.quality.cause import Cause
 from pipelines.quality.slices import Group as Question
@@ -165,9 +169,48 @@ def given_schema_check(patch: pytest.MonkeyPatch) -> list[str]:
     return ["schema", "check"]
 
 
+def given_link_log(patch: pytest.MonkeyPatch, *, has_limits: bool) -> None:
+    users = [f"demo|user_id|customer-number-123456789-{number}" for number in range(3)]
+    phone = "demo|device_id|0123456789abcdef"
+    log: list[LogRecord] = [Link("demo", AT_MS, f"order:5678901234567:{user}", a=user, b=phone) for user in users]
+    if has_limits:
+        body = '{"most_identifiers":9000,"namespaces":{"user_id":{"most":1},"device_id":{"most":1234,"days":36500,"shared_after":10000}}}'
+        log.insert(0, Rules("demo", AT_MS, "c", "ann: the shop in the high street has many customers by one and the same device", body))
+    patch.setattr("operations.identity.read_log", lambda *_: [Placed(123_456_789 + at, record) for at, record in enumerate(log)])
+
+
+def given_identity_rules(patch: pytest.MonkeyPatch) -> list[str]:
+    given_link_log(patch, has_limits=True)
+    return ["identity", "rules", "--tenant", "demo"]
+
+
+def given_identity_without_rules(patch: pytest.MonkeyPatch) -> list[str]:
+    given_link_log(patch, has_limits=False)
+    return ["identity", "rules", "--tenant", "demo"]
+
+
+def given_identity_apply(patch: pytest.MonkeyPatch) -> list[str]:
+    given_link_log(patch, has_limits=True)
+    loose = msgspec.structs.replace(loader.identity(), namespaces=[Namespace("user_id"), Namespace("device_id")])
+    patch.setattr(loader, "identity", lambda *_: loose)
+    return ["identity", "apply", "--past", "--dry-run", "--tenant", "demo"]
+
+
 @pytest.mark.parametrize(
     "given",
-    [given_topics, given_jobs, given_transactions, given_offsets, given_sql, given_history, given_schema_list, given_schema_check],
+    [
+        given_topics,
+        given_jobs,
+        given_transactions,
+        given_offsets,
+        given_sql,
+        given_history,
+        given_schema_list,
+        given_schema_check,
+        given_identity_rules,
+        given_identity_without_rules,
+        given_identity_apply,
+    ],
     ids=lambda given: given.__name__.removeprefix("given_"),
 )
 def test_a_command_fits(given: Callable[[pytest.MonkeyPatch], list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,7 +221,7 @@ def test_a_command_fits(given: Callable[[pytest.MonkeyPatch], list[str]], monkey
         done = CliRunner().invoke(app, command)
         assert done.exit_code == 0, (done.output, done.exception)
         lines.append(done.stdout.splitlines())
-    assert_fits(*lines)
+    assert_fits(*lines, copied=("would be one person: ", "would be several: "))
 
 
 # What is drawn from values

@@ -4,6 +4,7 @@ import io
 import re
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -77,6 +78,7 @@ def outcome() -> Outcome:
     )
 
 
+TOLD = {"source": "demo-web-shop", "at": 1_700_000_000_000, "verified": False}
 FIELDS: dict[str, Any] = {
     **{
         f"{feature.name}_{window}": 280_206.02 if feature.measure == "amount" or feature.difference else 12_345
@@ -94,7 +96,16 @@ FIELDS: dict[str, Any] = {
     "channels": {"web": 3_000, "store": 1_000, "mini_program": 10, "call_centre": 4, "community": 2},
     "sessions": 123_456,
     **{f"tag:{rule.name}": 1 for rule in DEFINITIONS.tags},
+    "trait:city": "Leeds", "trait:address": {"city": "Leeds", "street": "1 High Street", "postcode": "LS1 4AP", "country": "GB"},
+    "traits": {
+        "city": TOLD | {"conflicts": [TOLD | {"value": "York"}] * 9},
+        "address": TOLD | {"source": "erp/binlog.000012", "verified": True, "conflicts": []},
+        "email": TOLD | {"personal": True, "conflicts": [TOLD]},
+    },
+    "groups": {"account": [f"acme-{number}" for number in range(20)]},
 }  # fmt: skip
+GROUPS_OWN = ("traits", "trait:city", "trait:address", "first_seen_at", "last_seen_at")
+PERSONAL = {"email": {"value": "a.rather.long.name@mail.example.com", "conflicts": [TOLD | {"value": "short@example.com"}]}}
 
 
 def shown_rfm(console: Any) -> None:
@@ -111,7 +122,11 @@ def shown_segments(console: Any) -> None:
 
 def shown_card(console: Any) -> None:
     profile = Profile("demo", "0123456789abcdef", (12, 3_456), 1_700_000_000_000, FIELDS)
-    console.print(card(profile, [f"user_id:{index}" for index in range(9)], DEFINITIONS, "GBP", 1_800_000_000.0, 1_700_000_690_129))
+    for personal in (None, PERSONAL):
+        nodes = [f"user_id:{index}" for index in range(9)]
+        console.print(card(profile, nodes, DEFINITIONS, "GBP", 1_800_000_000.0, 1_700_000_690_129, personal))
+    group = msgspec.structs.replace(profile, fields={"kind": "household", "members": 1_234} | {name: FIELDS[name] for name in GROUPS_OWN})
+    console.print(card(group, ["household:h1"], DEFINITIONS, "GBP", 1_800_000_000.0, None))
 
 
 def shown_verify(console: Any) -> None:

@@ -14,7 +14,7 @@ from schemas import clean
 
 def link(offset: int, text: str) -> dict[str, Any]:
     place = {"source": "s", "partition": 0, "offset": offset, "log_time": offset}
-    return {"tenant": "t", "a": text, "b": "b", "message_id": "m", **place, "kind": "link", "rule": "seen", "reason": ""}
+    return {"tenant": "t", "a": text, "b": "b", "message_id": "m", **place, "kind": "link", "rule": "seen", "reason": "", "body": ""}
 
 
 def duplicate(offset: int, text: str) -> dict[str, Any]:

@@ -58,15 +58,17 @@ def test_what_the_environment_says_already_stays(monkeypatch: pytest.MonkeyPatch
     assert os.environ["CDP_KAFKA"] == "elsewhere:9092"
 
 
-def test_the_hmac_key_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("variable", "size"), [("CDP_HMAC_KEY_FILE", 32), ("CDP_PII_KEY_FILE", 64)])
+def test_a_key_is_made_once_and_for_its_owner_only(tmp_path: Path, variable: str, size: int) -> None:
     chosen = settings.load({"CDP_HOME": str(tmp_path)})
     settings.prepare_home(chosen)
-    key = chosen.data / "secrets" / "hmac.key"
+    key = Path(settings.environment(chosen)[variable])
     first = key.read_bytes()
     settings.prepare_home(chosen)
     assert key.read_bytes() == first
-    assert len(first) == 32
+    assert len(first) == size
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    assert key.parent == chosen.secrets
 
 
 def test_what_a_service_needs_comes_along(tmp_path: Path) -> None:

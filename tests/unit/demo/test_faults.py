@@ -17,6 +17,12 @@ from demo.stream import Slice
 from tests.oracle import Log, RawRecord, Rulebook
 
 CONFIG = Path(__file__).parents[3] / "config"
+
+
+def pseudonym(tenant: str, namespace: str, value: str) -> str:
+    return f"{tenant}-{namespace}-{value}"
+
+
 ASKED = Faults(duplicates=150, conflicts=60, late=80, reordered=0.03, malformed=2 * len(KINDS))
 
 pytestmark = pytest.mark.xdist_group("shop")  # one worker reads the data set for all of them
@@ -61,7 +67,7 @@ def test_as_many_faults_as_asked(messages: list[Message], records: list[Record])
 
 def test_the_oracle_agrees_with_every_scripted_outcome(records: list[Record]) -> None:
     raw, tally = as_raw(list(with_ticks(records, 3_600_000, 3_700_000)))
-    log = Log(raw, Rulebook.read(CONFIG))
+    log = Log(raw, Rulebook.read(CONFIG, pseudonym))
     assert len(log.judged) == len(raw)
     counted = {place: {k: v for k, v in counts.items() if k not in ("late", "applied")} for place, counts in log.counts().items()}
     expected = {place: {k: v for k, v in counts.items() if k not in ("late", "applied")} for place, counts in tally.counts.items()}
@@ -74,7 +80,7 @@ def test_the_oracle_agrees_with_every_scripted_outcome(records: list[Record]) ->
 def test_each_kind_of_malformed_record_is_wrong_in_the_way_it_says(records: list[Record]) -> None:
     bad = [record for record in records if record.fault.startswith("malformed")]
     raw = [RawRecord(record.topic, 0, at, record.log_ms, record.value) for at, record in enumerate(bad)]
-    codes = {position[2]: f"rejected:{code}" for position, _, code, _ in Log(raw, Rulebook.read(CONFIG)).judged}
+    codes = {position[2]: f"rejected:{code}" for position, _, code, _ in Log(raw, Rulebook.read(CONFIG, pseudonym)).judged}
     for at, record in enumerate(bad):
         assert codes[at] == record.outcome, record.fault
 

@@ -113,7 +113,7 @@ def test_records_of_an_older_schema_read_as_the_newest() -> None:
     record_ = {"tenant": "t", "node": "n", "profile_id": "p", "seq": 1, "type": "track", "name": "A", "message_id": "m", "event_time": 1}
     record_ |= {"source": "s", "partition": 0, "offset": 1, "log_time": 1, "channel": "web", "late": False, "identifiers": []}
     record_ |= {"properties": "{}", "traits": "{}", "context": "{}"}
-    added = {"origin": "", "flags": [], "origin_log": "", "origin_order": "", "object": ""}
+    added = {"origin": "", "flags": [], "origin_log": "", "origin_order": "", "object": "", "group": ""}
     body = io.BytesIO()
     fastavro.schemaless_writer(body, fastavro.parse_schema(older.avro), record_)
     assert clean.decode(struct.pack(">bI", 0, registry.OF_FILES | older.id) + body.getvalue()) == record_ | added

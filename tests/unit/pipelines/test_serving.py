@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from pipelines.features.profile import incarnation
 from pipelines.serving.progress import Progress
 from pipelines.serving.server import Batch, Limits, Record, Server
+from profile_store import layout
 from profile_store.errors import StoreChangedError
 from profile_store.journal import Covered, Journal
 from profile_store.patch import Patch, coalesce, from_record
 from stack.ledger import Ledger, Run, next_number
-from tests.unit.test_profile_patch import Held, Key, apply
+from tests.unit.test_profile_patch import Held, Key, apply, personal
 
-FIELDS = "abc"
+FIELDS = ("a", "b", layout.TRAITS)
 
 
 @dataclass
@@ -171,6 +172,7 @@ class Operator:
         self.published.add(profile)
         record = {"tenant": "t", "profile_id": profile, "incarnation": self.incarnation, "version": version + 1, "at": version}
         record |= {"nodes": {f"t|user_id|{profile}": version}, "features": orjson.dumps(fields).decode(), "epochs": {}}
+        record["pii"] = orjson.dumps(personal(fields.get(layout.TRAITS))).decode()
         return orjson.dumps(record | {"base_version": 0 if whole else version, "changed": [] if whole else list(changed)})
 
 
@@ -235,7 +237,10 @@ def test_the_store_comes_to_hold_the_newest_change_of_every_profile(
         job.finish()
     for job in jobs:  # the zombie's last entry may have been the other's first surprise
         job.finish()
-    expected = {("t", profile): Held(rank, False, fields) for profile, (rank, fields) in operator.profiles.items()}
+    expected = {
+        ("t", profile): Held(rank, False, fields, personal(fields.get(layout.TRAITS)))
+        for profile, (rank, fields) in operator.profiles.items()
+    }
     assert redis.profiles == expected
     assert {value for _, value in redis.identifiers} == set(operator.profiles)
 

@@ -18,6 +18,8 @@ OURS = {
     "importers/files/progress.py": "what an import has noted",
     "importers/unmapped.py": "records that a bridge or the collector has written",
     "pipelines/quality/alert_store.py": "alerts that the job `quality` has stored",
+    "pipelines/traits/claims.py": "claims that a node has packed",
+    "pipelines/traits/golden.py": "canonical texts that `decode` has written",
     "profile_store/layout.py": "fields that `serve` has written to Redis",
     "profile_store/patch.py": "features that `profiles` has published",
     "profile_store/writer.py": "fields that `profiles` has published",
