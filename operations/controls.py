@@ -1,6 +1,6 @@
 """Writes to the control topics: cut points, pokes that make nodes and profiles look at themselves again, what is stated of identifiers."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -16,6 +16,8 @@ DEFINITIONS: Final = "cdp.definitions"
 POKES: Final = "cdp.pokes"
 LINKS: Final = "cdp.links"
 FLUSH_WITHIN_S: Final = 30
+AT_ONCE: Final = 500
+"""Records of the link log that are handed over before one waits for Kafka: so many at most are on their way when somebody stops it."""
 
 
 class ControlError(RuntimeError):
@@ -70,6 +72,33 @@ class Publisher:
         """
         self._send(LINKS, said.tenant, clean.encode("link", link_log.written(said)))
         self.flush()
+        assert self._reached is not None
+        return self._reached + 1
+
+    def state_all(self, said: Sequence[LogRecord], tell: Callable[[int, int], None] = lambda *_: None) -> int:
+        """Add records of one tenant to the link log, in their order.
+
+        When it is stopped (Ctrl-C), what was handed over by then is in the log, and nothing of what comes after it.
+
+        Args:
+            said: the records, at least one.
+            tell: called now and then with the number of records written and how many there are.
+
+        Returns:
+            Place of the last one in the log: its epoch.
+
+        Raises:
+            ControlError: Kafka has not taken them all.
+        """
+        try:
+            for first in range(0, len(said), AT_ONCE):
+                for record in said[first : first + AT_ONCE]:
+                    self._send(LINKS, record.tenant, clean.encode("link", link_log.written(record)))
+                self.flush()
+                tell(min(first + AT_ONCE, len(said)), len(said))
+        except KeyboardInterrupt:
+            self.flush()
+            raise
         assert self._reached is not None
         return self._reached + 1
 

@@ -16,7 +16,8 @@ from operations.topics import each
 from pipelines.identity import link_log
 from pipelines.identity.graph import DROPPED, LINKED, REFUSED, Decision, Graph
 from pipelines.identity.graph_state import GraphState, NodeRecord, ProfileRecord
-from pipelines.identity.link_log import LogRecord
+from pipelines.identity.limits import Limits
+from pipelines.identity.link_log import Link, LogRecord, Rules, Settle
 from schemas import clean
 from schemas.registry import RegistryError
 
@@ -92,6 +93,7 @@ class Differs(msgspec.Struct, frozen=True):
         nodes: identifiers in the log.
         people: how many persons they are by the rules in force; `people_then` by the others.
         refused: links not in force; `refused_then` by the others.
+        concerned: persons of now that would not be the same ones.
         moved: identifiers that would be together with others than now.
         joined: persons of now that would be one, up to 20: node keys of each.
         parted: persons of now that would be several, up to 20: node keys of each part.
@@ -102,12 +104,13 @@ class Differs(msgspec.Struct, frozen=True):
     people_then: int
     refused: int
     refused_then: int
+    concerned: int
     moved: int
     joined: list[list[list[str]]]
     parted: list[list[list[str]]]
 
 
-class _Kept(dict[str, bytes]):
+class Kept(dict[str, bytes]):
     """The graph's store."""
 
     def put(self, key: str, value: bytes) -> None:
@@ -119,56 +122,145 @@ class _Kept(dict[str, bytes]):
         del self[key]
 
 
+class _Tried(Kept):
+    """What a graph has changed of another store, which stays as it is.
+
+    Args:
+        below: the other one.
+    """
+
+    def __init__(self, below: Kept) -> None:
+        super().__init__()
+        self._below = below
+        self._gone: set[str] = set()
+
+    def get(self, key: str) -> bytes | None:  # type: ignore[override]
+        """The record or None."""
+        found = super().get(key)
+        return found if found is not None or key in self._gone else self._below.get(key)
+
+    def put(self, key: str, value: bytes) -> None:
+        """Write a record."""
+        self[key] = value
+        self._gone.discard(key)
+
+    def remove(self, key: str) -> None:
+        """Delete a record."""
+        self.pop(key, None)
+        self._gone.add(key)
+
+    def keep(self) -> None:
+        """Change the other store likewise."""
+        for key in self._gone:
+            self._below.pop(key, None)
+        self._below.update(self)
+
+
 class People:
     """One tenant's people, by a log and by rules; `epoch` is the place of the last record that was taken in.
 
     Args:
-        identity: the rules.
+        identity: the order of namespaces, and the limits until the log says others.
         tenant: whose.
         log: in its order; records of other tenants are passed over.
     """
 
     def __init__(self, identity: Identity, tenant: str, log: Iterable[Placed]) -> None:
-        self._kept = _Kept()
+        self._identity = identity
+        self._kept = Kept()
         self._graph = Graph(identity, tenant, self._kept)
         self._tenant, self.epoch = tenant, 0
         self._looked: GraphState | None = None
         self._records: dict[int, LogRecord] = {}
         self._verdicts: dict[tuple[str, str], tuple[int, Decision]] = {}
+        self._shown_at: dict[tuple[str, str], int] = {}
         for placed in log:
             self.take(placed)
 
     def take(self, placed: Placed) -> list[Decision]:
         """Take in one more record of the log; returns what it led to."""
-        epoch, record = placed
-        if record.tenant != self._tenant:
+        if placed.record.tenant != self._tenant:
             return []
+        decisions = self._graph.take(placed.record, placed.epoch).decisions
+        self._note(placed, decisions)
+        return decisions
+
+    def take_if(self, placed: Placed, is_wanted: Callable[[list[Decision]], bool]) -> bool:
+        """Take in one more record of the log, unless what it leads to is not wanted; returns whether it was taken."""
+        tried = _Tried(self._kept)
+        decisions = Graph(self._identity, self._tenant, tried).take(placed.record, placed.epoch).decisions
+        if not is_wanted(decisions):
+            return False
+        tried.keep()
+        self._graph = Graph(self._identity, self._tenant, self._kept)
+        self._note(placed, decisions)
+        return True
+
+    def copy(self) -> "People":
+        """The same people, to try something on."""
+        made = People(self._identity, self._tenant, [])
+        made._kept.update(self._kept)
+        made.epoch = self.epoch
+        made._records, made._verdicts, made._shown_at = self._records.copy(), self._verdicts.copy(), self._shown_at.copy()
+        return made
+
+    def _note(self, placed: Placed, decisions: list[Decision]) -> None:
+        epoch, record = placed
         self.epoch, self._looked = epoch, None
-        decisions = self._graph.take(record, epoch).decisions
         if decisions:
             self._records[epoch] = record
         for decision in decisions:
             if decision.what in (LINKED, REFUSED, DROPPED):
                 self._verdicts[_pair(decision.a, decision.b)] = epoch, decision
-        return decisions
+        if isinstance(record, Link) and decisions:
+            pair = _pair(record.a, record.b)
+            before = self._records.get(self._shown_at.get(pair, 0))
+            if before is None or (record.is_stated and isinstance(before, Link) and not before.is_stated):
+                self._shown_at[pair] = epoch
 
     @property
-    def _state(self) -> GraphState:
-        """The graph as it is now, to be looked at: what was read once is remembered."""
+    def limits(self) -> Limits:
+        """The limits in force."""
+        return self._graph.limits
+
+    def named(self) -> Iterator[str]:
+        """Node keys of all identifiers that the log names, in no particular order."""
+        return (key[2:] for key in self._kept if key.startswith("n:"))
+
+    def persons(self) -> Iterator[ProfileRecord]:
+        """All people, in no particular order."""
+        return (self.state.profile(key[2:]) for key in self._kept if key.startswith("p:"))
+
+    def not_in_force(self) -> Iterator[tuple[int, Link, str]]:
+        """Links that are not in force.
+
+        Yields:
+            Place and record of the first that stated it, or else of the first that showed it; and the rule by which it is not in force.
+        """
+        for pair, (_, decision) in self._verdicts.items():
+            if decision.what != LINKED:
+                epoch = self._shown_at[pair]
+                record = self._records[epoch]
+                assert isinstance(record, Link)
+                yield epoch, record, decision.rule
+
+    @property
+    def state(self) -> GraphState:
+        """The graph as it is now, to be looked at and not to be changed: what was read once is remembered."""
         if self._looked is None:
             self._looked = GraphState(self._kept)
         return self._looked
 
     def find(self, node: str) -> Person | None:
         """The person of an identifier; None when the log does not name it: then it is alone."""
-        known = self._state.find(node)
+        known = self.state.find(node)
         if known is None:
             return None
         members = self._profile(known).members
         nodes = sorted(members, key=lambda key: members[key].first)
-        ties = {_pair(key, other): tie for key in nodes for other, tie in self._state.node(key).ties.items()}
+        ties = {_pair(key, other): tie for key in nodes for other, tie in self.state.node(key).ties.items()}
         turned = self._not_in_force(lambda a, b: a in members or b in members)
-        status = {key: self._state.node(key).status for key in nodes if self._state.node(key).status}
+        status = {key: self.state.node(key).status for key in nodes if self.state.node(key).status}
         return Person(
             known.profile_id,
             [(key, members[key].first_at) for key in nodes],
@@ -184,7 +276,7 @@ class People:
             a: a node key.
             b: another one.
         """
-        one, other = self._state.find(a), self._state.find(b)
+        one, other = self.state.find(a), self.state.find(b)
         if a == b:
             return Explained(is_one=True, path=[], turned=[])
         if one is None or other is None:
@@ -212,20 +304,20 @@ class People:
             len(other),
             self._refused(),
             then._refused(),
+            len(set(now) - set(other)),
             sum(mine[node] != theirs[node] for node in mine),
             sorted(parts for parts in joined if len(parts) > 1)[:EXAMPLES],
             sorted(parts for parts in parted if len(parts) > 1)[:EXAMPLES],
         )
 
     def _parts(self) -> list[frozenset[str]]:
-        state = self._state
-        return [frozenset(state.profile(key[2:]).members) for key in self._kept if key.startswith("p:")]
+        return [frozenset(person.members) for person in self.persons()]
 
     def _refused(self) -> int:
         return sum(decision.what != LINKED for _, decision in self._verdicts.values())
 
     def _profile(self, node: NodeRecord) -> ProfileRecord:
-        return self._state.profile(node.profile_id)
+        return self.state.profile(node.profile_id)
 
     def _path(self, a: str, b: str) -> Iterator[Tied]:
         """The fewest links between two nodes of one person."""
@@ -233,7 +325,7 @@ class People:
         waiting = deque([b])
         while a not in came:
             here = waiting.popleft()
-            for other in sorted(self._state.node(here).ties):
+            for other in sorted(self.state.node(here).ties):
                 if other not in came:
                     came[other] = here
                     waiting.append(other)
@@ -286,6 +378,11 @@ def read_log(bootstrap: str, tell: Callable[[int, int], None] = lambda *_: None)
 
     each(bootstrap, LINKS, take, committed=False, tell=tell)
     return found
+
+
+def without_limits(log: Iterable[Placed]) -> list[Placed]:
+    """A log as it would be if nobody had ever changed limits, to try others on it."""
+    return [placed for placed in log if not isinstance(placed.record, Rules | Settle)]
 
 
 def _pair(a: str, b: str) -> tuple[str, str]:

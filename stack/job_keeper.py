@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
-from stack import checkpoint_files, ledger, log_errors, offsets, requests, source, start_checks, submission
+from stack import checkpoint_files, ledger, link_log, log_errors, offsets, requests, source, start_checks, submission
 from stack.checkpoint_watch import CheckpointWatch
 from stack.errors import RefusedError, StackError
 from stack.flink_rest import TERMINAL, JobState, Rest
@@ -231,6 +231,8 @@ class JobKeeper(Keeper):
     def _submit(self, book: Ledger, point: Point | None, rewound: bool, accepts_loss: bool, parallelism: int) -> None:
         if not self._has_current_code() or not self._has_slots(parallelism):
             return
+        for tenant in link_log.begin(self._settings, self._job):
+            self._log(f"{self.name}: the link log of {tenant} begins with the limits in force")
         number = ledger.next_number(book, time.time())
         run = Run(uuid.uuid4().hex, time.time(), point, parallelism, rewound, accepts_loss, number)
         book.runs.append(run)

@@ -7,7 +7,7 @@ from typing import Any, Final
 from confluent_kafka import Message
 
 from cli.audit.evidence import CleanEvidence
-from cli.audit.people import Replay, founded_by
+from cli.audit.people import Replay, founded_by, limits_of
 from cli.audit.report import Check
 from config.identity import Identity
 from operations.controls import LINKS
@@ -75,7 +75,9 @@ def _replayed(rules: Identity, tenants: list[str], bootstrap: str) -> dict[str, 
 def _is_taken(record: Mapping[str, Any], key: bytes | None) -> bool:
     """Whether a record is one of the log's; the resolver rejects others."""
     kind, owner = record.get("kind", ""), record.get("tenant", "")
-    pairs = {"link": ("a", "b"), "unbind": ("a", "b"), "block": ("a",), "release": ("a",)}
+    if kind == "rules":
+        return key == owner.encode() and limits_of(record["body"]) is not None
+    pairs = {"link": ("a", "b"), "unbind": ("a", "b"), "block": ("a",), "release": ("a",), "settle": ("a",)}
     nodes = [record[field].split("|") for field in pairs.get(kind, ())]
     known = kind != "link" or record["rule"] in ("seen", "alias", "bind")
     return bool(nodes) and known and key == owner.encode() and all(len(node) >= 3 and node[0] == owner for node in nodes)

@@ -10,14 +10,14 @@ import msgspec
 
 from config.identity import Identity
 from pipelines.identity.graph_state import BLOCKED, OPEN, SHARED, GraphState, Member, NodeRecord, ProfileRecord, Store, Tie
-from pipelines.identity.limits import MOST, TOO_MANY, Limits, united
-from pipelines.identity.link_log import Block, Link, LogRecord, Unbind
+from pipelines.identity.limits import MOST, TOO_MANY, Limits, changes, read_limits, united
+from pipelines.identity.link_log import Block, Link, LogRecord, Release, Rules, Unbind
 from pipelines.identity.nodes import profile_of
 from pipelines.ingest.hashing import hash64
 from pipelines.wire import Alias, Roster
 
 LINKED, REFUSED, DROPPED, UNBOUND = "linked", "refused", "dropped", "unbound"
-MERGED, SPLIT, MOVED, RELEASED = "merged", "split", "moved", "released"
+MERGED, SPLIT, MOVED, RELEASED, LIMITS = "merged", "split", "moved", "released", "limits"
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -25,9 +25,10 @@ class Decision(msgspec.Struct, frozen=True):
 
     Attributes:
         what: `linked`, `refused` (a new link), `dropped` (one that was in force), `unbound`, `merged`, `split`, `moved`, `shared`,
-            `blocked` or `released`.
-        a, b: the link's nodes; the node in `a` alone where there is one.
-        rule: why: the link's rule, or that by which it was refused or dropped.
+            `blocked`, `released`, or `limits` (other ones are in force).
+        a, b: the link's nodes; the node in `a` alone where there is one; both empty for `limits`.
+        rule: why: the link's rule, or that by which it was refused or dropped; of `limits` what has changed since those that the log had
+            before, empty for the first ones.
         profile_id: the profile that is there afterwards.
         other_profile: the one that was there before.
     """
@@ -52,14 +53,15 @@ class Graph:
     """One tenant's graph.
 
     Args:
-        identity: the rules.
+        identity: the order of namespaces, and the limits until the log says others.
         tenant: whose graph.
-        store: what it remembers.
+        store: what it remembers, the limits that the log has said among it.
     """
 
     def __init__(self, identity: Identity, tenant: str, store: Store) -> None:
-        self._limits = Limits(identity, tenant)
-        self._store = store
+        self._identity, self._tenant, self._store = identity, tenant, store
+        # Read from the store once, at the first record: decoding them at each would be felt.
+        self._limits: Limits | None = None
 
     def take(self, record: LogRecord, epoch: int) -> Outcome:
         """Take in a record of the log.
@@ -68,16 +70,36 @@ class Graph:
             record: of this graph's tenant.
             epoch: its place in the log, from 1; greater than that of every record before.
         """
-        step = _Step(self._limits, GraphState(self._store), record, epoch)
+        state = GraphState(self._store)
+        if self._limits is None:
+            self._limits = self._kept_limits(state)
+        step = _Step(self._limits, state, record, epoch)
         if isinstance(record, Link):
             step.link(record)
         elif isinstance(record, Unbind):
             step.unbind(record)
         elif isinstance(record, Block):
-            step.isolate(record.node, BLOCKED)
-        else:
+            step.block(record.node)
+        elif isinstance(record, Release):
             step.release(record.node)
+        elif isinstance(record, Rules):
+            if step.rule(record):
+                self._limits = Limits(self._identity, self._tenant, read_limits(record.body), epoch)
+        else:
+            step.settle(record.node)
         return step.done()
+
+    @property
+    def limits(self) -> Limits:
+        """The limits in force."""
+        return self._limits or self._kept_limits(GraphState(self._store))
+
+    def _kept_limits(self, state: GraphState) -> Limits:
+        kept = state.rules()
+        if kept is None:
+            return Limits(self._identity, self._tenant)
+        epoch, body = kept
+        return Limits(self._identity, self._tenant, read_limits(body), epoch)
 
 
 class _Step:
@@ -128,8 +150,8 @@ class _Step:
             self._weaken(into, strength)
             self._join_groups(into, link)
             self._decide(LINKED, link.a, link.b, link.rule, into)
-        elif why and strength >= max(here.weakest, there.weakest):
-            # It would be the last one to be looked at, and those before it agree with each other.
+        elif why and strength >= max(here.weakest, there.weakest) and min(here.judged, there.judged) == self._limits.since:
+            # It would be the last one to be looked at, and those before it agree with each other by the limits in force.
             self._refuse(link.a, link.b, why)
         else:
             self._settle([one.profile_id, other.profile_id], (link.a, link.b, tie), link.rule)
@@ -153,6 +175,11 @@ class _Step:
             self._settle([one.profile_id])
             self._part_with_shared()
 
+    def block(self, key: str) -> None:
+        """A node is nobody's, whatever records show."""
+        self.isolate(key, BLOCKED)
+        self._part_with_shared()
+
     def isolate(self, key: str, status: str) -> None:
         """A node is nobody's: it loses its ties and gets no others."""
         node = self._named_node(key)
@@ -175,6 +202,24 @@ class _Step:
             self._changed(key)
             self._decide(RELEASED, key)
 
+    def rule(self, record: Rules) -> bool:
+        """Other limits are in force from here on; returns whether they are others. What was decided before stays."""
+        is_first = self._state.rules() is None
+        found = changes(self._limits.in_force, read_limits(record.body))
+        if not is_first and not found:
+            return False
+        self._state.set_rules(self._epoch, record.body)
+        self._decide(LIMITS, rule="" if is_first else ", ".join(map(str, found)))
+        return True
+
+    def settle(self, key: str) -> None:
+        """The links of a node's person are looked at anew by the limits in force."""
+        node = self._named_node(key)
+        self._suspects.append(key)
+        if node.ties:
+            self._settle([node.profile_id])
+        self._part_with_shared()
+
     def done(self) -> Outcome:
         """Write what changed, and tell those whom it concerns."""
         aliases, rosters = [], []
@@ -196,7 +241,7 @@ class _Step:
         """A node that the record names, in the order in which it names them."""
         place = self._epoch * 2 + self._named
         self._named += 1
-        return self._state.find(key) or self._state.begin(key, NodeRecord(profile_of(key), place, self._at))
+        return self._state.find(key) or self._state.begin(key, NodeRecord(profile_of(key), place, self._at), self._limits.since)
 
     def _members(self, profile_id: str) -> dict[str, Member]:
         """A profile's nodes; none when it has ended."""
@@ -256,7 +301,7 @@ class _Step:
     def _alone(self, key: str, member: Member) -> ProfileRecord:
         """A node by itself, as the beginning of a part."""
         apart = [_pair(key, partner) for partner in self._state.node(key).apart]
-        return ProfileRecord({key: Member(member.first, member.first_at, key, member.is_told)}, apart)
+        return ProfileRecord({key: Member(member.first, member.first_at, key, member.is_told)}, apart, judged=self._limits.since)
 
     def _ties(self, nodes: Iterable[str]) -> list[tuple[str, str, Tie]]:
         """The ties of some nodes, each once."""
@@ -343,17 +388,24 @@ class _Step:
             return
         for key, partner in ((a, b), (b, a)):
             node, hashed = self._state.node(key), hash64(partner.encode())
-            if self._limits.is_counted(key) and hashed not in node.refused:
+            if not self._limits.is_counted(key):
+                continue
+            self._suspects.append(key)
+            if hashed not in node.refused:
                 node.refused.append(hashed)
-                self._suspects.append(key)
                 self._state.changed(key)
 
     def _part_with_shared(self) -> None:
-        """Nodes that could not be joined with too many others are nobody's."""
-        for key in self._suspects:
-            node = self._state.node(key)
-            if not node.status and self._limits.is_shared(key, node):
-                self.isolate(key, SHARED)
+        """Nodes that could not be joined with too many others are nobody's.
+
+        One by one, the one that the log named first before the others: what was stated to be one with it may be in conflict without it.
+        """
+        while found := [key for key in dict.fromkeys(self._suspects) if self._is_to_part(key)]:
+            self.isolate(min(found, key=lambda key: self._state.node(key).first), SHARED)
+
+    def _is_to_part(self, key: str) -> bool:
+        node = self._state.node(key)
+        return not node.status and self._limits.is_shared(key, node)
 
     def _changed(self, *keys: str) -> None:
         for key in keys:
@@ -369,4 +421,4 @@ def _pair(a: str, b: str) -> tuple[str, str]:
 
 def _joined(one: ProfileRecord, other: ProfileRecord) -> ProfileRecord:
     apart = list(dict.fromkeys([*one.apart, *other.apart]))
-    return ProfileRecord(one.members | other.members, apart, max(one.weakest, other.weakest))
+    return ProfileRecord(one.members | other.members, apart, max(one.weakest, other.weakest), min(one.judged, other.judged))

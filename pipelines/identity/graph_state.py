@@ -6,6 +6,7 @@ import msgspec
 
 OPEN, SHARED, BLOCKED = "", "shared", "blocked"
 CLOCK: Final = "clock"
+RULES: Final = "rules"
 
 
 class Tie(msgspec.Struct, array_like=True):
@@ -64,11 +65,13 @@ class ProfileRecord(msgspec.Struct, array_like=True):
         members: by node key.
         apart: pairs of nodes that must not be together, of which one at least is a member.
         weakest: no tie of the profile is weaker than this (`Limits.strength`); empty without ties.
+        judged: epoch of the limits (`Limits.since`) by which all ties of the profile are known to agree; by later ones they may not.
     """
 
     members: dict[str, Member] = {}
     apart: list[tuple[str, str]] = []
     weakest: list[int] = []
+    judged: int = 0
 
 
 class Store(Protocol):
@@ -93,7 +96,7 @@ class GraphState:
     """One tenant's graph while a record of the log is taken in: reads each record once, writes those that changed.
 
     Args:
-        store: keys `n:<node>`, `p:<profile>` and `clock`.
+        store: keys `n:<node>`, `p:<profile>`, `clock` and `rules`.
     """
 
     def __init__(self, store: Store) -> None:
@@ -108,6 +111,18 @@ class GraphState:
         if at > before:
             self._store.put(CLOCK, str(at).encode())
         return max(at, before)
+
+    def rules(self) -> tuple[int, str] | None:
+        """The epoch and the body of the newest `rules` record that changed the limits; None when there was none."""
+        blob = self._store.get(RULES)
+        if blob is None:
+            return None
+        epoch, body = blob.decode().split("|", 1)
+        return int(epoch), body
+
+    def set_rules(self, epoch: int, body: str) -> None:
+        """Keep a `rules` record."""
+        self._store.put(RULES, f"{epoch}|{body}".encode())
 
     def find(self, key: str) -> NodeRecord | None:
         """A node, None when the log has not named it yet."""
@@ -125,11 +140,11 @@ class GraphState:
         assert node is not None
         return node
 
-    def begin(self, key: str, node: NodeRecord) -> NodeRecord:
+    def begin(self, key: str, node: NodeRecord, judged: int) -> NodeRecord:
         """A node is named for the first time: it is a profile of its own."""
         self._nodes[key] = node
         self.changed(key)
-        self.set_profile(node.profile_id, ProfileRecord({key: Member(node.first, node.first_at, key)}))
+        self.set_profile(node.profile_id, ProfileRecord({key: Member(node.first, node.first_at, key)}, judged=judged))
         return node
 
     def find_profile(self, profile_id: str) -> ProfileRecord | None:

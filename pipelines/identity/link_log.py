@@ -5,6 +5,9 @@ from typing import Any, Final, Literal, get_args
 
 import msgspec
 
+from pipelines.identity.limits import read_limits
+from schemas import json_text
+
 Rule = Literal["seen", "alias", "bind"]
 SEEN: Final[Rule] = "seen"
 ALIAS: Final[Rule] = "alias"
@@ -68,7 +71,28 @@ class Release(Said, frozen=True, tag="release"):
     node: str = ""
 
 
-LogRecord = Link | Unbind | Block | Release
+class Rules(Said, frozen=True, tag="rules"):
+    """The limits in force from here on.
+
+    Attributes:
+        body: JSON text of `limits.TenantLimits`.
+    """
+
+    body: str = ""
+
+
+class Settle(Said, frozen=True, tag="settle"):
+    """The links of a person are looked at anew by the limits in force; those that exceed are dropped.
+
+    Attributes:
+        node: one of the person's; it is nobody's if by these limits so many others could not be joined with it.
+    """
+
+    node: str = ""
+
+
+LogRecord = Link | Unbind | Block | Release | Rules | Settle
+_ABOUT_ONE: Final[dict[str, type[Block | Release | Settle]]] = {"block": Block, "release": Release, "settle": Settle}
 
 
 class LinkLogError(ValueError):
@@ -82,13 +106,19 @@ def read(record: Mapping[str, Any]) -> LogRecord:
         record: as `schemas.clean.decode` gives it.
 
     Raises:
-        LinkLogError: it names no nodes of its tenant, or is of a kind or rule that is not known.
+        LinkLogError: it names no nodes of its tenant, is of a kind or rule that is not known, or holds no limits.
     """
     tenant, kind, rule = record["tenant"], record["kind"], record["rule"]
     said = {"tenant": tenant, "at": record["log_time"], "cause": record["message_id"], "reason": record["reason"]}
+    if kind == "rules":
+        try:
+            read_limits(record["body"])
+        except (json_text.JsonTextError, msgspec.ValidationError) as error:
+            raise LinkLogError(f"`body` holds no limits: {error}") from error
+        return Rules(**said, body=record["body"])
     pair = kind in ("link", "unbind")
-    if not pair and kind not in ("block", "release"):
-        raise LinkLogError(f"`kind` is {kind!r}, not link, unbind, block or release")
+    if not pair and kind not in _ABOUT_ONE:
+        raise LinkLogError(f"`kind` is {kind!r}, not link, unbind, {', '.join(_ABOUT_ONE)} or rules")
     for field in ("a", "b") if pair else ("a",):
         if not record[field].startswith(f"{tenant}|") or record[field].count("|") < _BARS:
             raise LinkLogError(f"`{field}` is no node of the tenant: tenant|namespace|value")
@@ -98,12 +128,12 @@ def read(record: Mapping[str, Any]) -> LogRecord:
         return Link(**said, a=record["a"], b=record["b"], rule=rule)
     if kind == "unbind":
         return Unbind(**said, a=record["a"], b=record["b"])
-    return (Block if kind == "block" else Release)(**said, node=record["a"])
+    return _ABOUT_ONE[kind](**said, node=record["a"])
 
 
 def written(said: LogRecord) -> dict[str, Any]:
     """What `read` reads, for what was stated by hand."""
-    a, b = (said.a, said.b) if isinstance(said, Link | Unbind) else (said.node, "")
+    a, b = (said.a, said.b) if isinstance(said, Link | Unbind) else ("", "") if isinstance(said, Rules) else (said.node, "")
     return {
         "tenant": said.tenant,
         "a": a,
@@ -116,4 +146,5 @@ def written(said: LogRecord) -> dict[str, Any]:
         "kind": type(said).__name__.lower(),
         "rule": said.rule if isinstance(said, Link) else SEEN,
         "reason": said.reason,
+        "body": said.body if isinstance(said, Rules) else "",
     }

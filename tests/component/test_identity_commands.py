@@ -8,10 +8,13 @@ import yaml
 from confluent_kafka import Producer
 from typer.testing import CliRunner, Result
 
+from cli.audit.people import Replay
 from cli.main import app
 from config import loader
+from operations import identity_limits
+from operations.topics import TopicsAwayError
 from schemas import clean
-from tests.stacks import Stack
+from tests.stacks import Stack, read_all
 
 AT = 1_795_867_200_000  # 2026-11-28T12:00:00Z
 
@@ -89,3 +92,47 @@ def test_what_is_stated_is_written_to_the_log_and_told(links: Stack) -> None:
     assert "nobody's" in cdp("show", "device_id:phone", columns=160).stdout
     assert "released" in cdp("release", "device_id:phone", columns=160).stdout
     assert cdp("link", "user_id:ann", "user_id:ann").exit_code == 2
+
+
+def test_a_log_without_records_begins_with_the_limits_and_no_other_does(links: Stack) -> None:
+    tenants = loader.platform().tenants
+    began = identity_limits.begin(loader.platform().kafka.bootstrap, loader.identity(), tenants)
+    assert began == sorted(tenants.keys() - {"demo"})
+    assert identity_limits.begin(loader.platform().kafka.bootstrap, loader.identity(), tenants) == []
+    assert identity_limits.begin(loader.platform().kafka.bootstrap, loader.identity(), [*tenants, "later"]) == ["later"]
+    for tenant in began:
+        found = orjson.loads(cdp("rules", "--tenant", tenant, "--json").stdout)
+        assert (found["in_force"]["epoch"] > 0, found["differs"]) == (True, [])
+    assert "the link log of demo says no limits" in cdp("rules", columns=160).stdout
+    with pytest.raises(TopicsAwayError, match="does not answer"):
+        identity_limits.begin("127.0.0.1:1", loader.identity(), tenants, within_s=1.0)
+
+
+def test_limits_are_changed_and_the_past_follows(links: Stack, tmp_path: Path) -> None:
+    written = yaml.safe_load((loader.folder() / "identity.yaml").read_text())
+    written["namespaces"][0]["limits"]["most"] = 2
+    file = tmp_path / "two_users.yaml"
+    file.write_text(yaml.safe_dump(written))
+    tried = cdp("apply", "--rules", str(file), "--dry-run")
+    assert (tried.exit_code, "tried only" in tried.stdout, "most:user_id" in tried.stdout) == (0, True, True), tried.output
+    assert cdp("explain", "user_id:bob", "device_id:phone").exit_code == 1
+
+    first = cdp("apply", "--rules", str(file), "--reason", "two are allowed", columns=160)
+    assert "the past stays as it is" in first.stdout, first.output
+    assert cdp("explain", "user_id:bob", "device_id:phone").exit_code == 1
+    shown = cdp("rules", columns=160)
+    assert ("two are allowed" in shown.stdout, "config/identity.yaml has others" in shown.stdout) == (True, True), shown.output
+
+    done = orjson.loads(cdp("apply", "--rules", str(file), "--past", "--json").stdout)
+    assert (done["changed"], done["records"]["rules"], done["past"]["proposed"]) == ([], False, 1)
+    assert cdp("explain", "user_id:bob", "device_id:phone").exit_code == 0
+    assert "proposed again" in cdp("show", "user_id:bob", columns=160).stdout
+    again = cdp("apply", "--rules", str(file), "--past", columns=160)
+    assert (again.exit_code, "nothing was written" in again.stdout) == (0, True), again.output
+
+    replay = Replay(loader.identity(), "demo")
+    log = [message for message in read_all("cdp.links", committed=False) if message.key() == b"demo"]
+    for message in sorted(log, key=lambda message: message.offset() or 0):
+        replay.take(clean.decode(message.value() or b""), (message.offset() or 0) + 1)
+    bob = orjson.loads(cdp("show", "user_id:bob", "--json").stdout)
+    assert replay.members()[bob["profile_id"]] == {node for node, _ in bob["nodes"]}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stack import job_keeper, ledger, requests, settings, start_checks, submission
+from stack import job_keeper, ledger, link_log, requests, settings, start_checks, submission
 from stack.checkpoint_files import MAGIC
 from stack.errors import RefusedError, StackError
 from stack.flink_rest import JobState
@@ -131,6 +131,19 @@ def test_a_job_without_checkpoints_is_not_ready_and_is_started_anew_from_its_new
     assert world.run.start is not None
     assert world.run.start.path == str(newest)
     assert world.book.desired == "running", "its end was ours, not somebody's will"
+
+
+def test_a_job_is_not_submitted_before_the_log_that_it_reads_has_begun(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: object) -> list[str]:
+        raise StackError("Kafka does not answer", "wait")
+
+    monkeypatch.setattr(link_log, "begin", away)
+    with pytest.raises(StackError, match="Kafka does not answer"):
+        world.turn()
+    assert world.flink.jobs == {}
+    monkeypatch.setattr(link_log, "begin", lambda *_: ["demo"])
+    bring_up(world)
+    assert any("the link log of demo begins" in line for line in world.log)
 
 
 def test_a_job_that_stalls_again_and_again_is_given_up_visibly(world: World) -> None:

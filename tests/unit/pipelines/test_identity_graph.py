@@ -1,10 +1,11 @@
 """The identity graph: what links, what wins, what a limit does; and that it equals a graph that looks at everything anew each time."""
 
+import json
 from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import event, given, settings
+from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
 from config import loader
@@ -24,13 +25,20 @@ _read = msgspec.convert
 
 
 class World:
-    """A graph, and what nodes and profiles have been told by it."""
+    """A graph, and what nodes and profiles have been told by it.
 
-    def __init__(self, spaces: list[dict[str, Any]] = SPACES, most: int = 6) -> None:
+    Args:
+        spaces: namespaces with their limits, by the configuration.
+        most: identifiers of a profile, by the configuration.
+        lives_on: one graph takes all records; else each is taken by a new one that knows what the store holds.
+    """
+
+    def __init__(self, spaces: list[dict[str, Any]] = SPACES, most: int = 6, lives_on: bool = False) -> None:
         written = [{"name": one["name"], "limits": {k: v for k, v in one.items() if k != "name"}} for one in spaces]
         others = msgspec.to_builtins(loader.identity()) | {"namespaces": written, "customers": [], "strip_float_suffix": []}
         self.identity = msgspec.convert(others | {"graph": {"most_identifiers": most}}, Identity)
         self.kept: dict[str, bytes] = {}
+        self.graph = Graph(self.identity, "t", self) if lives_on else None
         self.epoch = 0
         self.belongs: dict[str, str] = {}
         self.rosters: dict[str, list[str]] = {}
@@ -47,9 +55,9 @@ class World:
         del self.kept[key]
 
     def take(self, record: dict[str, Any]) -> Outcome:
-        """One more record, by a graph that begins with what the store holds."""
+        """One more record."""
         self.epoch += 1
-        outcome = Graph(self.identity, "t", self).take(_read(record, LogRecord), self.epoch)
+        outcome = (self.graph or Graph(self.identity, "t", self)).take(_read(record, LogRecord), self.epoch)
         for alias in outcome.aliases:
             assert alias.epoch == self.epoch
             self.belongs[alias.node] = alias.profile_id
@@ -78,6 +86,12 @@ def about(kind: str, node: str) -> dict[str, Any]:
     return {"kind": kind, "tenant": "t", "at": 0, "node": "t|" + node}
 
 
+def rules(most: int = 6, at: int = 0, **spaces: dict[str, int]) -> dict[str, Any]:
+    """A record of limits: those of SPACES with others for some."""
+    limits = {one["name"]: {k: v for k, v in one.items() if k != "name"} for one in SPACES} | spaces
+    return {"kind": "rules", "tenant": "t", "at": at, "body": json.dumps({"most_identifiers": most, "namespaces": limits})}
+
+
 def played(*records: dict[str, Any], most: int = 6) -> World:
     world = World(most=most)
     for record in records:
@@ -91,13 +105,75 @@ nodes = st.sampled_from(NODES)
 times = st.integers(0, 60).map(lambda days: days * DAY)
 links = st.builds(link, nodes, nodes, st.sampled_from(["seen"] * 6 + ["alias", "bind"]), times)
 others = st.one_of(st.builds(unbind, nodes, nodes), st.builds(about, st.sampled_from(["block", "release", "release"]), nodes))
-logs = st.lists(st.one_of(links, links, links, links, links, others), max_size=60)
+limits = st.fixed_dictionaries({}, optional={"most": st.integers(1, 4), "days": st.integers(1, 40), "shared_after": st.integers(1, 4)})
+changed = st.builds(
+    lambda most, at, spaces: rules(most, at, **spaces),
+    st.integers(2, 8),
+    times,
+    st.dictionaries(st.sampled_from(list(NUMBERS)), limits, max_size=3),
+)
+settled = st.builds(about, st.just("settle"), nodes)
+others = st.one_of(others, others, changed, settled)
+records = st.one_of(links, links, links, links, links, others)
 
 
-@given(logs)
+def of_size(least: int, most: int, one: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
+    """Lists of all sizes alike: by itself Hypothesis draws short ones, in which hardly anything is ever in conflict."""
+    return st.integers(least, most).flatmap(lambda size: st.lists(one, min_size=size, max_size=size))
+
+
+logs = of_size(0, 60, records)
+
+# Few identifiers that may first be together, and then may not.
+FEW = ["user_id|0", "user_id|1", "email|0", "email|1", "email|2", "anonymous_id|0", "anonymous_id|1", "open_id|0"]
+few, and_new = st.sampled_from(FEW), st.sampled_from([*FEW, "email|3", "anonymous_id|2", "open_id|1"])
+how = st.sampled_from(["seen"] * 6 + ["bind"])
+close, closer = st.builds(link, few, few, how), st.builds(link, and_new, and_new, how)
+one_or_two = st.integers(1, 2)
+loose = st.builds(
+    lambda users: rules(8, user_id={"most": users, "shared_after": 4}, email={"shared_after": 4}, anonymous_id={"shared_after": 4}),
+    one_or_two,
+)
+tight = st.builds(
+    lambda most, users, emails, browsers, after: rules(
+        most,
+        user_id={"most": users},
+        email={"most": emails, "shared_after": after},
+        anonymous_id={"most": browsers, "shared_after": after},
+    ),
+    st.integers(3, 8),
+    *[one_or_two] * 4,
+)
+said = st.builds(about, st.sampled_from(["block", "settle", "settle", "release"]), few)
+turned = st.builds(
+    lambda first, before, then, after, again: [first, *before, then, *after, *again],
+    loose,
+    of_size(4, 20, close),
+    tight,
+    of_size(1, 10, st.one_of(closer, closer, said, st.builds(unbind, few, few))),
+    st.one_of(st.just([]), st.builds(lambda other, more: [other, *more], tight, of_size(1, 6, st.one_of(closer, said)))),
+)
+
+
+# Two identifiers become shared at once, and what was stated to be one by way of them is not any more: which of them goes first matters.
+SHARED_AT_ONCE = [
+    rules(8, email={"shared_after": 4}, anonymous_id={"shared_after": 4}),
+    link("user_id|0", "anonymous_id|0"),
+    link("user_id|1", "email|0"),
+    link("user_id|1", "email|1"),
+    link("email|0", "email|2"),
+    link("email|0", "anonymous_id|0", "bind"),
+    link("email|1", "anonymous_id|0", "bind"),
+    rules(4, email={"most": 1, "shared_after": 1}, anonymous_id={"most": 1, "shared_after": 1}),
+    about("settle", "anonymous_id|0"),
+]
+
+
+@example(SHARED_AT_ONCE, True)
+@given(st.one_of(logs, turned), st.booleans())
 @settings(max_examples=600, deadline=None)
-def test_it_equals_a_graph_that_looks_at_everything_anew(log: list[dict[str, Any]]) -> None:
-    world, slow = World(), SlowGraph(SPACES, 6)
+def test_it_equals_a_graph_that_looks_at_everything_anew(log: list[dict[str, Any]], lives_on: bool) -> None:
+    world, slow = World(lives_on=lives_on), SlowGraph(SPACES, 6)
     for epoch, record in enumerate(log, 1):
         slow.log.clear()
         before = len(world.decisions)
@@ -118,6 +194,7 @@ def test_it_equals_a_graph_that_looks_at_everything_anew(log: list[dict[str, Any
         assert sorted(news) == sorted(slow.log)
         event(f"dropped: {any(one[0] == 'dropped' for one in slow.log)}")
     event(f"shared: {'shared' in slow.status.values()}")
+    event(f"limits change: {slow.says_limits}")
 
 
 @given(st.lists(st.tuples(nodes, nodes), max_size=30), st.randoms(use_true_random=False))
@@ -228,6 +305,45 @@ def test_a_repeated_record_changes_nothing() -> None:
     world = played(link("user_id|1", "email|1"))
     again = world.take(link("email|1", "user_id|1"))
     assert (again.decisions, again.aliases, again.rosters) == ([], [], [])
+
+
+def test_other_limits_judge_what_comes_and_leave_what_was() -> None:
+    world = played(link("user_id|1", "email|1"), link("user_id|1", "email|2"), rules(email={"most": 1}))
+    assert world.said("limits") == [("limits", "", "", "")]
+    assert world.people() == {frozenset({"user_id|1", "email|1", "email|2"})}
+    # Brings no e-mail address: the person, which has too many of them by now, gets it.
+    world.take(link("user_id|1", "anonymous_id|1"))
+    assert len(world.people()) == 1
+    # Is in conflict: then all links of the person are judged by what is in force.
+    world.take(link("email|3", "anonymous_id|1"))
+    assert world.people() == {frozenset({"user_id|1", "email|1", "anonymous_id|1"}), frozenset({"email|2"}), frozenset({"email|3"})}
+
+
+def test_looser_limits_let_in_what_comes_again() -> None:
+    log = [link("user_id|1", "anonymous_id|1"), link("user_id|2", "anonymous_id|1"), rules(), rules(user_id={"most": 2})]
+    world = played(*log)
+    assert [one[3] for one in world.said("limits")] == ["", "most:user_id 1 -> 2, shared_after:user_id 3 -> none"]
+    assert len(world.people()) == 1
+    world.take(link("user_id|2", "anonymous_id|1"))
+    assert world.people() == {frozenset({"user_id|1", "user_id|2", "anonymous_id|1"})}
+
+
+def test_a_person_is_settled_by_the_limits_in_force() -> None:
+    world = played(link("user_id|1", "email|1"), link("user_id|1", "email|2"), about("settle", "email|1"))
+    assert len(world.people()) == 1, "nothing exceeds"
+    world.take(rules(email={"most": 1}))
+    world.take(about("settle", "email|1"))
+    assert world.people() == {frozenset({"user_id|1", "email|1"}), frozenset({"email|2"})}
+    assert world.said("dropped") == [("dropped", "user_id|1", "email|2", "most:email")]
+    again = world.take(about("settle", "email|1"))
+    assert (again.decisions, again.aliases, again.rosters) == ([], [], [])
+
+
+def test_the_configuration_is_nothing_to_a_graph_whose_log_has_limits() -> None:
+    log = [rules(), *(link(f"user_id|{number}", "anonymous_id|1") for number in range(3))]
+    world, other = World(), World([{"name": space["name"]} for space in SPACES], most=2)
+    for record in log:
+        assert world.take(record) == other.take(record)
 
 
 def test_limits_of_a_tenant_replace_those_of_the_namespace() -> None:

@@ -6,10 +6,12 @@ import msgspec
 import pytest
 
 from config import loader
+from config.identity import Limits
 from operations.identity import People, Placed
 from pipelines import control
 from pipelines.identity import link_log, operators
-from pipelines.identity.link_log import Block, Link, LogRecord, Release, Unbind
+from pipelines.identity.limits import configured
+from pipelines.identity.link_log import Block, Link, LogRecord, Release, Rules, Settle, Unbind
 from pipelines.wire import Alias, Roster
 from schemas import clean
 from tests.engine import Engine
@@ -79,11 +81,27 @@ def test_a_link_tells_its_nodes_their_profile_and_everybody_what_was_decided(res
         Unbind("demo", AT, "c-1", "ann called", ANN, PHONE),
         Block("demo", AT, "c-1", "ann called", PHONE),
         Release("demo", AT, "c-1", "ann called", PHONE),
+        Settle("demo", AT, "c-1", "ann called", PHONE),
+        Rules("demo", AT, "c-1", "ann called", '{"most_identifiers":9,"namespaces":{"email":{"most":2}}}'),
     ],
 )
 def test_what_is_stated_by_hand_is_read_as_it_was_meant(resolver: Resolver, said: LogRecord) -> None:
     assert link_log.read(clean.decode(stated(said))) == said
     assert not resolver.take(stated(said))["rejected"]
+
+
+NO_LIMITS = [
+    "",
+    "{}",
+    "[]",
+    "{",
+    '{"most_identifiers":1,"namespaces":{}}',
+    '{"most_identifiers":9}',
+    '{"most_identifiers":9,"namespaces":{"email":{"mosst":2}}}',
+    '{"most_identifiers":9,"namespaces":{"email":{"most":0}}}',
+    '{"most_identifiers":9,"namespaces":{"email":{"most":true}}}',
+    '{"most_identifiers":9,"namespaces":{"email":null}}',
+]
 
 
 def test_what_is_no_record_of_the_log_is_rejected_and_the_next_one_is_taken(resolver: Resolver) -> None:
@@ -108,7 +126,16 @@ def test_what_is_no_record_of_the_log_is_rejected_and_the_next_one_is_taken(reso
             },
         ),
     ]
-    changes = [{"kind": "merge"}, {"rule": "guess"}, {"a": "other|user_id|ann"}, {"a": "demo"}, {"b": ""}, {"tenant": "nobody"}]
+    changes: list[dict[str, Any]] = [{"kind": "rules", "body": body} for body in NO_LIMITS]
+    changes += [
+        {"kind": "settle", "a": ""},
+        {"kind": "merge"},
+        {"rule": "guess"},
+        {"a": "other|user_id|ann"},
+        {"a": "demo"},
+        {"b": ""},
+        {"tenant": "nobody"},
+    ]
     wrong += [clean.encode("link", good | change) for change in changes]
     for value in wrong:
         found = resolver.take(value)
@@ -118,6 +145,30 @@ def test_what_is_no_record_of_the_log_is_rejected_and_the_next_one_is_taken(reso
         assert not found["alias"]
     assert resolver.take(seen(ANN, PHONE))["alias"]
     assert resolver.engine.counts["control_rejected"] == len(wrong)
+
+
+def test_limits_change_while_it_runs_and_everybody_is_told(resolver: Resolver) -> None:
+    resolver.take(seen(ANN, PHONE))
+    limits = configured(loader.identity(), "demo")
+    two_users = msgspec.structs.replace(limits, namespaces=limits.namespaces | {"user_id": Limits(most=2)})
+    for number, one in enumerate((limits, two_users, two_users)):
+        said = Rules("demo", AT, f"c-{number}", "ann: why", msgspec.json.encode(one).decode())
+        updates = resolver.take(stated(said))["updates"]
+        wanted = ["", "most:user_id 1 -> 2, shared_after:user_id 1000 -> none"][number : number + 1]
+        assert [(one["what"], one["rule"], one["a"], one["cause"], one["reason"]) for one in updates] == [
+            ("limits", rule, "", f"c-{number}", "ann: why") for rule in wanted
+        ]
+    assert resolver.take(seen(BOB, PHONE))["alias"], "two user ids are one person's now"
+
+
+def test_limits_of_the_log_hold_after_a_restart(resolver: Resolver) -> None:
+    limits = configured(loader.identity(), "demo")
+    two_users = msgspec.structs.replace(limits, namespaces=limits.namespaces | {"user_id": Limits(most=2)})
+    resolver.take(stated(Rules("demo", AT, body=msgspec.json.encode(two_users).decode())))
+    resolver.take(seen(ANN, PHONE))
+    resolver.operator = operators.ResolverFunction(loader.identity(), ["demo"])
+    resolver.operator.open(resolver.engine)
+    assert resolver.take(seen(BOB, PHONE))["alias"]
 
 
 def test_a_tenants_log_is_one_partition(resolver: Resolver) -> None:
@@ -132,6 +183,8 @@ def test_what_the_commands_say_is_what_the_operator_decides(resolver: Resolver) 
         Link("demo", AT, a=BOB, b=PHONE),
         Unbind("demo", AT, a=ANN, b=PHONE),
         Block("demo", AT, node=ANN),
+        Rules("demo", AT, body='{"most_identifiers":2,"namespaces":{}}'),
+        Settle("demo", AT, node=BOB),
     ]
     people = People(loader.identity(), "demo", [])
     for epoch, record in enumerate(log, 1):
