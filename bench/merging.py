@@ -39,7 +39,7 @@ class Visits:
         self._producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 1, "acks": "all", "log_level": 0})
         self._every = round(1 / share)
         self._run = f"{time.time_ns() // 1_000_000:x}"
-        self._sent = self._known = 0
+        self._sent = self._known = self._put_so_far = 0
 
     def send(self) -> tuple[str, str] | None:
         """Send the next event; of a log-in the browser's key in Redis and the profile that it has to lead to."""
@@ -56,11 +56,12 @@ class Visits:
         """Wait until Kafka has everything."""
         self._producer.flush(30)
 
-    def _put(self, kind: str, user: str, browser: str) -> None:
+    def _put(self, kind: str, user: str, browser: str, context: dict[str, Any] = CONTEXT) -> None:
         rest: dict[str, Any] = {} if kind == "identify" else {"properties": PROBE}
-        named = f"{self._run}-{self._sent}"
-        event = message(CLICKSTREAM, int(time.time() * 1000), named, kind, user=user, device=browser, context=CONTEXT, **rest)
-        self._producer.produce(event.topic, render(event.body), key=event.key)
+        self._put_so_far += 1
+        named = f"{self._run}-{self._put_so_far}"
+        event = message(CLICKSTREAM, int(time.time() * 1000), named, kind, user=user, device=browser, context=context, **rest)
+        self._producer.produce(event.topic, render(event.body), key=event.key or named)
         self._producer.poll(0)
 
 
