@@ -1,4 +1,4 @@
-"""How people fare beside a storm: half of all events are a shared device's, a chain's or a bot's; the others are measured as in `bench.merging`.
+"""How people fare beside a storm: half of all events are a device's, a chain's or a bot's; the others are measured as in `bench.merging`.
 
 Runs against the stack that is up, on the live clock, with invented visitors. `python -m bench.storms device --rate 1000 --seconds 200`
 """
