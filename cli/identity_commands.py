@@ -154,12 +154,18 @@ def _pair(tenant: str, one: str, other: str) -> tuple[str, str, str]:
 
 def _node(tenant: str, identifier: str) -> tuple[str, str]:
     from cli import stores
+    from config import loader
 
     tenant = stores.tenant_or_default(tenant)
     node = stores.node_of(tenant, identifier)
     if node is None:
         raise typer.BadParameter(
             f"`{identifier}` identifies nobody: a placeholder, not of its namespace's form, or a namespace that is not in identity.yaml"
+        )
+    kinds = loader.identity().groups
+    if node.split("|")[1] in kinds:
+        raise typer.BadParameter(
+            f"`{identifier}` is a group ({', '.join(kinds)}): groups are no people and join none; see `cdp profile get`"
         )
     return tenant, node
 

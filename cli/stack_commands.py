@@ -31,7 +31,9 @@ def up(
 
 
 def down(
-    wipe: Annotated[bool, typer.Option("--wipe", help="DELETE the data too: topics, tables, profiles, checkpoints, and the keys of personal values.")] = False,
+    wipe: Annotated[
+        bool, typer.Option("--wipe", help="DELETE the data too: topics, tables, profiles, checkpoints, and the keys of personal values.")
+    ] = False,
     savepoint: Annotated[
         bool,
         typer.Option("--savepoint/--no-savepoint", help="Save the state of the Flink jobs first, for a long absence."),

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterable, Iterator
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from phonenumbers import SUPPORTED_REGIONS
@@ -12,8 +12,8 @@ from schemas.documents import Mistake
 NORMALISERS: Final = ("", "email", "phone")
 """How values of a namespace are read: as they are, as e-mail addresses, as telephone numbers (docs/identifiers.md)."""
 EVERY: Final = "*"
-_REMEMBERED: Final = 4_096
-"""Names are a stranger's: what is remembered of them is bounded."""
+_REMEMBERED, _LONGEST_REMEMBERED = 4_096, 64
+"""Names are a stranger's: what is remembered of them is bounded, in number and length."""
 
 
 def folded(name: str) -> str:
@@ -33,10 +33,18 @@ class PersonalNames(dict[str, bool]):
         self._folded = frozenset(map(folded, names))
 
     def __missing__(self, name: str) -> bool:
-        if len(self) >= _REMEMBERED:
-            self.clear()
-        self[name] = found = folded(name) in self._folded
+        found = folded(name) in self._folded
+        if len(name) <= _LONGEST_REMEMBERED:
+            if len(self) >= _REMEMBERED:
+                self.clear()
+            self[name] = found
         return found
+
+    def are_in(self, value: Any) -> bool:
+        """Whether a value has personal fields, at any depth."""
+        if isinstance(value, dict):
+            return any(self[name] or self.are_in(inner) for name, inner in value.items())
+        return isinstance(value, list) and any(map(self.are_in, value))
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

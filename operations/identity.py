@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 import msgspec
 from confluent_kafka import Message
 
+from config import loader
 from config.identity import Identity
 from operations.controls import LINKS
 from operations.topics import each
@@ -17,7 +18,7 @@ from pipelines.identity import link_log
 from pipelines.identity.graph import DROPPED, LINKED, REFUSED, Decision, Graph
 from pipelines.identity.graph_state import GraphState, NodeRecord, ProfileRecord
 from pipelines.identity.limits import Limits
-from pipelines.identity.link_log import Link, LogRecord, Rules, Settle
+from pipelines.identity.link_log import Link, LogRecord, Release, Rules, Settle
 from schemas import clean
 from schemas.registry import RegistryError
 
@@ -174,6 +175,8 @@ class People:
         self._records: dict[int, LogRecord] = {}
         self._verdicts: dict[tuple[str, str], tuple[int, Decision]] = {}
         self._shown_at: dict[tuple[str, str], int] = {}
+        self._requests: set[str] = set()
+        self._freed_at: dict[str, int] = {}
         for placed in log:
             self.take(placed)
 
@@ -202,6 +205,7 @@ class People:
         made._kept.update(self._kept)
         made.epoch = self.epoch
         made._records, made._verdicts, made._shown_at = self._records.copy(), self._verdicts.copy(), self._shown_at.copy()
+        made._requests, made._freed_at = self._requests.copy(), self._freed_at.copy()
         return made
 
     def _note(self, placed: Placed, decisions: list[Decision]) -> None:
@@ -212,6 +216,10 @@ class People:
         for decision in decisions:
             if decision.what in (LINKED, REFUSED, DROPPED):
                 self._verdicts[_pair(decision.a, decision.b)] = epoch, decision
+        if isinstance(record, Rules):
+            self._requests.add(record.cause)
+        elif isinstance(record, Release) and record.cause not in self._requests:
+            self._freed_at[record.node] = epoch
         if isinstance(record, Link) and decisions:
             pair = _pair(record.a, record.b)
             before = self._records.get(self._shown_at.get(pair, 0))
@@ -232,7 +240,7 @@ class People:
         return (self.state.profile(key[2:]) for key in self._kept if key.startswith("p:"))
 
     def not_in_force(self) -> Iterator[tuple[int, Link, str]]:
-        """Links that are not in force.
+        """Links that are not in force, without those from before somebody released one of the two by hand: that is for what comes after.
 
         Yields:
             Place and record of the first that stated it, or else of the first that showed it; and the rule by which it is not in force.
@@ -242,7 +250,8 @@ class People:
                 epoch = self._shown_at[pair]
                 record = self._records[epoch]
                 assert isinstance(record, Link)
-                yield epoch, record, decision.rule
+                if epoch > max(self._freed_at.get(node, 0) for node in pair):
+                    yield epoch, record, decision.rule
 
     @property
     def state(self) -> GraphState:
@@ -361,6 +370,7 @@ def read_log(bootstrap: str, tell: Callable[[int, int], None] = lambda *_: None)
         operations.topics.TopicsAwayError: Kafka does not answer.
     """
     found: list[Placed] = []
+    groups = loader.identity().groups
     partitions: dict[str, int] = {}
 
     def take(message: Message) -> None:
@@ -368,7 +378,7 @@ def read_log(bootstrap: str, tell: Callable[[int, int], None] = lambda *_: None)
         assert offset is not None
         assert partition is not None
         try:
-            record = link_log.read(clean.decode(value or b""))
+            record = link_log.read(clean.decode(value or b""), groups)
         except RegistryError:
             raise
         except Exception:
@@ -381,8 +391,13 @@ def read_log(bootstrap: str, tell: Callable[[int, int], None] = lambda *_: None)
 
 
 def without_limits(log: Iterable[Placed]) -> list[Placed]:
-    """A log as it would be if nobody had ever changed limits, to try others on it."""
-    return [placed for placed in log if not isinstance(placed.record, Rules | Settle)]
+    """A log as it would be if nobody had ever changed limits, to try others on it.
+
+    What has followed from a change of limits goes too: whatever carries the id of the request that changed them.
+    """
+    placed = list(log)
+    requests = {record.cause for _, record in placed if isinstance(record, Rules)}
+    return [one for one in placed if not isinstance(one.record, Rules | Settle) and one.record.cause not in requests]
 
 
 def _pair(a: str, b: str) -> tuple[str, str]:

@@ -1,7 +1,7 @@
 """Check 7: the people of the live profiles and of ClickHouse are those of the link log."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Final
 
 from confluent_kafka import Message
@@ -65,14 +65,14 @@ def _replayed(rules: Identity, tenants: list[str], bootstrap: str) -> dict[str, 
         except Exception:
             return  # the resolver rejects it
         tenant = record.get("tenant", "")
-        if _is_taken(record, message.key()) and tenant in people and partitions.setdefault(tenant, partition) == partition:
+        if _is_taken(record, message.key(), rules.groups) and tenant in people and partitions.setdefault(tenant, partition) == partition:
             people[tenant].take(record, offset + 1)
 
     each(bootstrap, LINKS, take, committed=False)
     return people
 
 
-def _is_taken(record: Mapping[str, Any], key: bytes | None) -> bool:
+def _is_taken(record: Mapping[str, Any], key: bytes | None, groups: Collection[str]) -> bool:
     """Whether a record is one of the log's; the resolver rejects others."""
     kind, owner = record.get("kind", ""), record.get("tenant", "")
     if kind == "rules":
@@ -80,7 +80,12 @@ def _is_taken(record: Mapping[str, Any], key: bytes | None) -> bool:
     pairs = {"link": ("a", "b"), "unbind": ("a", "b"), "block": ("a",), "release": ("a",), "settle": ("a",)}
     nodes = [record[field].split("|") for field in pairs.get(kind, ())]
     known = kind != "link" or record["rule"] in ("seen", "alias", "bind")
-    return bool(nodes) and known and key == owner.encode() and all(len(node) >= 3 and node[0] == owner for node in nodes)
+    return (
+        bool(nodes)
+        and known
+        and key == owner.encode()
+        and all(len(node) >= 3 and node[0] == owner and node[1] not in groups for node in nodes)
+    )
 
 
 def _live(clean: CleanEvidence) -> dict[Key, str]:

@@ -61,6 +61,7 @@ _COMBINE: Final[dict[str, Callable[[Iterable[Any]], Any]]] = {
     "channels": _added_up,
     "top_products": _added_up,
     "traits": _all_claims,
+    "kind": _least,
     "groups": _all_groups,
 }
 

@@ -20,7 +20,7 @@ from pipelines.identity.nodes import phase_ms, profile_of, split
 from pipelines.ingest.dedupe import BY_BUSINESS_KEY, BY_MESSAGE_ID, Conflict, Duplicate, IdStore, tell_again
 from pipelines.ingest.told_traits import TRAITS_FLAG
 from pipelines.ingest.traffic import Recent, Traffic
-from pipelines.traits.claims import bounded, claims_of, merged, pack, unpack
+from pipelines.traits.claims import MAX_PACKED, bounded, claims_of, merged, pack, unpack
 from pipelines.wire import Alias, Event, Fact, Give, Join, Leave, Membership, Told, Update, Value, Word
 
 _LINKS_REMEMBERED: Final = 256
@@ -151,7 +151,10 @@ class NodeLogic:
             return True
         both = merged((unpack(state.traits), claims_of(words, source, told)))
         kept, is_cut = bounded(both, self._listed[state.tenant])
-        state.traits = pack(kept)
+        packed = pack(kept)
+        if len(packed) > MAX_PACKED and len(packed) > len(state.traits):
+            return False
+        state.traits = packed
         return not is_cut
 
     @staticmethod
@@ -295,7 +298,7 @@ class NodeLogic:
         state.channels[event.channel] = state.channels.get(event.channel, 0) + 1
         self._seen(state, time)
         if event.words and not event.group and not self._tell(state, event.words, event.origin, event.told):
-            event.flags = [*event.flags, TRAITS_FLAG]
+            event.flags = [*dict.fromkeys([*event.flags, TRAITS_FLAG])]
         if event.group and not _enter(state, event.group, time):
             event.flags = [*event.flags, TRAITS_FLAG]
         return touched

@@ -1,6 +1,6 @@
 """The link log: what is said about identifiers, in the order in which it is said. The identity graph is a function of it alone."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final, Literal, get_args
 
 import msgspec
@@ -99,14 +99,15 @@ class LinkLogError(ValueError):
     """A record of the topic is none of the log's; the message says why."""
 
 
-def read(record: Mapping[str, Any]) -> LogRecord:
+def read(record: Mapping[str, Any], groups: Collection[str]) -> LogRecord:
     """What a record of `cdp.links` says.
 
     Args:
         record: as `schemas.clean.decode` gives it.
+        groups: kinds of groups (`groups` of identity.yaml): they are no people, and join none.
 
     Raises:
-        LinkLogError: it names no nodes of its tenant, is of a kind or rule that is not known, or holds no limits.
+        LinkLogError: it names no nodes of its tenant, or a group, is of a kind or rule that is not known, or holds no limits.
     """
     tenant, kind, rule = record["tenant"], record["kind"], record["rule"]
     said = {"tenant": tenant, "at": record["log_time"], "cause": record["message_id"], "reason": record["reason"]}
@@ -122,6 +123,8 @@ def read(record: Mapping[str, Any]) -> LogRecord:
     for field in ("a", "b") if pair else ("a",):
         if not record[field].startswith(f"{tenant}|") or record[field].count("|") < _BARS:
             raise LinkLogError(f"`{field}` is no node of the tenant: tenant|namespace|value")
+        if record[field].split("|")[1] in groups:
+            raise LinkLogError(f"`{field}` is a group: groups join nobody")
     if kind == "link":
         if rule not in _RULES:
             raise LinkLogError(f"`rule` is {rule!r}, not one of {', '.join(_RULES)}")

@@ -122,7 +122,8 @@ class Nodes:
     def told_by(self, traits: dict[str, Any]) -> list[tuple[str, str]]:
         """Pairs of namespace and raw value that the traits of an `identify` call give: an address, a number."""
         given = ((namespace, traits.get(trait)) for trait, namespace in self._traits)
-        return [(namespace, value) for namespace, value in given if isinstance(value, str) and len(value) <= MAX_NAME]
+        told = [(namespace, str(value)) for namespace, value in given if isinstance(value, str | int) and not isinstance(value, bool)]
+        return [(namespace, value) for namespace, value in told if len(value) <= MAX_NAME]
 
     def group(self, tenant: str, kind: Any, raw: Any) -> str | None:
         """The node key of a group; None when its kind is unknown, or its id a placeholder, too long, or neither text nor whole number.

@@ -74,7 +74,7 @@ class ResolverFunction(KeyedProcessFunction):
         tenant = key if key in self._graphs else ""
         try:
             record = clean.decode(framed.original)
-            said = link_log.read(record)
+            said = link_log.read(record, self._identity.groups)
         except RegistryError:
             raise  # what schema the record was written by cannot be told now; that is no fault of the record's
         except link_log.LinkLogError as error:

@@ -184,7 +184,7 @@ class Decoder:
     ) -> tuple[str, list[Word], list[str]]:
         """The group's node that a `group` call names, what an `identify` or such a call says by its traits, and flags of what it loses."""
         group, flags = "", []
-        if raw.type == "group" and raw.group_id is not None:
+        if raw.type == "group" and raw.group_id not in (None, ""):
             group = self._nodes.group(tenant, context.group_type, raw.group_id) or ""
             if not group:
                 flags.append(DROPPED_GROUP)

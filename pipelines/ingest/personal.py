@@ -38,7 +38,7 @@ class Masker:
         """
         return (
             self._fields(tenant, properties, self._properties),
-            self._fields(tenant, traits, self._properties if of_group else self._traits),
+            self._of_person(tenant, traits, self._properties if of_group else self._traits),
             self._context(tenant, context),
         )
 
@@ -47,10 +47,17 @@ class Masker:
             return None
         return {name: self._token(tenant, name, value) if personal[name] else value for name, value in part.items()}
 
+    def _of_person(self, tenant: str, traits: dict[str, Any], personal: PersonalNames) -> dict[str, Any] | None:
+        """Of a trait with personal fields inside nothing is shown: `{"contact": {"email": ...}}`."""
+        if not personal.are_in(traits):
+            return None
+        hidden = {name for name, value in traits.items() if personal[name] or personal.are_in(value)}
+        return {name: self._token(tenant, name, value) if name in hidden else value for name, value in traits.items()}
+
     def _context(self, tenant: str, context: dict[str, Any]) -> dict[str, Any] | None:
         """`externalIds` stand in the event's `identifiers` already, as node keys; traits in the context are traits."""
         traits = context.get("traits")
-        masked_traits = self._fields(tenant, traits, self._traits) if isinstance(traits, dict) else None
+        masked_traits = self._of_person(tenant, traits, self._traits) if isinstance(traits, dict) else None
         if "externalIds" not in context and masked_traits is None:
             return None
         kept = {name: value for name, value in context.items() if name != "externalIds"}

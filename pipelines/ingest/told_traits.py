@@ -13,7 +13,7 @@ TRAITS_FLAG: Final = "limit:traits"
 """Some traits, or groups, are not kept; `limit:` as in docs/features.md, "Limits"."""
 MAX_NAME: Final = 64
 MAX_VALUE: Final = 1_024
-_WHOLE: Final = 2.0**63
+_WHOLE: Final = 2.0**64
 """Whole floats below are written as whole numbers, as those who wrote them so have meant."""
 
 
@@ -48,11 +48,11 @@ class TraitReader:
         for name, value in traits.items():
             text = canonical(value)
             if not 1 <= len(name) <= MAX_NAME or len(text) > MAX_VALUE:
-                continue
+                continue  # characters: what their bytes come to is bounded by node, see `claims.MAX_PACKED`
             verified_by = self._traits.of(tenant, name).verified_by
             is_verified = bool(verified_by) and traits.get(verified_by) is True
             length = len(value.strip()) if isinstance(value, str) else len(text)
-            if text and is_personal[name]:
+            if text and (is_personal[name] or is_personal.are_in(value)):
                 text = self._sealer.seal(tenant, name, text)
             words.append(Word(name, text, length, is_verified))
         return words, len(words) < len(traits)

@@ -14,6 +14,8 @@ from pipelines.wire import Told, Word
 MAX_SOURCES: Final = 16
 MAX_LOGS: Final = 8
 MAX_UNLISTED: Final = 100
+MAX_PACKED: Final = 32_768
+"""Characters of one node's packed claims: a call that would go beyond tells nothing. So a person's are bounded too."""
 SAID, VERIFIED, TAKEN_BACK = range(3)
 
 
@@ -85,17 +87,23 @@ def bounded(claims: Claims, listed: frozenset[str]) -> tuple[Claims, bool]:
         claims: of one node.
         listed: traits with a rule of their own; of others only the first in alphabetical order are kept.
     """
-    dropped = set(sorted(name for name in claims if name not in listed)[MAX_UNLISTED:])
+    others = sorted(name for name in claims if name not in listed)
+    if len(others) > MAX_UNLISTED:  # a name of which nobody has said anything but `null` must not take another one's place
+        said = {name for name in others if any(claim.kind != TAKEN_BACK for claim in claims[name])}
+        parts = ([name for name in others if name in said], [name for name in others if name not in said])
+        dropped = {name for part in parts for name in part[MAX_UNLISTED:]}
+    else:
+        dropped = set()
     found = {name: told if len(told) <= MAX_LOGS else _of_few(told) for name, told in claims.items() if name not in dropped}
     return found, bool(dropped) or any(len(told) < len(claims[name]) for name, told in found.items())
 
 
 def _of_few(claims: list[Claim]) -> list[Claim]:
-    """The claims of the first sources, and of each source those of its last logs, in alphabetical order (logs are named by their age)."""
+    """The claims of the first sources, and of each those without a log and those of its last logs, in alphabetical order (of their age)."""
     logs: dict[str, set[str]] = {}
     for claim in claims:
         logs.setdefault(claim.source, set()).add(claim.told.log)
-    kept = {source: sorted(logs[source])[-MAX_LOGS:] for source in sorted(logs)[:MAX_SOURCES]}
+    kept = {source: ["", *sorted(logs[source] - {""})[-MAX_LOGS:]] for source in sorted(logs)[:MAX_SOURCES]}
     return [claim for claim in claims if claim.told.log in kept.get(claim.source, ())]
 
 

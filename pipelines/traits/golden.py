@@ -25,6 +25,8 @@ class Golden(NamedTuple):
     personal: str
 
 
+MAX_SHOWN: Final = 131_072
+"""Characters of values that a profile shows: of a person of many identifiers the first traits by name, with their conflicts."""
 EMPTY: Final = Golden({"traits": {}}, "{}")
 
 
@@ -39,9 +41,11 @@ def golden(claims: Claims, tenant: str, rules: Traits) -> Golden:
     fields: dict[str, Any] = {}
     said: dict[str, Any] = {}
     personal: dict[str, Any] = {}
+    shown_so_far = 0
     for name in sorted(claims):
         ranked = _ranked(claims[name], rules.of(tenant, name))
-        if not ranked:
+        shown_so_far += sum(len(claim.value) for claim in ranked)
+        if not ranked or shown_so_far > MAX_SHOWN:
             continue
         best = ranked[0]
         others = [claim for claim in ranked if claim.value != best.value]

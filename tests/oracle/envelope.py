@@ -116,7 +116,8 @@ def _event(value: bytes, log_ms: int, rules: Rulebook, topic: str) -> Event:
         given += [("user_id", previous), ("anonymous_id", previous)]
     if kind == "identify":
         told = [(namespace, traits.get(trait)) for trait, namespace in rules.identifying_traits.items()]
-        external += [(namespace, value) for namespace, value in told if isinstance(value, str) and len(value) <= MAX_NAME]
+        told = [(namespace, str(value)) for namespace, value in told if isinstance(value, str | int) and not isinstance(value, bool)]
+        external += [(namespace, value) for namespace, value in told if len(value) <= MAX_NAME]
     source = context.get("source")
     origin = source if isinstance(source, str) else ""
     keys = node_keys(tenant, given + external, rules, origin)

@@ -101,12 +101,15 @@ def kept(calls: Iterable[Told], tenant: str, rules: Rulebook) -> list[Word]:
     for told in calls:
         for word in words(told, rules):
             by_trait[word.trait].append(word)
-    unlisted = sorted(name for name in by_trait if not rules.lists_trait(tenant, name))
+    others = sorted(name for name in by_trait if not rules.lists_trait(tenant, name))
+    valued = [name for name in others if any(word.text != NOTHING for word in by_trait[name])]
+    unlisted = valued[MOST_UNLISTED:] + [name for name in others if name not in valued][MOST_UNLISTED:]
     left = []
     for name, said in by_trait.items():
-        if name not in unlisted[MOST_UNLISTED:]:
+        if name not in unlisted:
             named = sorted({word.source[0] for word in said})[:MOST_SOURCES]
-            heard = {log for name in named for log in sorted({word.source for word in said if word.source[0] == name})[-MOST_LOGS:]}
+            logs = {name: sorted({word.source[1] for word in said if word.source[0] == name and word.source[1]}) for name in named}
+            heard = {(name, log) for name in named for log in ["", *logs[name][-MOST_LOGS:]]}
             left += [word for word in said if word.source in heard]
     return left
 
@@ -133,13 +136,20 @@ def shown(said: Iterable[Word], tenant: str, rules: Rulebook, personal_names: Se
         best, *others = _ranked(standing, rule)
         conflicts = [word for word in others if word.text != best.text]
         full = [{"value": word.value, **_about(word)} for word in conflicts]
-        if is_personal(name, personal_names):
+        if any(is_personal(inner, personal_names) for inner in [name, *_names_in(max(standing, key=_moment).value)]):
             fields["traits"][name] = {**_about(best), "conflicts": [_about(word) for word in conflicts], "personal": True}
             personal[name] = {"value": best.value, "conflicts": full}
         else:
             fields["traits"][name] = {**_about(best), "conflicts": full}
             fields[f"trait:{name}"] = best.value
     return Shown(fields, personal)
+
+
+def _names_in(value: Any) -> list[str]:
+    """All names of fields inside a value."""
+    if isinstance(value, dict):
+        return [*value, *(name for inner in value.values() for name in _names_in(inner))]
+    return [name for entry in value for name in _names_in(entry)] if isinstance(value, list) else []
 
 
 def is_personal(name: str, personal_names: Sequence[str]) -> bool:

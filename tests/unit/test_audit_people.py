@@ -58,11 +58,11 @@ def test_the_replay_passes_over_those_limits_that_the_resolver_rejects(body: str
         "body": body,
     }
     try:
-        link_log.read(record)
+        link_log.read(record, [])
         is_read = True
     except link_log.LinkLogError:
         is_read = False
-    assert _is_taken(record, b"t") == is_read
+    assert _is_taken(record, b"t", []) == is_read
     if not is_read:
         with pytest.raises(ValueError, match="no limits"):
             Replay(World().identity, "t").take(record, 1)

@@ -86,7 +86,7 @@ def test_a_link_tells_its_nodes_their_profile_and_everybody_what_was_decided(res
     ],
 )
 def test_what_is_stated_by_hand_is_read_as_it_was_meant(resolver: Resolver, said: LogRecord) -> None:
-    assert link_log.read(clean.decode(stated(said))) == said
+    assert link_log.read(clean.decode(stated(said)), []) == said
     assert not resolver.take(stated(said))["rejected"]
 
 
