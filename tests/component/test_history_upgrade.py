@@ -97,7 +97,7 @@ def insert(server: ClickHouse, table: str, one: bytes, token: str) -> None:
 def check_rows(server: ClickHouse, table: str, added: set[str]) -> None:
     number = {"profile_changes": "version", "objects": "version", "identity_updates": "epoch"}.get(table, "offset")
     columns = ", ".join([number, *sorted(added)])
-    texts, lists = ("origin", "reason", "origin_log", "origin_order", "object", "pii"), ("flags", "changed")
+    texts, lists = ("origin", "reason", "origin_log", "origin_order", "object", "group", "pii"), ("flags", "changed")
     # What a schema's own default says of records from before the field.
     told = {"duplicates": {"reason": "message_id"}, "profile_changes": {"pii": "{}"}}.get(table, {})
     empty = dict.fromkeys(texts, "") | told | {name: [] for name in lists} | {"base_version": 0, "epochs": {}}
