@@ -144,4 +144,5 @@ def test_the_shop_shows_the_profile_that_its_visitor_makes(shop: str) -> None:
     await_rows(user, Counter(names))
     profile = Client(loader.platform().redis.url, loader.platform().default_tenant).get(f"user_id:{user}")
     assert profile is not None
-    assert (profile.fields["orders_lifetime"], profile.fields["tickets_lifetime"], profile.fields["views_lifetime"]) == (1, 1, 1)
+    # One of the two views was the browser's, before anybody had signed in on it.
+    assert (profile.fields["orders_lifetime"], profile.fields["tickets_lifetime"], profile.fields["views_lifetime"]) == (1, 1, 2)
