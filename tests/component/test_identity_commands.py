@@ -12,7 +12,9 @@ from cli.audit.people import Replay
 from cli.main import app
 from config import loader
 from operations import identity_limits
+from operations.controls import Publisher
 from operations.topics import TopicsAwayError
+from pipelines.identity.link_log import Link
 from schemas import clean
 from tests.stacks import Stack, read_all
 
@@ -113,19 +115,23 @@ def test_limits_are_changed_and_the_past_follows(links: Stack, tmp_path: Path) -
     written["namespaces"][0]["limits"]["most"] = 2
     file = tmp_path / "two_users.yaml"
     file.write_text(yaml.safe_dump(written))
+    # Of a device that nobody has blocked and released: links from before that are not proposed again.
+    publisher = Publisher(loader.platform().kafka.bootstrap)
+    for user in ("cyd", "bob"):
+        publisher.state(Link("demo", 1_700_000_000_000, f"till-{user}", a=f"demo|user_id|{user}", b="demo|device_id|till"))
     tried = cdp("apply", "--rules", str(file), "--dry-run")
     assert (tried.exit_code, "tried only" in tried.stdout, "most:user_id" in tried.stdout) == (0, True, True), tried.output
-    assert cdp("explain", "user_id:bob", "device_id:phone").exit_code == 1
+    assert cdp("explain", "user_id:bob", "device_id:till").exit_code == 1
 
     first = cdp("apply", "--rules", str(file), "--reason", "two are allowed", columns=160)
     assert "the past stays as it is" in first.stdout, first.output
-    assert cdp("explain", "user_id:bob", "device_id:phone").exit_code == 1
+    assert cdp("explain", "user_id:bob", "device_id:till").exit_code == 1
     shown = cdp("rules", columns=160)
     assert ("two are allowed" in shown.stdout, "config/identity.yaml has others" in shown.stdout) == (True, True), shown.output
 
     done = orjson.loads(cdp("apply", "--rules", str(file), "--past", "--json").stdout)
     assert (done["changed"], done["records"]["rules"], done["past"]["proposed"]) == ([], False, 1)
-    assert cdp("explain", "user_id:bob", "device_id:phone").exit_code == 0
+    assert cdp("explain", "user_id:bob", "device_id:till").exit_code == 0
     assert "proposed again" in cdp("show", "user_id:bob", columns=160).stdout
     again = cdp("apply", "--rules", str(file), "--past", columns=160)
     assert (again.exit_code, "nothing was written" in again.stdout) == (0, True), again.output
