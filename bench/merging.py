@@ -103,22 +103,31 @@ def measure(visits: Visits, redis: Any, rate: float, seconds: float) -> Iterator
     visits.flush()
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def options(about: str | None) -> argparse.ArgumentParser:
+    """What one is asked for; `about` is the module's text."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rate", type=float, default=1000.0, help="events a second (default: 1000)")
     parser.add_argument("--seconds", type=float, default=60.0, help="how long (default: 60)")
-    parser.add_argument("--share", type=float, default=0.05, help="of events that are log-ins (default: 0.05)")
-    asked = parser.parse_args()
-    settings.apply_environment()
-    platform = loader.platform()
-    redis = Redis.from_url(platform.redis.url, socket_timeout=10)
-    found = list(measure(Visits(platform.kafka.bootstrap, asked.share), redis, asked.rate, asked.seconds))
+    parser.add_argument("--share", type=float, default=0.05, help="of the visits that are log-ins (default: 0.05)")
+    return parser
+
+
+def merges(visits: Visits, rate: float, seconds: float) -> str:
+    """Measure against the stack that is up; the result as a text."""
+    redis = Redis.from_url(loader.platform().redis.url, socket_timeout=10)
+    found = list(measure(visits, redis, rate, seconds))
     if not found:
-        sys.exit(f"no log-in was sent: it takes more than {BROWSERS:,} events")
+        sys.exit(f"no log-in was sent: it takes more than {BROWSERS:,} visits")
     told = percentiles(found)
-    print(f"{told.events:,} merges at {asked.rate:,.0f} events/s: p50 {told.p50:.0f} ms, p95 {told.p95:.0f}, p99 {told.p99:.0f}, ", end="")
-    print(f"longest {told.longest:.0f}")
+    tail = f"p50 {told.p50:.0f} ms, p95 {told.p95:.0f}, p99 {told.p99:.0f}, longest {told.longest:.0f}"
+    return f"{told.events:,} merges at {rate:,.0f} events/s: {tail}"
+
+
+def main() -> None:
+    """Measure and print."""
+    asked = options(__doc__).parse_args()
+    settings.apply_environment()
+    print(merges(Visits(loader.platform().kafka.bootstrap, asked.share), asked.rate, asked.seconds))
 
 
 if __name__ == "__main__":

@@ -3,18 +3,12 @@
 Runs against the stack that is up, on the live clock, with invented visitors. `python -m bench.storms device --rate 1000 --seconds 200`
 """
 
-import argparse
 import random
-import sys
-import time
 from collections.abc import Iterator
 from typing import Final
 
-from redis import Redis
-
-from bench.merging import CONTEXT, Visits, measure
+from bench.merging import CONTEXT, Visits, merges, options
 from config import loader
-from demo.latency import percentiles
 from stack import settings
 
 CHAIN: Final = 10_000
@@ -67,26 +61,13 @@ class Storm(Visits):
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__)
     parser.add_argument("kind", choices=["device", "chain", "bot"])
-    parser.add_argument("--rate", type=float, default=1000.0, help="events a second, those of the storm included (default: 1000)")
-    parser.add_argument("--seconds", type=float, default=60.0, help="how long (default: 60)")
-    parser.add_argument("--share", type=float, default=0.05, help="of the other events that are log-ins (default: 0.05)")
     asked = parser.parse_args()
     settings.apply_environment()
-    platform = loader.platform()
-    redis = Redis.from_url(platform.redis.url, socket_timeout=10)
-    storm = Storm(platform.kafka.bootstrap, asked.share, asked.kind)
-    begun = time.monotonic()
-    found = list(measure(storm, redis, asked.rate, asked.seconds))
-    if not found:
-        sys.exit("no log-in was sent: it takes more events, see bench.merging")
-    told = percentiles(found)
-    print(
-        f"{storm.stormed:,} events of the storm ({asked.kind}), {told.events:,} merges of others in {time.monotonic() - begun:.0f} s: ",
-        end="",
-    )
-    print(f"p50 {told.p50:.0f} ms, p95 {told.p95:.0f}, p99 {told.p99:.0f}, longest {told.longest:.0f}")
+    storm = Storm(loader.platform().kafka.bootstrap, asked.share, asked.kind)
+    others = merges(storm, asked.rate, asked.seconds)
+    print(f"{storm.stormed:,} events of the storm ({asked.kind}); of others {others}")
 
 
 if __name__ == "__main__":

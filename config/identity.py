@@ -40,10 +40,14 @@ class PersonalNames(dict[str, bool]):
             self[name] = found
         return found
 
+    def cover(self, name: str, value: Any) -> bool:
+        """Whether a field is personal: by its name, or by what its value has inside."""
+        return self[name] or self.are_in(value)
+
     def are_in(self, value: Any) -> bool:
         """Whether a value has personal fields, at any depth."""
         if isinstance(value, dict):
-            return any(self[name] or self.are_in(inner) for name, inner in value.items())
+            return any(self.cover(name, inner) for name, inner in value.items())
         return isinstance(value, list) and any(map(self.are_in, value))
 
 

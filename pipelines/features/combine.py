@@ -41,7 +41,8 @@ def _all_claims(values: Iterable[Any]) -> str:
     return pack(merged(unpack(value) for value in values if value))
 
 
-def _all_groups(values: Iterable[Any]) -> list[tuple[str, int]]:
+def all_groups(values: Iterable[Any]) -> list[tuple[str, int]]:
+    """The groups that several parts name, each with the newest event time (ms) that did, by key."""
     newest: dict[str, int] = {}
     for value in values:
         for group, time in value or ():
@@ -62,7 +63,7 @@ _COMBINE: Final[dict[str, Callable[[Iterable[Any]], Any]]] = {
     "top_products": _added_up,
     "traits": _all_claims,
     "kind": _least,
-    "groups": _all_groups,
+    "groups": all_groups,
 }
 
 

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from config.traits import Traits
+from pipelines.features.combine import all_groups
 from pipelines.features.ledger import Ledger, Store
 from pipelines.features.node_state import FORMAT, LiveNode, NodeState, decode, encode
 from pipelines.features.node_values import NodeValues
@@ -321,8 +322,6 @@ class NodeLogic:
 
 def _enter(state: NodeState, group: str, time: int) -> bool:
     """Note that somebody is in a group; whether there was room for all."""
-    groups = dict(state.groups)
-    groups[group] = max(time, groups.get(group, time))
-    newest = sorted(groups.items(), key=lambda entry: (entry[1], entry[0]))[-MAX_GROUPS:]
-    state.groups = sorted(newest)
+    groups = all_groups((state.groups, [(group, time)]))
+    state.groups = sorted(sorted(groups, key=lambda entry: (entry[1], entry[0]))[-MAX_GROUPS:])
     return len(groups) <= MAX_GROUPS

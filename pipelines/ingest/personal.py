@@ -51,8 +51,7 @@ class Masker:
         """Of a trait with personal fields inside nothing is shown: `{"contact": {"email": ...}}`."""
         if not personal.are_in(traits):
             return None
-        hidden = {name for name, value in traits.items() if personal[name] or personal.are_in(value)}
-        return {name: self._token(tenant, name, value) if name in hidden else value for name, value in traits.items()}
+        return {name: self._token(tenant, name, value) if personal.cover(name, value) else value for name, value in traits.items()}
 
     def _context(self, tenant: str, context: dict[str, Any]) -> dict[str, Any] | None:
         """`externalIds` stand in the event's `identifiers` already, as node keys; traits in the context are traits."""

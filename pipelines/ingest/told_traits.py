@@ -52,7 +52,7 @@ class TraitReader:
             verified_by = self._traits.of(tenant, name).verified_by
             is_verified = bool(verified_by) and traits.get(verified_by) is True
             length = len(value.strip()) if isinstance(value, str) else len(text)
-            if text and (is_personal[name] or is_personal.are_in(value)):
+            if text and is_personal.cover(name, value):
                 text = self._sealer.seal(tenant, name, text)
             words.append(Word(name, text, length, is_verified))
         return words, len(words) < len(traits)
