@@ -118,6 +118,10 @@ class Cluster:
         sizes = {vertex.stage: int(tasks[vertex.id]["state_size"]) for vertex in vertices if vertex.stage and vertex.id in tasks}
         return StateSize(number, sizes)
 
+    def knows(self, number: int) -> bool:
+        """Whether Flink's REST interface, which lags by some seconds, shows a checkpoint or savepoint yet."""
+        return self.rest.get(f"/jobs/{self.job_id}/checkpoints/details/{number}") is not None
+
     def checkpoints(self) -> Checkpoints:
         """How checkpoints go."""
         found = self._get("/checkpoints")

@@ -22,6 +22,7 @@ from pipelines.history.tables import TABLES
 from pipelines.serving.changes import GROUP as SERVE
 from pipelines.serving.changes import TOPIC as CHANGES
 from stack import board
+from stack.checkpoint_files import checkpoint_id
 from stack.errors import StackError
 from stack.settings import Settings
 
@@ -184,7 +185,9 @@ class _Run:
         self._await(lambda: (one := self._watch.last(JOB_GROUP)) is not None and one.lag < 100, time.monotonic() + 20.0)
         self._result.checkpoints = self._cluster.checkpoints()
         newest = self._cluster.state_size(self._vertices)
-        _, number = self._cluster.rest.savepoint(self._cluster.job_id, self._settings.savepoints / "bench", stop=False, deadline_s=60.0)
+        made = self._cluster.rest.savepoint(self._cluster.job_id, self._settings.savepoints / "bench", stop=False, deadline_s=60.0)
+        number = checkpoint_id(made)
+        self._await(lambda: self._cluster.knows(number), time.monotonic() + 20.0)
         saved = self._cluster.state_size(self._vertices, number)
         profiles = self._workload.profiles
         further = (sent - profiles) * (1 - self._workload.duplicates)

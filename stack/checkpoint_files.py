@@ -17,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+from stack.errors import StackError
 from stack.process import sync_folder, write_json
 from stack.settings import Settings
 
@@ -65,6 +66,25 @@ def damage(folder: Path, seals: Seals | None = None) -> str:
         if found != size:
             return f"its state file {file} has {found} bytes instead of {size}"
     return ""
+
+
+def checkpoint_id(folder: Path) -> int:
+    """The id of a checkpoint or savepoint among those of its run and of the runs that it goes on from, as its own `_metadata` says.
+
+    Args:
+        folder: of the checkpoint.
+
+    Raises:
+        StackError: there is no `_metadata` of Flink in it.
+    """
+    try:
+        with (folder / METADATA).open("rb") as file:
+            header = file.read(16)
+    except OSError as error:
+        raise StackError(f"{folder / METADATA} cannot be read ({error.strerror})", "see `cdp logs jobmanager`") from error
+    if header[:4] != MAGIC or len(header) < 16:
+        raise StackError(f"{folder / METADATA} does not begin like one of Flink", "see `cdp logs jobmanager`")
+    return int.from_bytes(header[8:16], "big")
 
 
 def files(folder: Path, metadata: bytes) -> Iterator[tuple[Path, int]]:

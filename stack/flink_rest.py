@@ -93,11 +93,12 @@ class Rest:
         self._call("PATCH", f"/jobs/{job_id}?mode=cancel")
         self._await_end(job_id, deadline_s)
 
-    def savepoint(self, job_id: str, folder: Path, stop: bool, deadline_s: float) -> tuple[Path, int]:
+    def savepoint(self, job_id: str, folder: Path, stop: bool, deadline_s: float) -> Path:
         """Make a savepoint; with `stop`, end the job with it, so that nothing comes after it.
 
         Returns:
-            Its folder and its id among the job's checkpoints.
+            Its folder. Its id is in its files (`checkpoint_files.checkpoint_id`): what Flink's REST interface says of checkpoints is up
+            to three seconds old (`web.refresh-interval`), and then of the savepoint before.
 
         Raises:
             StackError: Flink could not make it; the job then goes on.
@@ -120,13 +121,9 @@ class Rest:
                     raise StackError(f"Flink could not make the savepoint: {reason}", "see `cdp logs jobmanager`; the job goes on")
                 if stop:
                     self._await_end(job_id, deadline - time.monotonic())
-                return Path(operation["location"].removeprefix("file:")), self._savepoint_id(job_id)
+                return Path(operation["location"].removeprefix("file:"))
             time.sleep(0.1)
         raise StackError(f"no savepoint after {deadline_s:.0f} s", "see `cdp logs jobmanager`")
-
-    def _savepoint_id(self, job_id: str) -> int:
-        latest = (self._call("GET", f"/jobs/{job_id}/checkpoints") or {}).get("latest") or {}
-        return int((latest.get("savepoint") or {}).get("id", 0))
 
     def _await_end(self, job_id: str, deadline_s: float) -> None:
         deadline = time.monotonic() + deadline_s

@@ -62,11 +62,12 @@ class JobRuns:
         """Make a savepoint, bring it to disk and enter it in the ledger, which the caller writes; with `stop` it is the run's end.
 
         Raises:
-            StackError: Flink could not make it within the time; the run goes on.
+            StackError: Flink could not make it within the time, and the run goes on; or what it made cannot be read.
         """
         folder = self._settings.savepoints / self._job
         self._log(f"{self._job}: {'stopping with a savepoint' if stop else 'making a savepoint'}")
-        made, number = self._rest.savepoint(run.job_id, folder, stop, within_s)
+        made = self._rest.savepoint(run.job_id, folder, stop, within_s)
+        number = checkpoint_files.checkpoint_id(made)
         checkpoint_files.seal(self._settings, self._job, made)
         now = time.time()
         version = metadata.version("open-cdp")

@@ -269,6 +269,16 @@ def test_stop_with_savepoint_stays_stopped_and_start_goes_on_from_it(counted: Co
     counted.await_exact()
 
 
+def test_of_two_savepoints_within_the_time_that_flink_caches_its_answers_the_later_one_is_the_newest(counted: Counted) -> None:
+    settings = counted.stack.settings
+    first, second = job_control.savepoint(settings, JOB), job_control.savepoint(settings, JOB)
+    last = job_control.stop(settings, JOB)
+    ids = {point.path: point.checkpoint_id for point in counted.book().savepoints}
+    assert ids[first] < ids[second] < ids[last]
+    assert counted.newest().path == last
+    assert job_control.start(settings, JOB).startswith(f"{JOB}: starting from savepoint {last}")
+
+
 def test_an_older_savepoint_is_refused_unless_somebody_insists(counted: Counted) -> None:
     settings = counted.stack.settings
     older = job_control.savepoint(settings, JOB)

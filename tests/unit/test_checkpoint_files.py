@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from stack import checkpoint_files, settings
-from stack.checkpoint_files import MAGIC, damage, files, read_seals, seal
+from stack.checkpoint_files import MAGIC, checkpoint_id, damage, files, read_seals, seal
+from stack.errors import StackError
 from stack.settings import Settings
 
 OWN, SHARED = "0b8f7f8e-9a5c-4b5e-8c6e-1f2d3c4b5a69", "11111111-2222-3333-4444-555555555555"
@@ -45,6 +46,17 @@ def test_a_whole_checkpoint_is_whole(checkpoint: Path) -> None:
     assert damage(checkpoint) == ""
     found = list(files(checkpoint, (checkpoint / "_metadata").read_bytes()))
     assert found == [(checkpoint / OWN, 300), (checkpoint.parent / "shared" / SHARED, 70_000)]
+
+
+def test_its_id_stands_in_its_own_file(tmp_path: Path) -> None:
+    with pytest.raises(StackError, match="cannot be read"):
+        checkpoint_id(tmp_path)
+    for content in (bytes(16), MAGIC, MAGIC + bytes(11)):
+        (tmp_path / "_metadata").write_bytes(content)
+        with pytest.raises(StackError, match="does not begin like one of Flink"):
+            checkpoint_id(tmp_path)
+    (tmp_path / "_metadata").write_bytes(MAGIC + struct.pack(">iq", 6, 2**40 + 7) + b"and so on")
+    assert checkpoint_id(tmp_path) == 2**40 + 7
 
 
 @pytest.mark.parametrize("kind", ["own", "shared"])
