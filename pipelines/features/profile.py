@@ -196,8 +196,16 @@ class ProfileLogic:
         return due
 
     def _recompute(self, live: LiveProfile, values: dict[str, Value]) -> None:
-        """Bring fields and verdict up to the clock after some node values changed."""
+        """Bring fields and verdict up to the clock after some node values changed, unless that would be half of a merge.
+
+        Nobody is told of halves, and to compute each of them would cost the square of the nodes that move: whoever completes the merge
+        computes once.
+        """
         state = live.state
+        if not _is_whole(state):
+            live.fields, live.published, state.flip_at = None, False, 0
+            live.changed.clear()
+            return
         fields = self._fields[state.tenant]
         if live.fields is None:
             live.fields = {}
@@ -288,10 +296,9 @@ class ProfileLogic:
 
     def _publish(self, live: LiveProfile, cause: str, message_id: str) -> Change | None:
         state = live.state
-        assert live.fields is not None
         if state.hold:
             return None  # an object changes hands: whoever lets time pass publishes
-        if not _is_whole(state):
+        if live.fields is None:
             state.publish_by = 0  # half of a merge: whoever completes it publishes
             return None
         tags, before = state.verdict.tags if state.verdict else [], state.published_tags
@@ -366,6 +373,8 @@ def _is_whole(state: ProfileState) -> bool:
     A node that came by a later word of the resolver's than the roster is the first of a merge: the roster that names the others is on its
     way. Without any roster, nobody may have come: a node founds its profile at epoch 0.
     """
+    if state.roster is not None and len(state.nodes) != len(state.roster):
+        return False
     if any(part.epoch > state.roster_epoch for part in state.nodes.values()):
         return False
     return state.roster is None or state.nodes.keys() == set(state.roster)

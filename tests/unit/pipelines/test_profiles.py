@@ -5,10 +5,12 @@ import json
 import random
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.definitions import CutPoints
+from pipelines.audiences.rules import RuleBook
 from pipelines.identity.nodes import profile_of
 from pipelines.wire import Alias, Roster
 from tests.in_process import InProcess
@@ -178,6 +180,42 @@ def test_a_merged_profile_is_silent_until_every_node_of_its_roster_is_there() ->
     assert len(core.changes) == before
     core.alias(Alias(b, "demo", profile_of(a), 1))
     assert fields(core, a)["views_lifetime"] == 3
+
+
+def test_a_merge_of_many_nodes_is_computed_once_and_not_once_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    core, nodes = InProcess(), [f"demo|user_id|n{number:02}" for number in range(40)]
+    feed(core, [(event(node, node.rpartition("|")[2], BASE + at), BASE + at) for at, node in enumerate(nodes)], BASE + 100)
+    into = profile_of(nodes[0])
+    judge, judged = RuleBook.judge, []
+
+    def counting(book: RuleBook, fields: dict[str, Any], *rest: Any) -> Any:
+        judged.append(fields["views_lifetime"])
+        return judge(book, fields, *rest)
+
+    monkeypatch.setattr(RuleBook, "judge", counting)
+    core.roster(Roster("demo", into, 1, nodes))
+    for node in nodes:
+        core.alias(Alias(node, "demo", into, 1))
+    assert judged == [40]
+    core.roster(Roster("demo", into, 2, nodes[:1]))
+    for node in nodes[1:]:
+        core.alias(Alias(node, "demo", profile_of(node, 2), 2))
+        core.roster(Roster("demo", profile_of(node, 2), 2, [node]))
+    assert judged[1:].count(1) == 40, "each of the parts, and none of the halves"
+    assert len(judged) == 41
+
+
+def test_half_a_merge_keeps_no_timer_and_what_time_turned_meanwhile_is_seen_when_it_is_whole() -> None:
+    """`high_value_dormant`: m_score >= 4 and recency_days > 90."""
+    core = InProcess()
+    feed(core, [(order("o1", "a", BASE, 900.0), BASE), (event("2", "b", BASE + 1), BASE + 1)], BASE + 10)
+    a, b = "demo|user_id|a", "demo|user_id|b"
+    core.roster(Roster("demo", profile_of(a), 1, [a, b]))
+    before = len(core.changes)
+    core.pass_time(BASE + 100 * DAY)
+    assert [change for change in core.changes[before:] if change.record["profile_id"] == profile_of(a)] == []
+    core.alias(Alias(b, "demo", profile_of(a), 1))
+    assert core.newest[profile_of(a)].record["tags_entered"] == ["high_value_dormant"]
 
 
 def test_nodes_that_join_before_the_first_roster_are_not_shown_without_the_others() -> None:
