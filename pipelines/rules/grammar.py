@@ -1,0 +1,263 @@
+"""The grammar of rules, once, and its three spellings: as rules are written, as an English sentence, as a Chinese one.
+
+A spelling says how operators, durations and fields look; the grammar itself, and so the tree, is the same for all. Texts are read by Lark's
+LALR parser: its time is linear in the length of the text.
+"""
+
+import functools
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple
+
+from lark import Lark, Token, Tree, UnexpectedCharacters, UnexpectedInput, UnexpectedToken
+
+from pipelines.rules import functions
+from pipelines.rules.errors import RuleError
+from pipelines.rules.symbols import Symbols
+
+MAX_LENGTH: Final = 2000
+MAX_DEPTH: Final = 30
+NAME: Final = r"[A-Za-z_][A-Za-z0-9_]*(?::[A-Za-z_][A-Za-z0-9_]*)?"
+UNITS_MS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+
+_GRAMMAR: Final = r"""
+    ?start: either
+    ?either: both | both (_OR both)+ -> or
+    ?both: denied | denied (_AND denied)+ -> and
+    ?denied: comparison | _NOT denied -> not
+    ?comparison: sum
+        | sum COMPARE sum -> infix
+        | sum LIKE sum -> infix
+        | sum MEMBER _OPEN arguments _CLOSE -> member
+        | sum MEMBER field -> among
+        | sum STATE -> state
+    ?sum: product | sum PLUS product -> infix | sum MINUS product -> infix
+    ?product: signed | product TIMES signed -> infix | product OVER signed -> infix
+    ?signed: value | MINUS signed -> negative
+    ?value: NUMBER -> number
+        | DURATION -> duration
+        | DURATION _AGO -> ago
+        | TEXT -> text
+        | TRUTH -> truth
+        | field
+        | NAME _OPEN arguments _CLOSE -> call
+        | _OPEN either _CLOSE
+    field: NAME | NAME _DOT NAME | LABEL
+    arguments: either (_COMMA either)*
+    PLUS: "+"
+    MINUS: "-"
+    TIMES: "*"
+    OVER: "/"
+    _DOT: "."
+    NAME: /(?!(?:and|or|not|in|like|is|true|false)(?![A-Za-z0-9_:]))[A-Za-z_][A-Za-z0-9_]*(?::[A-Za-z_][A-Za-z0-9_]*)?|`[^`]+`/i
+    NUMBER: /[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?(?![A-Za-z0-9_.])/
+    TEXT: /'(?:[^']|'')*'|"(?:[^"]|"")*"/
+    %ignore /\s+/
+"""
+
+
+class Spelling(NamedTuple):
+    """How a rule looks in one of its forms.
+
+    Attributes:
+        name: `rule`, `english`, `chinese`.
+        operators: operator -> its spellings, of which the first is the one that is written.
+        logic: the same for `and`, `or`, `not`.
+        truths: how true and false are written.
+        units: unit of a duration -> its spellings; in the second, if there is one, more than one is counted.
+        gap: stands between a duration's number and its unit.
+        ago: stands behind a duration that is so long ago; empty: only the function is there.
+        marks: opening and closing parenthesis and comma, each the one that is written and others.
+        before: what `and` and `or` may have in front of them: the one that is written, and others.
+    """
+
+    name: str
+    operators: dict[str, tuple[str, ...]]
+    logic: dict[str, tuple[str, ...]]
+    truths: tuple[str, str]
+    units: dict[str, tuple[str, ...]]
+    gap: str = ""
+    ago: str = ""
+    marks: tuple[str, str, str] = ("(", ")", ",")
+    before: str = ""
+
+
+RULE: Final = Spelling(
+    "rule",
+    {
+        "<=": ("<=",),
+        ">=": (">=",),
+        "!=": ("!=", "<>"),
+        "=": ("=", "=="),
+        "<": ("<",),
+        ">": (">",),
+        "like": ("like",),
+        "not like": ("not like",),
+        "in": ("in",),
+        "not in": ("not in",),
+        "is missing": ("is missing", "is not known", "is null"),
+        "is known": ("is known", "is not missing", "is not null"),
+    },
+    {"and": ("and",), "or": ("or",), "not": ("not",)},
+    ("true", "false"),
+    {unit: (unit,) for unit in UNITS_MS},
+)
+ENGLISH: Final = Spelling(
+    "english",
+    {
+        "<=": ("is at most",),
+        ">=": ("is at least",),
+        "!=": ("is not",),
+        "=": ("is",),
+        "<": ("is less than",),
+        ">": ("is more than",),
+        "like": ("matches",),
+        "not like": ("does not match",),
+        "in": ("is one of",),
+        "not in": ("is none of",),
+        "is missing": ("is unknown",),
+        "is known": ("is known",),
+    },
+    {"and": ("and",), "or": ("or",), "not": ("it is not so that",)},
+    ("true", "false"),
+    {
+        "ms": ("millisecond", "milliseconds"),
+        "s": ("second", "seconds"),
+        "m": ("minute", "minutes"),
+        "h": ("hour", "hours"),
+        "d": ("day", "days"),
+        "w": ("week", "weeks"),
+    },
+    " ",
+    "ago",
+)
+CHINESE: Final = Spelling(
+    "chinese",
+    {
+        "<=": ("不超过",),
+        ">=": ("不少于",),
+        "!=": ("不是",),
+        "=": ("是",),
+        "<": ("小于",),
+        ">": ("大于",),
+        "like": ("符合",),
+        "not like": ("不符合",),
+        "in": ("属于",),
+        "not in": ("不属于",),
+        "is missing": ("未知",),
+        "is known": ("已知",),
+    },
+    {"and": ("并且",), "or": ("或者",), "not": ("并非",)},
+    ("真", "假"),
+    {"ms": ("毫秒",), "s": ("秒",), "m": ("分钟",), "h": ("小时",), "d": ("天",), "w": ("周",)},
+    " ",
+    "前",
+    ("（(", "）)", "，,、"),
+    "，,",
+)
+SPELLINGS: Final = {spelling.name: spelling for spelling in (RULE, ENGLISH, CHINESE)}
+_NEVER: Final = r"/(?!x)x/"
+_GROUPS: Final = {
+    "COMPARE": ("<=", ">=", "!=", "=", "<", ">"),
+    "LIKE": ("like", "not like"),
+    "MEMBER": ("in", "not in"),
+    "STATE": ("is missing", "is known"),
+}
+
+
+def parse(text: str, symbols: Symbols, where: str, spelling: Spelling = RULE) -> Tree[Token]:
+    """Read a text.
+
+    Args:
+        text: a rule or a sentence.
+        symbols: whose words a sentence may have in place of names.
+        where: prefix of error messages.
+        spelling: of the text.
+
+    Raises:
+        RuleError: the text is not of the grammar, or too long.
+    """
+    if len(text) > MAX_LENGTH:
+        raise RuleError(where, f"longer than {MAX_LENGTH} characters")
+    if not text.strip():
+        raise RuleError(where, "there is no condition")
+    parser = _parser(spelling.name, tuple(words(symbols, spelling)))
+    try:
+        return parser.parse(text)
+    except UnexpectedInput as error:
+        is_end = isinstance(error, UnexpectedToken) and error.token.type == "$END"
+        raise RuleError(where, _wrong(text, error), len(text) + 1 if is_end else error.column) from None
+
+
+def words(symbols: Symbols, spelling: Spelling) -> Mapping[str, str]:
+    """The words by which a spelling calls fields, with their names; of two fields with the same words neither has them."""
+    if spelling is RULE:
+        return {}
+    found: dict[str, list[str]] = {}
+    for symbol in symbols.all.values():
+        said = symbol.english if spelling is ENGLISH else symbol.chinese
+        if said:
+            found.setdefault(said, []).append(symbol.name)
+    return {said: names[0] for said, names in found.items() if len(names) == 1}
+
+
+def normal(token: str) -> str:
+    """An operator's text with single spaces and small letters."""
+    return " ".join(token.split()).lower()
+
+
+def operator_of(token: Token, spelling: Spelling) -> str:
+    """The operator that a token spells."""
+    said = normal(token)
+    return next(name for name in _GROUPS[token.type] if said in spelling.operators[name])
+
+
+@functools.lru_cache(maxsize=64)
+def _parser(name: str, said: tuple[str, ...]) -> Lark:
+    spelling = SPELLINGS[name]
+    before = f"[{re.escape(spelling.before)}]?\\s*" if spelling.before else ""
+    units = "|".join(sorted((re.escape(word) for every in spelling.units.values() for word in every), key=len, reverse=True))
+    terminals = {
+        f"{group}.{2 if group == 'COMPARE' else 4}": _any_of(word for name in names for word in spelling.operators[name])
+        for group, names in _GROUPS.items()
+    }
+    terminals |= {f"_{name.upper()}.3": _any_of(spelling.logic[name], before if name != "not" else "") for name in functions.LOGIC}
+    terminals["TRUTH.3"] = _any_of(spelling.truths)
+    terminals["DURATION.4"] = rf"/[0-9]+(?:\.[0-9]+)?\s*(?:{units})(?![A-Za-z0-9_.])/i"
+    terminals["_AGO.3"] = _any_of([spelling.ago]) if spelling.ago else _NEVER
+    terminals["LABEL.6"] = _any_of(said, r"(?<![A-Za-z0-9_])") if said else _NEVER
+    for name, marks in zip(("_OPEN", "_CLOSE", "_COMMA"), spelling.marks, strict=True):
+        terminals[name] = f"/[{re.escape(marks)}]/"
+    written = "\n".join(f"{name}: {pattern}" for name, pattern in terminals.items())
+    return Lark(f"{_GRAMMAR}\n{written}\n", parser="lalr", propagate_positions=True, maybe_placeholders=False)
+
+
+def _any_of(words: Iterable[str], before: str = "") -> str:
+    """A pattern, as Lark's grammars write them, for any of some words, the longest first; a word ends where no letter follows."""
+    spelled = []
+    for word in sorted(words, key=len, reverse=True):
+        end = "(?![A-Za-z0-9_:])" if re.search("[A-Za-z0-9_]$", word) else ""
+        spelled.append(r"\s+".join(re.escape(part) for part in word.split()).replace("/", r"\/") + end)
+    return f"/{before}(?:{'|'.join(spelled)})/i"
+
+
+def _wrong(text: str, error: UnexpectedInput) -> str:
+    """What is wrong with a text, in words."""
+    if isinstance(error, UnexpectedCharacters):
+        found = text[error.pos_in_stream or 0 :]
+        quote = "; a quote is not closed" if found[:1] in ("'", '"') else ""
+        return f"`{found[:12]}` cannot be read{quote}"
+    if not isinstance(error, UnexpectedToken):
+        return "it ends too early"
+    token = error.token
+    said = f"`{token}`" if token.type != "$END" else "the end"
+    if "NUMBER" in error.accepts:
+        wanted = "a field, a value or `(`" if "_NOT" not in error.accepts else "a condition"
+        return f"{said} where {wanted} is wanted"
+    if token.type in ("COMPARE", "LIKE", "MEMBER", "STATE"):
+        return "one comparison at a time: write `a < b and b < c`"
+    if "_CLOSE" in error.accepts and token.type == "$END":
+        return "a `(` is not closed"
+    if "NAME" in error.accepts:
+        return f"{said} where the name of a field is wanted"
+    return f"{said} is too much; join conditions by `and` or `or`"
