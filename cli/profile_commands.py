@@ -66,7 +66,7 @@ def why(identifier: Who, tag: Annotated[str, typer.Argument(help="Name of a tag 
             f"there is no tag `{tag}`; there are {', '.join(rule.name for rule in definitions.tags)} (of the rules in force)"
         )
     profile = _known(stores.profiles(owner).get(identifier), identifier, owner)
-    part = expression.explain(profile.fields)
+    part = expression.explain(profile.fields, profile.at)
     console = safe_console()
     console.print(sentence(identifier, tag, rule.says, part), highlight=False, markup=False)
     console.print(tree(part))

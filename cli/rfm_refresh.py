@@ -12,7 +12,8 @@ from config.definitions import CutPoints, Definitions
 from config.platform import Platform
 from operations.controls import DEFINITIONS, Publisher
 from operations.topics import Reader
-from pipelines.audiences.rules import RuleBook
+from pipelines.audiences.rules import RuleBook, clock_fields
+from pipelines.audiences.symbols import profile_symbols
 from pipelines.history import cut_points
 from pipelines.history.cut_points import Customer, Effect
 from pipelines.history.views import profile_columns
@@ -20,7 +21,6 @@ from profile_store import layout
 from schemas import json_text
 from sinks.clickhouse import ClickHouse
 
-DAY_MS: Final = 86_400_000
 BATCH: Final = 500
 POKE_AGAIN_S: Final = 10.0
 Tell = Callable[[str], None]
@@ -68,18 +68,20 @@ def customers(server: ClickHouse, definitions: Definitions, rules: RuleBook, ten
 
     Who is a customer says `config/identity.yaml`: a guest's single order would drag every cut point of frequency down to one.
     """
-    readable = profile_columns(definitions)
+    readable, symbols = profile_columns(definitions), profile_symbols(definitions.features)
     names = sorted(name for name in rules.reads | {definitions.rfm.recency, "orders_lifetime"} if name in readable)
+    times = {name for name in names if symbols[name].kind == "time"}
+    columns = [f"toUnixTimestamp64Milli({name}) AS {name}_ms" if name in times else name for name in names]
     query = f"""
         WITH (SELECT max(log_time) FROM events WHERE tenant = {{tenant:String}}) AS now
-        SELECT profile_id, {", ".join(names)}, toUnixTimestamp64Milli(now) - toUnixTimestamp64Milli(last_order_at) AS since_ms
+        SELECT profile_id, {", ".join(columns)}, toUnixTimestamp64Milli(now) AS now_ms, toUnixTimestamp64Milli(last_order_at) AS last_ms
         FROM customers WHERE tenant = {{tenant:String}} AND orders_lifetime > 0 AND last_order_at IS NOT NULL"""
     found = []
     for row in server.rows(query, {"tenant": tenant}):
-        days = row.pop("since_ms") / DAY_MS
-        mean = row.get("mean_interpurchase_days")
-        clock = {"recency_days": days, "current_interval_days": days, "recency_ratio": days / mean if mean else None}
-        found.append(Customer(row.pop("profile_id"), {**row, **clock}))
+        now = row["now_ms"]
+        fields = {name: row[f"{name}_ms" if name in times else name] for name in names}
+        clock = clock_fields(row["last_ms"], fields.get("mean_interpurchase_days"), now)
+        found.append(Customer(row["profile_id"], {**fields, **clock}, now))
     return found
 
 

@@ -8,7 +8,7 @@ from rich.tree import Tree
 
 from config import loader
 from config.definitions import Rule
-from pipelines.audiences.expressions import Part
+from pipelines.rules.rule import Part
 
 
 def tree(part: Part) -> Tree:

@@ -20,7 +20,7 @@ class Series(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Feature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A windowed feature: a measure of a series, or the difference of two features.
 
-    `minus` subtracts the first window from a longer one.
+    `minus` subtracts the first window from a longer one; `english` and `chinese` are what it is called in sentences.
     """
 
     name: str
@@ -29,6 +29,8 @@ class Feature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     measure: Literal["", "count", "amount"] = ""
     difference: list[str] = []
     minus: dict[str, str] = {}
+    english: str = ""
+    chinese: str = ""
 
 
 class Features(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -15,12 +15,13 @@ from config.traffic import TrafficRule
 from config.traits import Traits
 from definitions import mapped, rules, tables
 from definitions.files import Files
-from pipelines.audiences.expressions import ExpressionError
 from pipelines.audiences.rules import RuleBook
+from pipelines.audiences.symbols import profile_symbols
 from pipelines.features.plan import compile_plan
 from pipelines.ingest.checks import Checks, Rules
 from pipelines.quality import plan as quality_plan
 from pipelines.quality.expressions import compile_rule
+from pipelines.rules.errors import RuleError
 from schemas import contracts
 from schemas.contracts import Contract
 from schemas.documents import Mistake, Problem
@@ -132,7 +133,7 @@ class _Check:
         rfm = files.read("rfm.yaml", Rfm)
         if rfm and features:
             files.found("rfm.yaml", rules.of_rfm(rfm, features))
-        readable = rules.readable(features) if features else None
+        readable = profile_symbols(features) if features else None
         segments, tags = files.read("segments.yaml", list[Rule]), files.read("tags.yaml", list[Rule])
         if segments is not None:
             files.found("segments.yaml", rules.of_rules(segments, readable, "segment"))
@@ -152,7 +153,7 @@ class _Check:
             if rule.event in self._contracts:
                 try:
                     compile_rule(rule.holds, self._contracts[rule.event], rule.unless, rule.name)
-                except ExpressionError as error:
+                except RuleError as error:
                     what, _, remedy = error.why.partition("; ")
                     files.found(quality.FILE, [Mistake(("consistency", "within", index, "holds"), what, remedy, error.column)])
         return measured

@@ -1,6 +1,5 @@
 """Features, RFM, segments and tags: everything that is wrong with them, rule by rule."""
 
-import ast
 import itertools
 import re
 from collections.abc import Collection, Iterable, Iterator
@@ -9,12 +8,15 @@ from typing import Final
 from config.definitions import Features, Rfm, Rule
 from config.quality import CALLS
 from definitions.files import twice
-from pipelines.audiences.expressions import Expression, ExpressionError
-from pipelines.audiences.rules import PLAIN_FIELDS, SCORES
+from pipelines.audiences.rules import check_movement
+from pipelines.audiences.symbols import PLAIN_FIELDS, SCORES, SEGMENT
 from pipelines.features.plan import LIFETIME
+from pipelines.rules import reading
+from pipelines.rules.errors import RuleError
+from pipelines.rules.rule import Rule as Compiled
+from pipelines.rules.symbols import Symbols
 from schemas.documents import Mistake, Steps, meant
 
-SEGMENT: Final = "rfm_segment"
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CUTS: Final = 4
 
@@ -22,11 +24,6 @@ _CUTS: Final = 4
 def published(features: Features) -> list[str]:
     """Names of the windowed fields, also of features that have mistakes: a rule that reads one is not wrong for that."""
     return [f"{feature.name}_{window}" for feature in features.features for window in feature.windows]
-
-
-def readable(features: Features) -> list[str]:
-    """What a rule may read."""
-    return [*published(features), *PLAIN_FIELDS, *SCORES, SEGMENT]
 
 
 def of_features(features: Features, events: Collection[str]) -> Iterator[Mistake]:
@@ -92,12 +89,12 @@ def of_rfm(rfm: Rfm, features: Features) -> Iterator[Mistake]:
         yield Mistake(("tolerance",), "tolerance must be above 0", "0.05 is 5 %")
 
 
-def of_rules(rules: Iterable[Rule], known: Collection[str] | None, what: str) -> Iterator[Mistake]:
+def of_rules(rules: Iterable[Rule], known: Symbols | None, what: str) -> Iterator[Mistake]:
     """Mistakes of `tags.yaml` or `segments.yaml`.
 
     Args:
         rules: of the file.
-        known: fields that a rule may read; None when the features are not known, and only the language is checked.
+        known: fields that a rule may read; None when the features are not known, and only the grammar is checked.
         what: `tag` or `segment`.
     """
     rules = list(rules)
@@ -105,30 +102,23 @@ def of_rules(rules: Iterable[Rule], known: Collection[str] | None, what: str) ->
     for index, rule in enumerate(rules):
         if not rule.name.strip():
             yield Mistake((index, "name"), f"a {what} needs a name")
-        yield from of_expression((index, "when"), rule.when, known)
+        yield from of_condition((index, "when"), rule.when, known)
 
 
-def of_expression(at: Steps, text: str, known: Collection[str] | None) -> Iterator[Mistake]:
-    """Mistakes of an expression: every field that there is not, else what the language refuses."""
-    names = _fields(text)
-    unknown = [(name, column) for name, column in names if known is not None and name not in known]
-    for name, column in unknown:
-        yield Mistake(at, f"unknown field `{name}`", meant(name, known or ()), column)
-    if unknown:
-        return
+def of_condition(at: Steps, text: str, known: Symbols | None) -> Iterator[Mistake]:
+    """Mistakes of a condition: every field that there is not, else what the language refuses."""
     try:
-        Expression(text, [name for name, _ in names] if known is None else known)
-    except ExpressionError as error:
-        yield Mistake(at, error.why, "", error.column)
-
-
-def _fields(text: str) -> list[tuple[str, int]]:
-    try:
-        tree = ast.parse(text.strip(), mode="eval")
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return []
-    found = [(node.id, node.col_offset + 1) for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id not in ("true", "false")]
-    return sorted(found, key=lambda pair: pair[1])
+        names = reading.fields(text, known or Symbols([], "a profile"))
+        if known is None:
+            return
+        unknown = [(name, column) for name, column in names if name not in known]
+        for name, column in unknown:
+            yield Mistake(at, f"unknown field `{name}`", meant(name, known.all), column)
+        if not unknown:
+            check_movement(Compiled(text, known), "")
+    except RuleError as error:
+        what, _, remedy = error.why.partition("; ")
+        yield Mistake(at, what, remedy, error.column)
 
 
 def _names(features: Features) -> Iterator[Mistake]:

@@ -17,13 +17,13 @@ from confluent_kafka import KafkaException
 from config import loader as config
 from config import quality as settings
 from operations.process import run_until_stopped
-from pipelines.audiences.expressions import ExpressionError
 from pipelines.history.group import LogAwayError
 from pipelines.quality import plan
 from pipelines.quality.closed_minutes import ClosedMinutes
 from pipelines.quality.progress import Progress
 from pipelines.quality.rounds import Rounds
 from pipelines.quality.schema import ensure_schema, missing_history
+from pipelines.rules.errors import RuleError
 from schemas import contracts
 from sinks.alerts import Outbox, channels
 from sinks.clickhouse import ClickHouse, ClickHouseAwayError, ClickHouseError, wait_until_up
@@ -36,7 +36,7 @@ class HistoryMissingError(Exception):
     """Job `history` has not made its tables within the time allowed."""
 
 
-_EXPECTED = (ClickHouseError, HistoryMissingError, KafkaException, LogAwayError, ExpressionError, config.ConfigError)
+_EXPECTED = (ClickHouseError, HistoryMissingError, KafkaException, LogAwayError, RuleError, config.ConfigError)
 
 
 def run(stop: Event, retry_for_s: float = 300) -> None:

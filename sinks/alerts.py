@@ -18,7 +18,7 @@ from config.quality import Delivery, Webhook
 from pipelines.quality.alerts import Alert
 from pipelines.quality.messages import payload, says
 from pipelines.quality.schema import Server
-from pipelines.quality.sql import quoted
+from pipelines.rules.sql import quoted
 
 KAFKA_WAIT_S: Final = 5.0
 ATTEMPTS: Final = 6

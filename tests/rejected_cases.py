@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from pipelines.rejected import conditions
 from pipelines.rejected.record import Record
+from pipelines.rules.tree import Call, Field, Kind, Literal, Node
 from schemas import codes
 
 # Few letters, so that conditions hit, and all that has a meaning in SQL, in patterns, in quotes or in the wire's escapes.
@@ -48,67 +49,61 @@ def _values(field: str) -> st.SearchStrategy[str | int]:
         return SOURCES
     if field == "position":
         return st.builds("{}:{}:{}".format, SOURCES, st.integers(0, 1), st.integers(0, 4))
-    kinds: dict[conditions.Kind, st.SearchStrategy[str | int]] = {"text": TEXTS, "number": NUMBERS, "time": MOMENTS}
+    kinds: dict[Kind, st.SearchStrategy[str | int]] = {"text": TEXTS, "number": NUMBERS, "time": MOMENTS}
     return kinds[conditions.FIELDS[field]]
 
 
 @st.composite
-def _comparisons(draw: st.DrawFn) -> conditions.Condition:
+def _comparisons(draw: st.DrawFn) -> Node:
     field = draw(st.sampled_from(list(conditions.FIELDS)))
     kind = conditions.FIELDS[field]
     shape = draw(st.sampled_from(["compare", "in", "like"] if kind == "text" else ["compare", "in"]))
     if shape == "like":
-        parts = draw(st.lists(st.one_of(TEXTS.filter(bool), st.just(conditions.AnyText()), st.just(conditions.OneCharacter())), max_size=4))
-        return conditions.Like(field, _joined(parts))
+        parts = draw(st.lists(st.one_of(TEXTS.map(_literally), st.sampled_from("%_")), max_size=4))
+        return conditions.like(field, "".join(parts))
     if shape == "in":
-        return conditions.OneOf(field, tuple(draw(st.lists(_values(field), min_size=1, max_size=3))))
+        values = draw(st.lists(_values(field), min_size=1, max_size=3))
+        literals = tuple(Literal(kind, value if isinstance(value, str) else float(value)) for value in values)
+        return Call(draw(st.sampled_from(["in", "not in"])), (Field(field), *literals))
     operators = ("=", "!=") if kind == "text" else ("=", "!=", "<", "<=", ">", ">=")
-    return conditions.Compare(field, draw(st.sampled_from(operators)), draw(_values(field)))
+    return conditions.compare(field, draw(st.sampled_from(operators)), draw(_values(field)))
 
 
-def _joined(parts: list[object]) -> conditions.Pattern:
-    """Two texts in a row are one, as they are when they are read."""
-    found: list[object] = []
-    for part in parts:
-        if isinstance(part, str) and found and isinstance(found[-1], str):
-            found[-1] += part
-        else:
-            found.append(part)
-    return tuple(found)  # type: ignore[arg-type]
+def _literally(text: str) -> str:
+    return "".join("\\" + character if character in "%_\\" else character for character in text)
 
 
-def _combined(parts: st.SearchStrategy[conditions.Condition]) -> st.SearchStrategy[conditions.Condition]:
+def _combined(parts: st.SearchStrategy[Node]) -> st.SearchStrategy[Node]:
     several = st.lists(parts, min_size=2, max_size=3).map(tuple)
-    return st.one_of(parts.map(conditions.Not), several.map(conditions.Every), several.map(conditions.Some))
+    return st.one_of(
+        parts.map(lambda part: Call("not", (part,))),
+        several.map(lambda found: Call("and", found)),
+        several.map(lambda found: Call("or", found)),
+    )
 
 
 CONDITIONS = st.recursive(_comparisons(), _combined, max_leaves=6)
 
 
-def written(condition: conditions.Condition) -> str:
+def written(condition: Node) -> str:
     """A condition as somebody would type it."""
-    if isinstance(condition, conditions.Not):
-        return f"not ({written(condition.part)})"
-    if isinstance(condition, conditions.Compare):
-        return f"{condition.field} {condition.operator} {_value(condition.field, condition.value)}"
-    if isinstance(condition, conditions.OneOf):
-        return f"{condition.field} in ({', '.join(_value(condition.field, value) for value in condition.values)})"
-    if isinstance(condition, conditions.Like):
-        return f"{condition.field} like {_quoted(''.join(_in_pattern(part) for part in condition.pattern))}"
-    word = " and " if isinstance(condition, conditions.Every) else " or "
-    return word.join(f"({written(part)})" for part in condition.parts)
+    assert isinstance(condition, Call)
+    name, given = condition.function, condition.arguments
+    if name == "not":
+        return f"not ({written(given[0])})"
+    if name in ("and", "or"):
+        return f" {name} ".join(f"({written(part)})" for part in given)
+    field = given[0]
+    assert isinstance(field, Field)
+    values = [_value(value) for value in given[1:]]
+    return f"{field.name} {name} ({', '.join(values)})" if name in ("in", "not in") else f"{field.name} {name} {values[0]}"
 
 
-def _in_pattern(part: str | conditions.AnyText | conditions.OneCharacter) -> str:
-    if isinstance(part, str):
-        return "".join("\\" + character if character in "%_\\" else character for character in part)
-    return "%" if isinstance(part, conditions.AnyText) else "_"
-
-
-def _value(field: str, value: str | int) -> str:
-    if conditions.FIELDS[field] == "time":
-        return _quoted(f"2023-11-14T22:13:20.{int(value) - FIRST_MS:03d}Z")
-    return _quoted(value) if isinstance(value, str) else str(value)
+def _value(literal: Node) -> str:
+    assert isinstance(literal, Literal)
+    if literal.kind == "time":
+        return _quoted(f"2023-11-14T22:13:20.{int(literal.value) - FIRST_MS:03d}Z")
+    return _quoted(literal.value) if isinstance(literal.value, str) else str(int(literal.value))
 
 
 def _quoted(text: str) -> str:

@@ -112,7 +112,7 @@ def why(
 
 
 def _minutes(since: str) -> int:
-    from pipelines.rejected.moments import duration_ms
+    from pipelines.rules.moments import duration_ms
 
     found = duration_ms(since)
     if not found or found < 60_000:

@@ -7,7 +7,8 @@ from config.quality import Quality
 from pipelines.ingest.checks import TOTAL_FLAG
 from pipelines.quality.plan import ADDS_UP, FORMAT, IDENTIFIER, OTHER
 from pipelines.quality.references import comparisons
-from pipelines.quality.sql import MINUTE_S, first_filled, listed, quoted
+from pipelines.quality.sql import MINUTE_S, first_filled, listed
+from pipelines.rules.sql import quoted
 from schemas import contracts
 
 _EMPTY: Final = "('', 'null', '\"\"', '[]', '{}')"

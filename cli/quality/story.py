@@ -15,7 +15,8 @@ from pipelines.quality.counts import Counts
 from pipelines.quality.messages import moment_of, payload, says
 from pipelines.quality.schema import Server
 from pipelines.quality.slices import DIMENSIONS, OF_ALL_EVENTS
-from pipelines.quality.sql import during, moment, quoted
+from pipelines.quality.sql import during, moment
+from pipelines.rules.sql import quoted
 
 BEFORE_MINUTES: Final = 30
 AFTER_MINUTES: Final = 15

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, Final
 
-from pipelines.rejected.conditions import Compare, Condition
-from pipelines.rejected.matching import Sql, sql
+from pipelines.rejected import conditions
 from pipelines.rejected.record import Position, Record
+from pipelines.rules.tree import Node
 from sinks.clickhouse import ClickHouse
 
 _COLUMNS: Final = (
@@ -33,40 +33,40 @@ class History:
         columns = "SELECT count() AS n FROM system.columns WHERE database = {db:String} AND table = 'rejected' AND name = 'origin'"
         return bool(self.server.rows(columns, {"db": self.server.database})[0]["n"])
 
-    def where(self, condition: Condition) -> Sql:
+    def where(self, condition: Node) -> str:
         """A condition as SQL for this table."""
-        return sql(condition, has_origin=self.has_origin)
+        return conditions.sql_of(condition, has_origin=self.has_origin)
 
-    def newest(self, condition: Condition, limit: int) -> list[Record]:
+    def newest(self, condition: Node, limit: int) -> list[Record]:
         """The newest records, newest first."""
         chosen = self.where(condition)
         backwards = ", ".join(f"{column} DESC" for column in _ORDER.split(", "))
-        return self._records(f"WHERE {chosen.text} ORDER BY {backwards} LIMIT {{limit:UInt64}}", {**chosen.parameters, "limit": limit})
+        return self._records(f"WHERE {chosen} ORDER BY {backwards} LIMIT {{limit:UInt64}}", {"limit": limit})
 
     def at(self, position: Position) -> Record | None:
         """The record of a position, None when it was not rejected or is not loaded yet."""
-        return next(iter(self.newest(Compare("position", "=", str(position)), 1)), None)
+        return next(iter(self.newest(conditions.compare("position", "=", str(position)), 1)), None)
 
     def moment(self) -> str:
         """The server's clock; rows that come later are not among those of `oldest_first` up to it."""
         return str(self.server.rows("SELECT toString(now64(3, 'UTC')) AS now")[0]["now"])
 
-    def count(self, condition: Condition, until: str) -> int:
+    def count(self, condition: Node, until: str) -> int:
         """Number of records that had come in by a moment."""
         chosen = self.where(condition)
-        query = f"SELECT count() AS n FROM rejected WHERE {chosen.text} AND _ingested_at <= toDateTime64({{until:String}}, 3, 'UTC')"
-        return int(self.server.rows(query, {**chosen.parameters, "until": until})[0]["n"])
+        query = f"SELECT count() AS n FROM rejected WHERE {chosen} AND _ingested_at <= toDateTime64({{until:String}}, 3, 'UTC')"
+        return int(self.server.rows(query, {"until": until})[0]["n"])
 
-    def tenants(self, condition: Condition, until: str) -> list[str]:
+    def tenants(self, condition: Node, until: str) -> list[str]:
         """Owners of the records that had come in by a moment; empty stands for unknown."""
         chosen = self.where(condition)
         query = (
-            f"SELECT DISTINCT tenant FROM rejected WHERE {chosen.text} AND _ingested_at <= toDateTime64({{until:String}}, 3, 'UTC') "
+            f"SELECT DISTINCT tenant FROM rejected WHERE {chosen} AND _ingested_at <= toDateTime64({{until:String}}, 3, 'UTC') "
             "ORDER BY tenant"
         )
-        return [row["tenant"] for row in self.server.rows(query, {**chosen.parameters, "until": until})]
+        return [row["tenant"] for row in self.server.rows(query, {"until": until})]
 
-    def oldest_first(self, condition: Condition, until: str, page: int) -> Iterator[list[Record]]:
+    def oldest_first(self, condition: Node, until: str, page: int) -> Iterator[list[Record]]:
         """Records that had come in by a moment, in the log's order, a page at a time.
 
         Args:
@@ -76,10 +76,10 @@ class History:
         """
         chosen = self.where(condition)
         came = "_ingested_at <= toDateTime64({until:String}, 3, 'UTC')"
-        parameters: dict[str, Any] = {**chosen.parameters, "until": until, "page": page}
+        parameters: dict[str, Any] = {"until": until, "page": page}
         after = ""
         while True:
-            found = self._records(f"WHERE {chosen.text} AND {came}{after} ORDER BY {_ORDER} LIMIT {{page:UInt64}}", parameters)
+            found = self._records(f"WHERE {chosen} AND {came}{after} ORDER BY {_ORDER} LIMIT {{page:UInt64}}", parameters)
             if found:
                 yield found
             if len(found) < page:

@@ -9,9 +9,9 @@ from cli.rejected.history import History
 from cli.rejected.selection import Selection, condition
 from config import loader
 from operations.topics import TopicsAwayError
-from pipelines.rejected.conditions import Condition
-from pipelines.rejected.matching import predicate
+from pipelines.rejected.conditions import predicate
 from pipelines.rejected.record import Position, Record
+from pipelines.rules.tree import Node
 from sinks.clickhouse import ClickHouse, ClickHouseAwayError, ClickHouseError, ClickHouseRefusedError
 
 ANSWER_S: Final = 60.0
@@ -67,7 +67,7 @@ def at(position: Position, from_topic: bool) -> Record | None:
     return asking(lambda history: history.at(position), WITHOUT)
 
 
-def each(wanted: Condition, from_topic: bool, take: Callable[[Record], None]) -> None:
+def each(wanted: Node, from_topic: bool, take: Callable[[Record], None]) -> None:
     """Hand over every record that matches, oldest first (of each partition of the topic, where that is read).
 
     Raises:

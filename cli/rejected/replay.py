@@ -19,11 +19,11 @@ from pipelines.identity.nodes import Nodes
 from pipelines.ingest.checks import Rules
 from pipelines.ingest.decode import Decoder
 from pipelines.ingest.personal import Masker
-from pipelines.rejected.conditions import Condition
 from pipelines.rejected.fixes import LoadedFix
 from pipelines.rejected.record import Record
 from pipelines.rejected.replayed import NotReplayableError, Replayed, replayed
 from pipelines.rejected.verdicts import Knowledge, Refusal, Sent, node_as_sent, refusal
+from pipelines.rules.tree import Node
 from pipelines.wire import Event, Rejected
 
 PAGE: Final = 1000
@@ -48,7 +48,7 @@ class Options(NamedTuple):
         again: send also what was sent or applied before.
     """
 
-    condition: Condition
+    condition: Node
     fix: LoadedFix | None = None
     to: str = ""
     limit: int = 0

@@ -1,5 +1,6 @@
 """Which records the options of a command ask for."""
 
+import re
 import time
 from collections.abc import Callable
 from typing import NamedTuple
@@ -9,8 +10,10 @@ from confluent_kafka import KafkaException
 from cli.rejected.clock import log_now
 from config import loader
 from demo.replayer import ReplayError
-from pipelines.rejected import conditions, moments, where
+from pipelines.rejected import conditions
 from pipelines.rejected.record import Position, PositionError
+from pipelines.rules import moments
+from pipelines.rules.tree import Node
 from schemas import codes
 from stack.errors import StackError
 
@@ -34,7 +37,7 @@ class Selection(NamedTuple):
     until: str = ""
 
 
-def condition(chosen: Selection, now: Callable[[], int] | None = None) -> conditions.Condition:
+def condition(chosen: Selection, now: Callable[[], int] | None = None) -> Node:
     """The options as one condition.
 
     Args:
@@ -43,19 +46,19 @@ def condition(chosen: Selection, now: Callable[[], int] | None = None) -> condit
 
     Raises:
         SelectionError: a code, duration or time among them is none.
-        where.WhereError: `--where` is not of the language.
+        pipelines.rules.errors.RuleError: `--where` is no condition over rejected records.
     """
     clock = now or _now
-    parts = [where.parse(chosen.where, clock)] if chosen.where.strip() else []
-    parts += [_one_of("code", _codes(chosen.code))] if chosen.code else []
+    parts = [conditions.parse(chosen.where, clock)] if chosen.where.strip() else []
+    parts += [conditions.one_of("code", _codes(chosen.code))] if chosen.code else []
     # In records and tables a source's name is `origin`, and `source` the raw topic.
-    parts += [_one_of("origin", listed(chosen.source))] if chosen.source else []
-    parts += [_one_of("source", [raw_topic(name) for name in listed(chosen.topic)])] if chosen.topic else []
-    parts += [_one_of("tenant", listed(chosen.tenant))] if chosen.tenant else []
+    parts += [conditions.one_of("origin", listed(chosen.source))] if chosen.source else []
+    parts += [conditions.one_of("source", [raw_topic(name) for name in listed(chosen.topic)])] if chosen.topic else []
+    parts += [conditions.one_of("tenant", listed(chosen.tenant))] if chosen.tenant else []
     parts += [_field(chosen.field)] if chosen.field else []
-    parts += [conditions.Compare("log_time", ">=", moment("--since", chosen.since, clock))] if chosen.since else []
-    parts += [conditions.Compare("log_time", "<", moment("--until", chosen.until, clock))] if chosen.until else []
-    return parts[0] if len(parts) == 1 else conditions.Every(tuple(parts))
+    parts += [conditions.compare("log_time", ">=", moment("--since", chosen.since, clock))] if chosen.since else []
+    parts += [conditions.compare("log_time", "<", moment("--until", chosen.until, clock))] if chosen.until else []
+    return conditions.every(parts)
 
 
 def raw_topic(name: str) -> str:
@@ -115,15 +118,9 @@ def _codes(text: str) -> list[str]:
     return listed(text)
 
 
-def _one_of(field: str, values: list[str]) -> conditions.Condition:
-    return conditions.OneOf(field, tuple(values)) if len(values) != 1 else conditions.Compare(field, "=", values[0])
-
-
-def _field(path: str) -> conditions.Condition:
+def _field(path: str) -> Node:
     """`*` stands for anything, so that `$.properties.products[*].price` means every line."""
     if "*" not in path:
-        return conditions.Compare("field", "=", path)
-    parts: list[str | conditions.AnyText | conditions.OneCharacter] = []
-    for number, text in enumerate(path.split("*")):
-        parts += [*([conditions.AnyText()] if number else []), *([text] if text else [])]
-    return conditions.Like("field", tuple(parts))
+        return conditions.compare("field", "=", path)
+    literal = [re.sub(r"([%_\\])", r"\\\1", part) for part in path.split("*")]
+    return conditions.like("field", "%".join(literal))

@@ -6,7 +6,8 @@ from typing import Any, Final
 import msgspec
 
 from cli.rejected.history import History
-from pipelines.rejected.conditions import FIELDS, Condition
+from pipelines.rejected.conditions import FIELDS
+from pipelines.rules.tree import Node
 
 BY: Final = ("code", "source", "field", "origin", "rule", "tenant")
 HOURS: Final = 24
@@ -54,7 +55,7 @@ def columns(text: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def groups(history: History, condition: Condition, by: Sequence[str]) -> list[Group]:
+def groups(history: History, condition: Node, by: Sequence[str]) -> list[Group]:
     """Count.
 
     Args:
@@ -73,17 +74,17 @@ def groups(history: History, condition: Condition, by: Sequence[str]) -> list[Gr
     counted = f"""
         SELECT {selected}, count() AS records, toUnixTimestamp64Milli(min(log_time)) AS first,
           toUnixTimestamp64Milli(max(log_time)) AS last, argMax({_POSITION}, (log_time, offset)) AS example
-        FROM rejected WHERE {chosen.text} GROUP BY {grouped} ORDER BY records DESC, {grouped}"""
-    rows = history.server.rows(counted, chosen.parameters)
+        FROM rejected WHERE {chosen} GROUP BY {grouped} ORDER BY records DESC, {grouped}"""
+    rows = history.server.rows(counted)
     total, newest = sum(int(row["records"]) for row in rows), max((int(row["last"]) for row in rows), default=0)
     start = newest // HOUR_MS - HOURS + 1
     hourly = f"""
         SELECT {selected}, intDiv(toUnixTimestamp64Milli(log_time), {HOUR_MS}) - {{start:Int64}} AS hour, count() AS records
-        FROM rejected WHERE {chosen.text} AND log_time >= fromUnixTimestamp64Milli({{from:Int64}}, 'UTC')
+        FROM rejected WHERE {chosen} AND log_time >= fromUnixTimestamp64Milli({{from:Int64}}, 'UTC')
           AND log_time <= fromUnixTimestamp64Milli({{to:Int64}}, 'UTC')
         GROUP BY {grouped}, hour"""
     hours: dict[tuple[str, ...], list[int]] = {}
-    for row in history.server.rows(hourly, {**chosen.parameters, "start": start, "from": start * HOUR_MS, "to": newest}):
+    for row in history.server.rows(hourly, {"start": start, "from": start * HOUR_MS, "to": newest}):
         hours.setdefault(_key(row, len(keys)), [0] * HOURS)[int(row["hour"])] = int(row["records"])
     return [_group(row, list(keys), total, hours) for row in rows]
 

@@ -2,37 +2,22 @@
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
 
 from config.definitions import CutPoints, Definitions
-from pipelines.audiences.expressions import Expression
-from pipelines.features.plan import published_fields
+from pipelines.audiences.symbols import SCORES, profile_symbols
+from pipelines.rules.clock import has_computable_turn
+from pipelines.rules.errors import RuleError
+from pipelines.rules.rule import Comparison, Rule
+from pipelines.rules.symbols import NOW
 
 DAY_MS: Final = 86_400_000
 # Fields that move with the clock itself. All are linear in it.
 CLOCK_FIELDS: Final = frozenset({"recency_days", "current_interval_days", "recency_ratio"})
-PLAIN_FIELDS: Final = (
-    "first_seen_at",
-    "last_seen_at",
-    "first_order_at",
-    "last_order_at",
-    "average_basket",
-    "mean_interpurchase_days",
-    "current_interval_days",
-    "recency_days",
-    "recency_ratio",
-    "top_products",
-    "sessions",
-    "channels",
-    "unmatched_refunds",
-    "over_refunds",
-    "charge_backs",
-    "late_events",
-)
-SCORES: Final = ("r_score", "f_score", "m_score")
+_MOVING: Final = CLOCK_FIELDS | {NOW}
 _CLOCK_BASES: Final = frozenset({"last_order_at", "mean_interpurchase_days"})
 
 
@@ -61,7 +46,7 @@ def fingerprint(definitions: Definitions) -> str:
     """
     features, rfm = definitions.features, definitions.rfm
     said = {
-        "fields": [features.windows, features.series, features.features],
+        "fields": [features.windows, features.series, [msgspec.structs.replace(one, english="", chinese="") for one in features.features]],
         "scores": [rfm.recency, rfm.frequency, rfm.monetary],
         "segments": [(rule.name, rule.when) for rule in definitions.segments],
         "tags": [(rule.name, rule.when) for rule in definitions.tags],
@@ -82,6 +67,18 @@ def clock_fields(last_order_at: int | None, mean_interpurchase_days: float | Non
     }
 
 
+def check_movement(rule: Rule, where: str) -> None:
+    """Refuse a rule of which nobody could tell when time alone turns it.
+
+    Raises:
+        RuleError: a comparison reads the clock through a function that does not grow evenly with it.
+    """
+    for comparison in rule.comparisons:
+        if not has_computable_turn(comparison.tree, _MOVING):
+            why = f"`{comparison.text}` does not move evenly with the clock, so nobody can tell when it turns by itself"
+            raise RuleError(where, f"{why}; compare with `<`, `<=`, `>`, `>=`, and what moves only by + - * / and ago()")
+
+
 class RuleBook:
     """The compiled rules of one set of definitions.
 
@@ -93,31 +90,32 @@ class RuleBook:
         version: fingerprint of everything a verdict depends on: fields, scores, segments, tags. Profiles carry it as `rules_version`.
 
     Raises:
-        ExpressionError: a rule is wrong; the message names file and rule.
+        RuleError: a rule is wrong; the message names file and rule.
     """
 
     def __init__(self, definitions: Definitions) -> None:
         rfm = definitions.rfm
         self.version = fingerprint(definitions)
-        base = {field.name for field in published_fields(definitions.features)} | set(PLAIN_FIELDS)
-        known = base | set(SCORES) | {"rfm_segment"}
+        symbols = profile_symbols(definitions.features)
         self._raw = (rfm.recency, rfm.frequency, rfm.monetary)
         self._score_reads = frozenset({*self._raw, "orders_lifetime", "last_order_at"})
-        self._segments = [(rule.name, Expression(rule.when, known, f"config/segments.yaml: {rule.name}")) for rule in definitions.segments]
-        self._tags = [(rule.name, Expression(rule.when, known, f"config/tags.yaml: {rule.name}")) for rule in definitions.tags]
+        self._segments = [(rule.name, Rule(rule.when, symbols, f"config/segments.yaml: {rule.name}")) for rule in definitions.segments]
+        self._tags = [(rule.name, Rule(rule.when, symbols, f"config/tags.yaml: {rule.name}")) for rule in definitions.tags]
         self._segment_reads = frozenset().union(*(rule.names for _, rule in self._segments))
-        rules = [expression for _, expression in self._segments + self._tags]
+        for name, rule in self._segments + self._tags:
+            check_movement(rule, f"rule {name}")
+        rules = [rule for _, rule in self._segments + self._tags]
         self.reads: frozenset[str] = frozenset({*self._raw, "orders_lifetime"}).union(*(rule.names for rule in rules))
-        self._timed = [comparison for rule in rules for comparison in rule.comparisons if comparison.names & CLOCK_FIELDS]
+        self._timed = [comparison for rule in rules for comparison in rule.comparisons if comparison.names & _MOVING]
         # What the next flip by time depends on: where the clock fields start from, and whatever they are compared with.
-        self._flip_reads = _CLOCK_BASES.union(*(comparison.names for comparison in self._timed)) - CLOCK_FIELDS
+        self._flip_reads = _CLOCK_BASES.union(*(comparison.names for comparison in self._timed)) - _MOVING
 
     @property
     def tag_names(self) -> list[str]:
         """All tags, in the order of the file."""
         return [name for name, _ in self._tags]
 
-    def tag(self, name: str) -> Expression | None:
+    def tag(self, name: str) -> Rule | None:
         """The rule of a tag."""
         return dict(self._tags).get(name)
 
@@ -130,21 +128,22 @@ class RuleBook:
         return not self._flip_reads.isdisjoint(changed)
 
     def judge(
-        self, fields: dict[str, Any], cuts: CutPoints, old: Verdict | None = None, changed: Mapping[str, Any] | None = None
+        self, fields: dict[str, Any], cuts: CutPoints, now: int, old: Verdict | None = None, changed: Mapping[str, Any] | None = None
     ) -> Verdict:
         """Scores, segment and tags for a profile's fields.
 
         Args:
             fields: the profile; scores and segment are written into it, for rules read them and a copy would cost more than the rules.
             cuts: cut points in force.
+            now: the moment for which the fields are true, ms.
             old: an earlier verdict by the same cut points; only what `changed` touches is looked at again.
             changed: fields that have changed since; ignored without `old`.
         """
         if old is None or changed is None:
             scores = self._scores(fields, cuts)
             fields["r_score"], fields["f_score"], fields["m_score"] = scores
-            fields["rfm_segment"] = segment = self._segment(fields)
-            return Verdict(scores, segment, [name for name, rule in self._tags if rule.holds(fields)], cuts.version, self.version)
+            fields["rfm_segment"] = segment = self._segment(fields, now)
+            return Verdict(scores, segment, [name for name, rule in self._tags if rule.holds(fields, now)], cuts.version, self.version)
         moved = set(changed) if _CLOCK_BASES.isdisjoint(changed) else {*changed, *CLOCK_FIELDS}
         scores, segment = old.scores, old.segment
         if not self._score_reads.isdisjoint(changed):
@@ -152,15 +151,15 @@ class RuleBook:
             fields["r_score"], fields["f_score"], fields["m_score"] = scores
             moved.update(name for name, before, now in zip(SCORES, old.scores, scores, strict=True) if before != now)
         if not self._segment_reads.isdisjoint(moved):
-            fields["rfm_segment"] = segment = self._segment(fields)
+            fields["rfm_segment"] = segment = self._segment(fields, now)
             if segment != old.segment:
                 moved.add("rfm_segment")
         held = old.tags
-        tags = [name for name, rule in self._tags if (name in held if rule.names.isdisjoint(moved) else rule.holds(fields))]
+        tags = [name for name, rule in self._tags if (name in held if rule.names.isdisjoint(moved) else rule.holds(fields, now))]
         return Verdict(scores, segment, tags, cuts.version, self.version)
 
-    def _segment(self, view: Mapping[str, Any]) -> str:
-        return next((name for name, rule in self._segments if rule.holds(view)), "")
+    def _segment(self, view: Mapping[str, Any], now: int) -> str:
+        return next((name for name, rule in self._segments if rule.holds(view, now)), "")
 
     def _scores(self, fields: Mapping[str, Any], cuts: CutPoints) -> tuple[int, int, int]:
         if not fields.get("orders_lifetime"):
@@ -174,26 +173,32 @@ class RuleBook:
 
     def next_flip(self, fields: Mapping[str, Any], cuts: CutPoints, now: int) -> int | None:
         """The first moment after `now` (ms) at which a comparison with a clock field or a recency cut point turns by time alone."""
-        last = fields.get("last_order_at")
-        if last is None:
-            return None
-        mean = fields.get("mean_interpurchase_days")
-        candidates = [_first_after(last, cut, now) for cut in cuts.recency if self._raw[0] == "recency_days"]
+        last, mean = fields.get("last_order_at"), fields.get("mean_interpurchase_days")
+        candidates: list[int | None] = []
+        if last is not None and self._raw[0] == "recency_days":
+            candidates = [_first_after(last, cut, now) for cut in cuts.recency]
         for comparison in self._timed:
+            if last is None and NOW not in comparison.names:
+                continue
 
             def at(moment: int) -> dict[str, Any]:
                 return {**fields, **clock_fields(last, mean, moment)}
 
-            here, later = comparison.difference(at(now)), comparison.difference(at(now + DAY_MS))
-            if here is None or later is None or here == later:
-                continue
-            crossing = now - here * DAY_MS / (later - here)
-            if not now - 2 < crossing < now + 100 * 366 * DAY_MS:
-                continue
-            truth = comparison.holds(at(now))
-            start = math.floor(crossing) - 2
-            candidates.append(next((t for t in range(max(start, now + 1), start + 6) if comparison.holds(at(t)) != truth), None))
+            candidates.append(_turn(comparison, at, now))
         return min((moment for moment in candidates if moment is not None), default=None)
+
+
+def _turn(comparison: Comparison, at: Callable[[int], dict[str, Any]], now: int) -> int | None:
+    """The first moment after `now` at which a comparison turns by time alone: where its two sides, which move evenly, cross."""
+    here, later = comparison.difference(at(now), now), comparison.difference(at(now + DAY_MS), now + DAY_MS)
+    if here is None or later is None or here == later:
+        return None
+    crossing = now - here * DAY_MS / (later - here)
+    if not now - 2 < crossing < now + 100 * 366 * DAY_MS:
+        return None
+    truth = comparison.holds(at(now), now)
+    start = math.floor(crossing) - 2
+    return next((t for t in range(max(start, now + 1), start + 6) if comparison.holds(at(t), t) != truth), None)
 
 
 def _above(value: float, cuts: list[float]) -> int:

@@ -272,7 +272,7 @@ class ProfileLogic:
         again = old is None or turned or old.version != cuts.version or old.rules != self._rules.version or "rfm_segment" not in fields
         if not again and not self._rules.concerns(stirred):
             return
-        new = self._rules.judge(fields, cuts) if again else self._rules.judge(fields, cuts, old, stirred)
+        new = self._rules.judge(fields, cuts, state.clock) if again else self._rules.judge(fields, cuts, state.clock, old, stirred)
         if again or self._rules.moves_flip(stirred):
             state.flip_at = self._rules.next_flip(fields, cuts, state.clock) or 0
         if again or new != old:

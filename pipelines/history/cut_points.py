@@ -15,10 +15,11 @@ DECIMALS = 2
 
 
 class Customer(msgspec.Struct):
-    """A profile with at least one order: its id and the fields the rules read, as of one moment for all."""
+    """A profile with at least one order: its id and the fields the rules read, as of `at` (ms), the same moment for all."""
 
     profile_id: str
     fields: dict[str, Any]
+    at: int = 0
 
 
 class Effect(msgspec.Struct):
@@ -76,7 +77,7 @@ def effect(customers: Iterable[Customer], rules: RuleBook, old: CutPoints, new: 
     """Judge every customer by both."""
     found = Effect([], Counter(), Counter(), Counter(), Counter())
     for customer in customers:
-        before, after = rules.judge(customer.fields, old), rules.judge(customer.fields, new)
+        before, after = (rules.judge(customer.fields, cuts, customer.at) for cuts in (old, new))
         found.before[before.segment] += 1
         found.after[after.segment] += 1
         if before.scores != after.scores:

@@ -13,7 +13,8 @@ from typing import Final
 from config.quality import DIMENSIONS as READ_DIMENSIONS
 from pipelines.ingest.checks import TOTAL_FLAG
 from pipelines.quality.plan import ADDS_UP, FORMAT, IDENTIFIER, OTHER, EventPlan, Plan
-from pipelines.quality.sql import during, first_filled, listed, moment, nested_type, nested_value, quoted
+from pipelines.quality.sql import during, first_filled, listed, moment, nested_type, nested_value
+from pipelines.rules.sql import quoted
 
 CELL: Final = ("tenant", "minute", "origin", "source", "event", "region", "app_version", "platform", "channel")
 MINUTE: Final = "toStartOfMinute(toDateTime(log_time, 'UTC'))"

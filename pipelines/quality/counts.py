@@ -9,8 +9,9 @@ from pipelines.quality.alerts import Span
 from pipelines.quality.cause import Leaves
 from pipelines.quality.schema import Server
 from pipelines.quality.slices import DIMENSIONS, OF_ALL_EVENTS, Group, SeriesKey, slice_of
-from pipelines.quality.sql import MINUTE_S, listed, moment, quoted
+from pipelines.quality.sql import MINUTE_S, listed, moment
 from pipelines.quality.statistics import Floats, as_floats
+from pipelines.rules.sql import quoted
 
 _EVENT: Final = f"if(measure IN ({listed(sorted(OF_ALL_EVENTS))}), '', event)"
 

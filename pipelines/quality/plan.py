@@ -70,7 +70,7 @@ def make(quality: Quality, contracts: Mapping[str, Contract], sources: Mapping[s
     before those that name one.
 
     Raises:
-        pipelines.audiences.expressions.ExpressionError: a rule cannot be compiled.
+        pipelines.rules.errors.RuleError: a rule cannot be compiled.
     """
     rules: dict[str, list[Rule]] = {}
     for rule in quality.consistency.within:

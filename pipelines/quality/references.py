@@ -10,7 +10,8 @@ import msgspec
 
 from config.quality import Quality, Side
 from pipelines.quality.cells import CELL, MINUTE
-from pipelines.quality.sql import during, moment, nested_type, nested_value, quoted
+from pipelines.quality.sql import during, moment, nested_type, nested_value
+from pipelines.rules.sql import quoted
 from schemas.contracts import MAX_NAME
 
 

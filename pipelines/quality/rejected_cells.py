@@ -9,7 +9,8 @@ from typing import Final
 from pipelines.ingest.envelope import CHANNELS
 from pipelines.quality.cells import CELL, MAX_WORD, MINUTE, check, checks, dimension_columns, without_dimensions
 from pipelines.quality.plan import ADDS_UP, FORMAT, IDENTIFIER, OTHER, Plan
-from pipelines.quality.sql import during, listed, quoted
+from pipelines.quality.sql import during, listed
+from pipelines.rules.sql import quoted
 from schemas import codes, event_avro
 
 WRONG: Final = (codes.SCHEMA_VIOLATION, codes.QUALITY_RULE, codes.TIMESTAMP_OUT_OF_RANGE, codes.SIZE_VIOLATION)

@@ -3,12 +3,9 @@
 from collections.abc import Iterable
 from typing import Final
 
+from pipelines.rules.sql import quoted
+
 MINUTE_S: Final = 60
-
-
-def quoted(text: str) -> str:
-    """A string literal."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def listed(texts: Iterable[str]) -> str:

@@ -12,8 +12,9 @@ from pipelines.quality.cells import CELL, event_cells, last_week, source_cells
 from pipelines.quality.plan import OTHER, Plan
 from pipelines.quality.references import reference_cells
 from pipelines.quality.rejected_cells import rejected_cells
-from pipelines.quality.sql import moment, quoted
+from pipelines.quality.sql import moment
 from pipelines.quality.tables import KEYS
+from pipelines.rules.sql import quoted
 
 MAX_NAMES: Final = 200
 """Names of events, and of sources, that are kept apart in a span."""

@@ -1,9 +1,9 @@
 """Every operator and function of the rule language: what it takes and gives, its Python, its ClickHouse SQL. A new one is an entry here.
 
-In a template `{0}`, `{1}`, ... stand for the arguments, none of which is missing, and of which all numbers are doubles; `{rest}` for all but
-the first, and in SQL `{any}` for the first being equal to one of them (`IN` takes 0 and -0 for two). A missing argument
-makes the result missing, and a condition over something missing does not hold; the forms that differ (`is missing`, `coalesce`, `and`, `or`,
-`not`) are known to the back ends. Where Python and SQL would give different numbers, the SQL is what is followed.
+In a template `{0}`, `{1}`, ... stand for the arguments, none of which is missing, and of which all numbers are doubles; `{rest}` for all
+but the first, and in SQL `{any}` for the first being equal to one of them (`IN` takes 0 and -0 for two). A missing argument makes the
+result missing, and a condition over something missing does not hold; the forms that differ (`is missing`, `coalesce`, `and`, `or`, `not`)
+are known to the back ends. Where Python and SQL would give different numbers, the SQL is what is followed.
 """
 
 import math
@@ -60,7 +60,7 @@ class Function(msgspec.Struct, frozen=True, kw_only=True):
 def _digits(value: float) -> float:
     if value != int(value) or not 0 <= value <= 9:
         raise ValueError("`round` takes a whole number of digits, 0 to 9")
-    return 10.0**value
+    return float(10 ** int(value))
 
 
 def rounded(number: float, scale: float) -> float:

@@ -13,8 +13,9 @@ from pipelines.rules.functions import ALL, Function, rounded
 from pipelines.rules.symbols import NOW, Symbol, Symbols
 from pipelines.rules.tree import Call, Field, Kind, Literal, Node
 
-Get = Callable[[str], Any]
-Holds = Callable[[Get, float], bool]
+Values = Mapping[str, Any]
+Holds = Callable[..., bool]
+"""Of values by name and the moment of judging, ms, which may be left out where no rule reads it."""
 Code = tuple[list[str], str]
 """Conditions without which a value is missing, in the order in which they have to be asked; and the value."""
 
@@ -22,12 +23,12 @@ _COMPARES: Final = frozenset({"<", "<=", ">", ">=", "=", "!=", "in", "not in", "
 
 
 def condition(node: Node, symbols: Symbols) -> Holds:
-    """A function of a getter by name and the moment of judging (ms) that tells whether a condition holds."""
+    """A function of values by name and the moment of judging (ms) that tells whether a condition holds."""
     writer = _Writer(symbols)
     return writer.function(writer.holds(node))
 
 
-def value(node: Node, symbols: Symbols) -> Callable[[Get, float], Any]:
+def value(node: Node, symbols: Symbols) -> Callable[..., Any]:
     """The same for a value; None when it is missing."""
     writer = _Writer(symbols)
     return writer.function(_if_known(writer.value(node, {}, as_double=True)))
@@ -40,9 +41,9 @@ class _Writer:
         self._bound: dict[str, Any] = dict(_HELPERS)
         self._entry = ""
 
-    def function(self, code: str) -> Callable[[Get, float], Any]:
+    def function(self, code: str) -> Callable[..., Any]:
         """The code as a function; `self._bound` are the only names that it can reach besides its arguments."""
-        found: Callable[[Get, float], Any] = eval(compile(f"lambda get, now: {code}", "<rule>", "eval"), self._bound)
+        found: Callable[..., Any] = eval(compile(f"lambda values, now=0.0: {code}", "<rule>", "eval"), self._bound)
         return found
 
     def holds(self, node: Node) -> str:
@@ -84,8 +85,9 @@ class _Writer:
         function = ALL[node.function]
         if function.form == "over":
             return self._over(node, function)
-        as_double = function.name not in _COMPARES
-        parts = [self._argument(function, place, one, reads, as_double=as_double) for place, one in enumerate(node.arguments)]
+        # One double makes the whole calculation one.
+        doubles = function.name not in _COMPARES and not any(isinstance(one, Literal) for one in node.arguments)
+        parts = [self._argument(function, place, one, reads, as_double=doubles and place == 0) for place, one in enumerate(node.arguments)]
         needs = [need for part in parts for need in part[0]]
         codes = [
             code if code.isidentifier() or isinstance(one, Literal) else f"({code})"
@@ -122,7 +124,7 @@ class _Writer:
         each = _if_known(self.value(node.arguments[0], {}, as_double=True))
         self._entry = before
         values = f"v{next(self._numbers)}"
-        needs = [f"({values} := gathered(get({of!r}), lambda {entry}: {each})) is not None"]
+        needs = [f"({values} := gathered(values.get({of!r}), lambda {entry}: {each})) is not None"]
         if function.needs:
             needs.append(f"{values} != []")
         return needs, function.python.format(values)
@@ -132,7 +134,7 @@ class _Writer:
             return [], "now"
         symbol = self._symbol(field)
         if symbol.kind in ("set", "list"):
-            return [], f"{'entries' if symbol.kind == 'list' else 'keys' if symbol.keys else 'texts'}(get({field.name!r}))"
+            return [], f"{'entries' if symbol.kind == 'list' else 'keys' if symbol.keys else 'texts'}(values.get({field.name!r}))"
         is_double = symbol.kind in ("number", "time", "duration")
         variable, needs = reads.get(field, ""), []
         if not variable:
@@ -142,7 +144,7 @@ class _Writer:
 
     def _get(self, field: Field) -> str:
         symbol = self._symbol(field)
-        code = f"{self._entry}.get({field.name!r})" if field.of else f"get({field.name!r})"
+        code = f"{self._entry}.get({field.name!r})" if field.of else f"values.get({field.name!r})"
         return code if symbol.is_checked else f"{_CHECKS[symbol.kind]}({code})"
 
     def _symbol(self, field: Field) -> Symbol:

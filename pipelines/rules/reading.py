@@ -1,6 +1,9 @@
-"""From a parsed text to a typed tree: every name is there, every operator gets what it takes; else an error says where and what was meant."""
+"""From a parsed text to a typed tree: names are there, operators get what they take; else an error says where and what was meant."""
 
+import difflib
 import math
+import re
+from collections.abc import Mapping
 from typing import Final
 
 from lark import Token, Tree
@@ -10,9 +13,10 @@ from pipelines.rules.errors import RuleError
 from pipelines.rules.functions import ALL, Function
 from pipelines.rules.grammar import MAX_DEPTH, RULE, UNITS_MS, Spelling
 from pipelines.rules.moments import moment_ms
-from pipelines.rules.symbols import Symbols
+from pipelines.rules.symbols import NOW, Symbols
 from pipelines.rules.tree import Call, Field, Kind, Literal, Node, walk
 
+_DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(.+)", re.DOTALL)
 _WORDS: Final[dict[Kind, str]] = {
     "number": "a number",
     "text": "a text",
@@ -39,6 +43,17 @@ def read(text: str, symbols: Symbols, where: str = "rule", spelling: Spelling = 
     return _Reader(symbols, where, spelling, grammar.words(symbols, spelling)).whole(grammar.parse(text, symbols, where, spelling))
 
 
+def fields(text: str, symbols: Symbols, where: str = "rule") -> list[tuple[str, int]]:
+    """The names that a rule reads and their columns, whether or not there are such fields.
+
+    Raises:
+        RuleError: the text is not of the grammar.
+    """
+    tree = grammar.parse(text, symbols, where)
+    found = [node.children[0] for node in tree.find_data("field")] if isinstance(tree, Tree) else []
+    return sorted(((str(token).strip("`"), token.column or 0) for token in found if isinstance(token, Token)), key=lambda pair: pair[1])
+
+
 class _Reader:
     """One reading.
 
@@ -49,7 +64,7 @@ class _Reader:
         labels: words that stand for names.
     """
 
-    def __init__(self, symbols: Symbols, where: str, spelling: Spelling, labels: dict[str, str]) -> None:
+    def __init__(self, symbols: Symbols, where: str, spelling: Spelling, labels: Mapping[str, str]) -> None:
         self._symbols, self._where, self._spelling = symbols, where, spelling
         self._labels = {grammar.normal(said): name for said, name in labels.items()}
         self._within = ""
@@ -157,9 +172,8 @@ class _Reader:
         return Literal("truth", grammar.normal(str(tree.children[0])) == self._spelling.truths[0]), "truth"
 
     def _duration(self, tree: "Tree[Token]") -> tuple[Node, Kind]:
-        token = str(tree.children[0])
-        number = token.rstrip().rstrip("".join({*"".join(word for words in self._spelling.units.values() for word in words)}))
-        said = token[len(number) :].strip().lower()
+        number, said = _DURATION.fullmatch(str(tree.children[0])).groups()  # type: ignore[union-attr]
+        said = said.strip().lower()
         unit = next(unit for unit, words in self._spelling.units.items() if said in words)
         return Literal("duration", float(round(float(number) * UNITS_MS[unit]))), "duration"
 
@@ -198,6 +212,7 @@ class _Reader:
             if all(node is not None for node in taken):
                 nodes = tuple(node for node in taken if node is not None)
                 self._literals(given, function, nodes)
+                self._values(given, function, nodes)
                 return _folded(Call(function.name, nodes)), gives
         raise self._fail(tree, self._mismatch(function, read))
 
@@ -212,6 +227,19 @@ class _Reader:
                 function.check(last.value)
             except ValueError as error:
                 raise self._fail(given[-1], str(error)) from None
+
+    def _values(self, given: "list[Tree[Token] | Token]", function: Function, nodes: tuple[Node, ...]) -> None:
+        """A text that can only be one of a few is compared with one of those."""
+        first, *others = nodes
+        symbol = self._symbols.of(first.name, first.of) if isinstance(first, Field) else None
+        if symbol is None or not symbol.values or function.name not in ("=", "!=", "in", "not in"):
+            return
+        for place, other in enumerate(others, 1):
+            if isinstance(other, Literal) and other.value not in symbol.values:
+                near = difflib.get_close_matches(str(other.value), symbol.values, 1)
+                hint = f"; did you mean `{near[0]}`?" if near else ""
+                why = f"there is no {symbol.name} `{other.value}`{hint}; there are {', '.join(symbol.values)}"
+                raise self._fail(given[place], why)
 
     def _mismatch(self, function: Function, read: list[tuple[Node, Kind]]) -> str:
         counts = {len(takes) for takes, _ in function.signatures}
@@ -258,6 +286,5 @@ def _depth(tree: "Tree[Token]") -> int:
 
 def reads_clock(node: Node) -> bool:
     """Whether a node's value moves with the moment of judging."""
-    return any(
-        isinstance(one, Field) and one.name == "now" and not one.of or isinstance(one, Call) and one.function == "ago" for one in walk(node)
-    )
+    fields = [one.name for one in walk(node) if isinstance(one, Field) and not one.of]
+    return NOW in fields or any(isinstance(one, Call) and one.function == "ago" for one in walk(node))

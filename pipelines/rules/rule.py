@@ -37,14 +37,16 @@ class Comparison(msgspec.Struct, frozen=True):
 
     Attributes:
         text: as rules are written.
+        tree: of it.
         names: the fields it reads; `now` where it reads the clock.
         holds: whether it holds for values, at a moment (ms).
         difference: of its two sides, where these are numbers, times or durations; None when one is missing.
     """
 
     text: str
+    tree: Node
     names: frozenset[str]
-    holds: Callable[[Values, float], bool]
+    holds: Callable[..., bool]
     difference: Callable[[Values, float], float | None]
 
 
@@ -62,6 +64,8 @@ class Rule:
         tree: what was read.
         names: the fields it reads; `now` where it reads the clock.
         comparisons: in the order of the text.
+        holds: whether the rule holds for values by name, where what is not there is missing, at a moment (ms; only rules that read `now`
+            need it). The generated function itself: a method around it would cost a third more.
 
     Raises:
         RuleError: the text is not of the language, or no condition over these symbols.
@@ -72,17 +76,8 @@ class Rule:
         self.tree = read(text, symbols, where, spelling)
         self._symbols = symbols
         self.names = _names(self.tree)
-        self._holds = python.condition(self.tree, symbols)
+        self.holds = python.condition(self.tree, symbols)
         self.comparisons = [self._comparison(node) for node in _comparisons(self.tree)]
-
-    def holds(self, values: Values, now: float = 0) -> bool:
-        """Whether the rule holds.
-
-        Args:
-            values: by name; what is not there is missing.
-            now: the moment of judging, ms; only rules that read `now` look at it.
-        """
-        return self._holds(values.get, now)
 
     def explain(self, values: Values, now: float = 0) -> Part:
         """Why the rule holds or not: every part with its own verdict and the values found."""
@@ -101,7 +96,7 @@ class Rule:
         return writing.write(self.tree, self._symbols, SPELLINGS[language])
 
     def _explained(self, node: Node, values: Values, now: float) -> Part:
-        text, holds = writing.write(node), python.condition(node, self._symbols)(values.get, now)
+        text, holds = writing.write(node), python.condition(node, self._symbols)(values, now)
         if isinstance(node, Call) and node.function in LOGIC:
             return Part(text, holds, {}, [self._explained(part, values, now) for part in node.arguments])
         found = {name: now if name == NOW else values.get(name) for name in sorted(_names(node))}
@@ -114,10 +109,10 @@ class Rule:
             left, right = (python.value(one, self._symbols) for one in node.arguments)
 
             def difference(values: Values, now: float) -> float | None:
-                a, b = left(values.get, now), right(values.get, now)
+                a, b = left(values, now), right(values, now)
                 return float(a) - float(b) if _is_number(a) and _is_number(b) else None
 
-        return Comparison(writing.write(node), _names(node), lambda values, now: holds(values.get, now), difference)
+        return Comparison(writing.write(node), node, _names(node), holds, difference)
 
 
 def _never(values: Values, now: float) -> None:

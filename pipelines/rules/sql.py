@@ -5,6 +5,7 @@ null into 0 by itself.
 """
 
 from pipelines.rules.functions import ALL, Function
+from pipelines.rules.moments import bounded
 from pipelines.rules.symbols import NOW, Symbol, Symbols
 from pipelines.rules.tree import Call, Field, Literal, Node
 
@@ -90,7 +91,7 @@ class _Writer:
             if symbol is not None and symbol.moments:
                 sides.append(symbol.moments)
             elif isinstance(one, Literal) and one.kind == "time":
-                sides.append(f"fromUnixTimestamp64Milli(toInt64({int(one.value)}), 'UTC')")
+                sides.append(f"fromUnixTimestamp64Milli(toInt64({bounded(int(one.value))}), 'UTC')")
         return f"{sides[0]} {node.function} {sides[1]}" if len(sides) == 2 else ""
 
     def _field(self, field: Field) -> str:

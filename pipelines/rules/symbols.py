@@ -25,6 +25,7 @@ class Symbol(msgspec.Struct, frozen=True, kw_only=True):
         english: what it is called in an English sentence; empty: by its name.
         chinese: the same in Chinese.
         entries: of a list: the fields of its entries, whose `sql` is an expression over `entry`.
+        values: of a text: all that it can be; empty: anything.
         keys: of a set that Python holds as a list of pairs: whether the first of each pair is meant.
     """
 
@@ -36,6 +37,7 @@ class Symbol(msgspec.Struct, frozen=True, kw_only=True):
     english: str = ""
     chinese: str = ""
     entries: dict[str, "Symbol"] = {}
+    values: tuple[str, ...] = ()
     keys: bool = False
 
 

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from cli.rejected.history import History
 from config import loader
 from pipelines.history.tables import TABLES, create_table
-from pipelines.rejected import conditions, where
-from pipelines.rejected.matching import predicate
+from pipelines.rejected import conditions
+from pipelines.rejected.conditions import predicate
 from pipelines.rejected.record import Record
+from pipelines.rules.tree import Node
 from sinks.clickhouse import ClickHouse
 from tests import rejected_cases as cases
 from tests.stacks import Stack
@@ -49,8 +50,8 @@ def test_both_forms_of_a_condition_hold_of_the_same_records(table: History) -> N
 
     @given(cases.CONDITIONS)
     @settings(max_examples=400, deadline=None)
-    def agree(condition: conditions.Condition) -> None:
-        holds = predicate(where.parse(cases.written(condition), lambda: 0))
+    def agree(condition: Node) -> None:
+        holds = predicate(conditions.parse(cases.written(condition), lambda: 0))
         found = table.newest(condition, 1000)
         assert sorted(found, key=lambda record: record.offset) == [record for record in ROWS if holds(record)]
         hits.append(len(found))

@@ -70,7 +70,7 @@ def test_ten_thousand_pairs_of_rule_and_row_agree(judged: list[tuple[Node, list[
     for rule, verdicts in judged:
         holds = python.condition(rule, SYMBOLS)
         for row, verdict in zip(rows, verdicts, strict=True):
-            assert holds(row.get, NOW) is verdict, (writing.write(rule), sql.condition(rule, SYMBOLS), row)
+            assert holds(row, NOW) is verdict, (writing.write(rule), sql.condition(rule, SYMBOLS), row)
             pairs += 1
             is_missing = any(row[name] is None for name in names(rule) if name != "now")
             asked.update((name, is_missing) for name in functions_of(rule))
@@ -97,7 +97,7 @@ def test_an_operator_that_is_broken_in_one_of_both_is_noticed(
         if name in functions_of(rule):
             holds = python.condition(rule, SYMBOLS)
             try:
-                if [holds(row.get, NOW) for row in rows] != verdicts:
+                if [holds(row, NOW) for row in rows] != verdicts:
                     return
             except TypeError:
                 return
@@ -113,7 +113,7 @@ def test_values_are_the_same_to_the_last_bit(server: ClickHouse, rows: list[dict
         columns = ", ".join(f"toString(toFloat64({sql.value(node, SYMBOLS)}) + 0.) AS c{at}" for at, node in enumerate(some))
         for row, found in zip(rows, server.rows(f"SELECT {columns} FROM rows ORDER BY id"), strict=True):
             for at, node in enumerate(some):
-                ours = python.value(node, SYMBOLS)(row.get, NOW)
+                ours = python.value(node, SYMBOLS)(row, NOW)
                 theirs = found[f"c{at}"]
                 assert (ours is None) == (theirs is None), (writing.write(node), row)
                 assert ours is None or repr(float(ours) + 0.0) == repr(float(theirs)), (writing.write(node), sql.value(node, SYMBOLS), row)

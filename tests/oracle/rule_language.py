@@ -1,4 +1,4 @@
-"""What a rule means, said once more in the plainest way: a walk over the tree, one branch for each operator. Shares no code with the back ends."""
+"""What a rule means, in the plainest way: a walk over the tree, a branch for each operator. Shares no code with the back ends."""
 
 import math
 from collections.abc import Mapping

@@ -39,7 +39,7 @@ def test_fifths_of_a_hundred_customers_get_each_score() -> None:
     customers = [customer(number, number, number, number) for number in range(1, 101)]
     cuts = quantiles(customers, DEFINITIONS.rfm, 1)
     assert cuts.monetary == [20.8, 40.6, 60.4, 80.2]
-    scores = [RULES.judge(one.fields, cuts).scores for one in customers]
+    scores = [RULES.judge(one.fields, cuts, 0).scores for one in customers]
     assert [sum(score[2] == wanted for score in scores) for wanted in range(1, 6)] == [20] * 5
     assert [sum(score[0] == wanted for score in scores) for wanted in range(1, 6)] == [20] * 5
 
@@ -48,7 +48,7 @@ def test_fifths_of_a_hundred_customers_get_each_score() -> None:
 def test_whom_it_moves_is_who_scores_differently(customers: list[Customer], others: list[Customer]) -> None:
     old, new = (quantiles(side, DEFINITIONS.rfm, version) for version, side in enumerate((customers, others), 1))
     found = effect(customers, RULES, old, new)
-    differing = [one.profile_id for one in customers if RULES.judge(one.fields, old).scores != RULES.judge(one.fields, new).scores]
+    differing = [one.profile_id for one in customers if RULES.judge(one.fields, old, 0).scores != RULES.judge(one.fields, new, 0).scores]
     assert found.moved == differing
     assert sum(found.before.values()) == sum(found.after.values()) == len(customers)
     for segment in found.before | found.after:

