@@ -70,6 +70,7 @@ def why(identifier: Who, tag: Annotated[str, typer.Argument(help="Name of a tag 
     console = safe_console()
     console.print(sentence(identifier, tag, rule.says, part), highlight=False, markup=False)
     console.print(tree(part))
+    console.print(f"the rule in words: {expression.sentence('english')}", style="dim", highlight=False, markup=False)
     console.print(f"values as of {moment(profile.at)} UTC, version {profile.version[0]}-{profile.version[1]}", style="dim")
     if written := newer_rule(tag, rule):
         console.print(f"[yellow]{written}[/]")

@@ -50,7 +50,7 @@ class WithinRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         name: of the rule.
         event: of which event.
-        holds: an expression, see `pipelines.quality.expressions`. Events that lack one of its fields are not judged.
+        holds: a rule (docs/rules.md) over the fields of the contract. Events that lack one of its fields are not judged.
         unless: fields whose presence makes the rule void, e.g. a coupon.
     """
 

@@ -1,1 +1,1 @@
-"""Rules over profiles: the expression language, scores, segments and tags."""
+"""Rules over profiles: what they may read, scores, segments and tags."""
