@@ -1,6 +1,6 @@
 """The golden record: of all that is claimed of a person, the value of each trait that counts, and who says otherwise. Pure."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -74,20 +74,34 @@ def standing(claims: Sequence[Claim], *, keeps_verified: bool) -> list[Claim]:
     found = []
     for own in by_source.values():
         taken_back = [claim for claim in own if claim.kind == TAKEN_BACK]
-        words = [claim for claim in own if claim.kind != TAKEN_BACK and not any(_is_later(null, claim) for null in taken_back)]
-        if not words:
-            continue
-        heads: dict[str, Claim] = {}
-        for claim in words:
-            head = heads.get(claim.told.log)
-            if head is None or head.newness < claim.newness:
-                heads[claim.told.log] = claim
-        newest = max(heads.values(), key=lambda claim: claim.told.rank)
-        found.append(newest)
-        verified = max((claim for claim in words if claim.kind == VERIFIED), key=lambda claim: claim.told.rank, default=None)
-        if keeps_verified and verified is not None and verified is not newest:
-            found.append(verified)
+        # What a log has said before does not come back when its last word is taken back by another log.
+        words = _alive(_last_of_each_log([claim for claim in own if claim.kind != TAKEN_BACK]), taken_back)
+        newest = max(words, key=_rank, default=None)
+        if newest is not None:
+            found.append(newest)
+        if keeps_verified:
+            verified = _alive([claim for claim in own if claim.kind == VERIFIED], taken_back)
+            surest = max(verified, key=_rank, default=None)
+            if surest is not None and surest is not newest:
+                found.append(surest)
     return found
+
+
+def _last_of_each_log(claims: Sequence[Claim]) -> Collection[Claim]:
+    heads: dict[str, Claim] = {}
+    for claim in claims:
+        head = heads.get(claim.told.log)
+        if head is None or head.newness < claim.newness:
+            heads[claim.told.log] = claim
+    return heads.values()
+
+
+def _alive(claims: Collection[Claim], taken_back: Sequence[Claim]) -> list[Claim]:
+    return [claim for claim in claims if not any(_is_later(null, claim) for null in taken_back)]
+
+
+def _rank(claim: Claim) -> tuple[int, tuple[int, str, int, int]]:
+    return claim.told.rank
 
 
 def _is_later(one: Claim, other: Claim) -> bool:

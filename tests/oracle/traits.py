@@ -203,17 +203,20 @@ def _by_source(said: Iterable[Word]) -> dict[str, list[Word]]:
 
 def _standing(mine: Sequence[Word], is_verified_apart: bool) -> list[Word]:
     """The words that one source has on one trait now: one or none, or two where the verified one is apart."""
-    nothing = [word for word in mine if word.text == NOTHING]
-    left = [word for word in mine if word.text != NOTHING and not any(_is_later(later, word) for later in nothing)]
-    if not left:
-        return []
-    heads = [word for word in left if not any(_is_later(other, word) for other in left if other.source == word.source)]
-    newest = max(heads, key=_moment)
-    # Of the verified ones of a log the newest, of those of several logs the latest.
-    sure = [word for word in left if word.verified]
-    sure = [word for word in sure if not any(_is_later(other, word) for other in sure if other.source == word.source)]
-    verified = max(sure, key=_moment, default=newest)
-    return [newest] if verified == newest or not is_verified_apart else [newest, verified]
+    nothing = _last_of_each_log([word for word in mine if word.text == NOTHING])
+
+    def left(said: list[Word]) -> list[Word]:
+        return [word for word in _last_of_each_log(said) if not any(_is_later(later, word) for later in nothing)]
+
+    valued = [word for word in mine if word.text != NOTHING]
+    found = sorted(left(valued), key=_moment)[-1:]
+    if is_verified_apart:
+        found += [word for word in sorted(left([word for word in valued if word.verified]), key=_moment)[-1:] if word not in found]
+    return found
+
+
+def _last_of_each_log(said: list[Word]) -> list[Word]:
+    return [word for word in said if not any(_is_later(other, word) for other in said if other.source == word.source)]
 
 
 def _is_later(one: Word, other: Word) -> bool:

@@ -804,3 +804,21 @@ def test_the_changes_add_up_to_the_whole_profile(told: list[Written], between: l
             personal[patch.profile_id] = b"{}" if patch.merged_into else patch.pii
         assert fields[patch.profile_id] == features
         assert personal[patch.profile_id] == patch.pii
+
+
+@pytest.mark.parametrize(
+    ("calls_of_one_source", "stands"),
+    [
+        # An older version of a log that is told later, after its newest word was taken back by another log.
+        ([({"city": "a"}, {"sourceOrder": 1}), ({"city": ""}, {}), ({"city": "a"}, {"sourceOrder": 0})], None),
+        # An older `null` of a log that is told later than what another log says.
+        ([({"city": ""}, {"sourceOrder": 1}), ({"city": "a"}, {}), ({"city": ""}, {"sourceOrder": 0})], "a"),
+    ],
+)
+def test_an_older_version_that_is_told_later_changes_nothing(calls_of_one_source: list[tuple[dict, dict]], stands: str | None) -> None:
+    told = [identify(at, **traits) | {"context": context} for at, (traits, context) in enumerate(calls_of_one_source)]
+    records = written(told)
+    made = World(SHIPPED).play(records)
+    (found,) = shown(made).values()
+    assert found.fields.get("trait:city") == stands
+    check(made, World(SHIPPED).judge(records))
