@@ -10,15 +10,22 @@ Positive = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class Series(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where a series gets its entries from: event names, call types, or the order ledger (`orders`, `refunds`)."""
+    """Where a series gets its entries from: event names, call types, or the order ledger (`orders`, `refunds`).
+
+    Attributes:
+        where: a rule over the event's properties, of events that count; empty: all do.
+        of: name of the property whose values the entries have; empty: they have none.
+    """
 
     events: list[str] = []
     types: list[str] = []
     ledger: Literal["", "orders", "refunds"] = ""
+    where: str = ""
+    of: str = ""
 
 
 class Feature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A windowed feature: a measure of a series, or the difference of two features.
+    """A windowed feature: a measure (an aggregation, `pipelines.aggregations`) of a series, or the difference of two features.
 
     `minus` subtracts the first window from a longer one; `english` and `chinese` are what it is called in sentences.
     """
@@ -26,7 +33,7 @@ class Feature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     windows: list[str]
     series: str = ""
-    measure: Literal["", "count", "amount"] = ""
+    measure: str = ""
     difference: list[str] = []
     minus: dict[str, str] = {}
     english: str = ""

@@ -129,7 +129,8 @@ class _Check:
         files = self._files
         features = files.read("features.yaml", Features)
         if features:
-            files.found("features.yaml", (one for one in rules.of_features(features, events) if self._sound or "events" not in one.steps))
+            wrong = rules.of_features(features, events, self._contracts)
+            files.found("features.yaml", (one for one in wrong if self._sound or not {"events", "of", "where"} & set(one.steps)))
         rfm = files.read("rfm.yaml", Rfm)
         if rfm and features:
             files.found("rfm.yaml", rules.of_rfm(rfm, features))

@@ -2,19 +2,23 @@
 
 import itertools
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Final
 
-from config.definitions import Features, Rfm, Rule
+from config.definitions import Feature, Features, Rfm, Rule, Series
+from config.loader import ConfigError
 from config.quality import CALLS
 from definitions.files import twice
+from pipelines.aggregations.registry import ALL
 from pipelines.audiences.rules import check_movement
 from pipelines.audiences.symbols import PLAIN_FIELDS, SCORES, SEGMENT
-from pipelines.features.plan import LIFETIME
+from pipelines.features.plan import LIFETIME, unfit
 from pipelines.rules import reading
 from pipelines.rules.errors import RuleError
+from pipelines.rules.events import event_symbols
 from pipelines.rules.rule import Rule as Compiled
 from pipelines.rules.symbols import Symbols
+from schemas.contracts import Contract
 from schemas.documents import Mistake, Steps, meant
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -26,12 +30,13 @@ def published(features: Features) -> list[str]:
     return [f"{feature.name}_{window}" for feature in features.features for window in feature.windows]
 
 
-def of_features(features: Features, events: Collection[str]) -> Iterator[Mistake]:
+def of_features(features: Features, events: Collection[str], contracts: Mapping[str, Contract]) -> Iterator[Mistake]:
     """Mistakes of `features.yaml`.
 
     Args:
         features: the file.
         events: names of the events there are, in contracts and plans.
+        contracts: of those that have one.
     """
     yield from _names(features)
     yield from _windows(features)
@@ -41,6 +46,7 @@ def of_features(features: Features, events: Collection[str]) -> Iterator[Mistake
         for index, event in enumerate(series.events):
             if event not in events:
                 yield Mistake(("series", name, "events", index), f"there is no event `{event}`", meant(event, events))
+        yield from _values(("series", name), series, contracts)
         for index, call in enumerate(series.types):
             if call not in (*CALLS, "track"):
                 yield Mistake(("series", name, "types", index), f"there is no call `{call}`", meant(call, CALLS))
@@ -56,14 +62,20 @@ def of_features(features: Features, events: Collection[str]) -> Iterator[Mistake
             measures = {plain[part].measure for part in feature.difference if part in plain}
             if len(measures) > 1:
                 yield Mistake((*at, "difference"), "an amount and a count cannot be subtracted")
+            elif odd := measures - {"", "count", "amount"}:
+                yield Mistake((*at, "difference"), f"`{odd.pop()}` cannot be subtracted", "only counts and amounts can")
             continue
         if feature.series not in features.series:
             what = f"unknown series `{feature.series}`" if feature.series else "`series` is missing"
             yield Mistake((*at, "series"), what, meant(feature.series, features.series))
-        elif feature.measure == "amount" and not features.series[feature.series].ledger:
-            yield Mistake((*at, "measure"), f"series `{feature.series}` has no amounts: only those with `ledger` have", "measure: count")
+        elif feature.measure and feature.measure not in ALL:
+            yield Mistake((*at, "measure"), f"there is no measure `{feature.measure}`", meant(feature.measure, ALL))
+        elif feature.measure and (why := _unfit(features, feature)):
+            yield Mistake((*at, "measure"), why, "docs/features.md lists the measures")
         if not feature.measure:
-            yield Mistake((*at, "measure"), "`measure` is missing", "count or amount")
+            yield Mistake((*at, "measure"), "`measure` is missing", ", ".join(ALL))
+        if feature.minus and feature.measure not in ("", "count", "amount"):
+            yield Mistake((*at, "minus"), f"`{feature.measure}` cannot be subtracted", "only counts and amounts can")
         for window, longer in feature.minus.items():
             if window not in feature.windows:
                 yield Mistake((*at, "minus", window), f"`{window}` is none of this feature's windows", meant(window, feature.windows))
@@ -71,6 +83,33 @@ def of_features(features: Features, events: Collection[str]) -> Iterator[Mistake
                 yield Mistake((*at, "minus", window), f"unknown window `{longer}`", meant(longer, features.windows))
             elif features.windows.get(window, 0) >= features.windows[longer]:
                 yield Mistake((*at, "minus", window), f"`{longer}` is not longer than `{window}`", "name the longer window")
+
+
+def _unfit(features: Features, feature: Feature) -> str:
+    try:
+        return unfit(feature.series, feature.measure, features)
+    except ConfigError:
+        return ""  # told at the series
+
+
+def _values(at: Steps, series: Series, contracts: Mapping[str, Contract]) -> Iterator[Mistake]:
+    """Mistakes of a series' filter and of the property whose values it has."""
+    if not series.where and not series.of:
+        return
+    if series.ledger or series.types:
+        yield Mistake(at, "`where` and `of` are for series of events", "properties of calls and of the ledger have no contract")
+        return
+    for event in series.events:
+        if event not in contracts:
+            yield Mistake(at, f"`{event}` has no contract, so nobody knows its properties", "leave out `where` and `of`")
+            continue
+        fields = contracts[event].fields
+        if series.of and series.of not in fields:
+            yield Mistake((*at, "of"), f"`{event}` has no field `{series.of}`", meant(series.of, fields))
+        elif series.of and fields[series.of].type in ("list", "map", "boolean"):
+            yield Mistake((*at, "of"), f"`{series.of}` is a {fields[series.of].type}", "name a number or a text")
+        if series.where:
+            yield from _condition((*at, "where"), series.where, event_symbols(contracts[event]), lambda rule: None)
 
 
 def of_rfm(rfm: Rfm, features: Features) -> Iterator[Mistake]:
@@ -106,16 +145,20 @@ def of_rules(rules: Iterable[Rule], known: Symbols | None, what: str) -> Iterato
 
 
 def of_condition(at: Steps, text: str, known: Symbols | None) -> Iterator[Mistake]:
-    """Mistakes of a condition: every field that there is not, else what the language refuses."""
+    """Mistakes of a condition over a profile: every field that there is not, else what the language refuses."""
+    yield from _condition(at, text, known, lambda rule: check_movement(rule, ""))
+
+
+def _condition(at: Steps, text: str, known: Symbols | None, check: Callable[[Compiled], None]) -> Iterator[Mistake]:
     try:
-        names = reading.fields(text, known or Symbols([], "a profile"))
+        names = reading.fields(text, known or Symbols([], ""))
         if known is None:
             return
         unknown = [(name, column) for name, column in names if name not in known]
         for name, column in unknown:
             yield Mistake(at, f"unknown field `{name}`", meant(name, known.all), column)
         if not unknown:
-            check_movement(Compiled(text, known), "")
+            check(Compiled(text, known))
     except RuleError as error:
         what, _, remedy = error.why.partition("; ")
         yield Mistake(at, what, remedy, error.column)

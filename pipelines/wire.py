@@ -1,5 +1,7 @@
 """Messages between operators: compact, typed, versioned by position (new fields go to the end with a default)."""
 
+from typing import Any
+
 import msgspec
 
 
@@ -245,7 +247,7 @@ class Update(msgspec.Struct, array_like=True, tag_field="_", tag="u"):
     hold: int = 0
 
 
-Value = int | str | list[tuple[str, int]] | dict[str, int] | None
+Value = int | str | list[Any] | dict[str, int] | None
 
 
 class Join(msgspec.Struct, array_like=True, tag_field="_", tag="j"):

@@ -3,6 +3,9 @@
 from typing import Final
 
 from config.definitions import Feature, Features
+from config.loader import ConfigError
+from pipelines.aggregations.registry import ALL
+from pipelines.features.feeds import value_kind
 from pipelines.features.plan import LIFETIME
 from pipelines.rules.symbols import Symbol, Symbols
 from pipelines.rules.tree import Kind
@@ -40,27 +43,45 @@ def profile_symbols(features: Features, column: str = "features") -> Symbols:
         column: ClickHouse expression of the profile's fields as JSON text.
     """
     found = [_symbol(name, kind, column, english, chinese) for name, kind, english, chinese in _PLAIN]
-    windowed = [(feature, window) for feature in features.features for window in feature.windows]
-    found += [_symbol(f"{feature.name}_{window}", "number", column, *_words(feature, window)) for feature, window in windowed]
+    for feature in features.features:
+        kind = _kind(features, feature)
+        found += [_symbol(f"{feature.name}_{window}", kind, column, *_words(feature, window)) for window in feature.windows]
     found += [_symbol(name, "number", column, f"the {name[0].upper()} score", f"{name[0].upper()} 分") for name in SCORES]
     found.append(_symbol(SEGMENT, "text", column, "the value layer", "价值层"))
     return Symbols(found, "a profile", now_sql="toFloat64(toUnixTimestamp64Milli(now64(3)))")
 
 
+def _kind(features: Features, feature: Feature) -> Kind:
+    """Kind of a feature's values; of one that has mistakes a number."""
+    series, aggregation = features.series.get(feature.series), ALL.get(feature.measure)
+    if series is None or aggregation is None:
+        return "number"
+    try:
+        return aggregation.kind(value_kind(series) or "number")
+    except ConfigError:
+        return "number"
+
+
 def _symbol(name: str, kind: Kind, column: str, english: str, chinese: str) -> Symbol:
+    is_pairs = name == "top_products"
     if kind != "set":
         sql = f"JSONExtract({column}, '{name}', '{_SQL[kind]}')"
-    elif name == "top_products":
+    elif is_pairs:
         sql = f"arrayMap(pair -> tupleElement(pair, 1), JSONExtract({column}, '{name}', 'Array(Tuple(String, Float64))'))"
-    else:
+    elif name == "channels":
         sql = f"JSONExtractKeys({column}, '{name}')"
-    is_pairs = name == "top_products"
+    else:
+        sql = f"JSONExtract({column}, '{name}', 'Array(String)')"
     return Symbol(name=name, kind=kind, sql=sql, is_checked=True, english=english, chinese=chinese, keys=is_pairs)
 
 
 def _words(feature: Feature, window: str) -> tuple[str, str]:
     """What a windowed field is called; nothing where its window is not said in days or the like."""
+    aggregation = ALL.get(feature.measure)
     english, chinese = feature.english or feature.name.replace("_", " "), feature.chinese
+    if aggregation is not None:
+        english = aggregation.english.format(what=english)
+        chinese = aggregation.chinese.format(what=chinese) if chinese else ""
     if window == LIFETIME:
         return f"{english} ever", f"累计{chinese}" if chinese else ""
     number, unit = window[:-1], window[-1:]

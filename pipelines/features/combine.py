@@ -1,9 +1,11 @@
 """Phase two of each aggregation: one value for a profile out of the values of its nodes, and the fields derived from them."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import reduce
 from typing import Any, Final
 
-from pipelines.features.plan import Published
+from pipelines.aggregations.registry import ALL
+from pipelines.features.plan import Published, measure_of
 from pipelines.identity.nodes import split
 from pipelines.traits.claims import merged, pack, unpack
 from pipelines.wire import Value
@@ -11,13 +13,16 @@ from pipelines.wire import Value
 TOP_SHOWN: Final = 5
 DAY_MS: Final = 86_400_000
 
-_Windowed = tuple[str, str, str | None, int]
-"""A windowed field: its name, the values that are added and subtracted, and what they are divided by (0: nothing)."""
+_Windowed = tuple[str, str, str | None, int, Callable[[Any, int], Any] | None]
+"""A windowed field: its name, the value that is shown and the one that is taken off, what amounts are divided by (0: nothing), and how it
+is shown where it is no plain number."""
 _LEDGER_VALUES: Final = frozenset(
     {"orders.count.lifetime", "orders.amount.lifetime", "first_order_at", "last_order_at", "top_products", "unmatched_refunds"}
     | {"over_refunds", "charge_backs"}
 )
 _AS_THEY_ARE: Final = frozenset({"first_seen_at", "last_seen_at", "sessions", "channels", "late_events"})
+_PLAIN: Final = frozenset({"count", "amount"})
+"""Measures that are added up and subtracted as numbers."""
 _UNKNOWN: Final = object()
 
 
@@ -76,6 +81,9 @@ def combine(name: str, parts: Sequence[Mapping[str, Value]]) -> Value:
     """
     if len(parts) == 1:
         return parts[0].get(name)
+    aggregation = measure_of(name)
+    if aggregation is not None:
+        return reduce(aggregation.combine, (part.get(name) for part in parts))
     found: Value = _COMBINE.get(name, _sum)(part.get(name) for part in parts)
     return found
 
@@ -90,7 +98,10 @@ class Fields:
 
     def __init__(self, published: list[Published], scale: int) -> None:
         self._scale = scale
-        self._windowed: list[_Windowed] = [(field.name, field.plus, field.minus, scale if field.money else 0) for field in published]
+        self._windowed: list[_Windowed] = [
+            (field.name, field.plus, field.minus, field.units(scale), None if field.measure in _PLAIN else ALL[field.measure].present)
+            for field in published
+        ]
         self._reading: dict[str, list[_Windowed]] = {}
         for row in self._windowed:
             for name in filter(None, (row[1], row[2])):
@@ -124,7 +135,10 @@ class Fields:
 
     @staticmethod
     def _fill(fields: dict[str, Any], rows: list[_Windowed], values: Mapping[str, Any]) -> None:
-        for name, plus, minus, scale in rows:
+        for name, plus, minus, scale, present in rows:
+            if present is not None:
+                fields[name] = present(values.get(plus), scale)
+                continue
             number = values.get(plus) or 0
             if minus is not None:
                 number -= values.get(minus) or 0

@@ -5,15 +5,16 @@ is harmless.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from config.traits import Traits
+from pipelines.features.cells import Cells
 from pipelines.features.combine import all_groups
 from pipelines.features.ledger import Ledger, Store
 from pipelines.features.node_state import FORMAT, LiveNode, NodeState, decode, encode
-from pipelines.features.node_values import NodeValues
+from pipelines.features.node_values import NodeValues, cells_key
 from pipelines.features.plan import Plan
 from pipelines.features.series import NEVER
 from pipelines.identity.link_log import ALIAS, SEEN, Rule
@@ -28,6 +29,7 @@ _LINKS_REMEMBERED: Final = 256
 _MONEY: Final = ("orders", "refunds")
 """Series that the ledger keeps."""
 MAX_GROUPS: Final = 50
+decode_properties: Final = msgspec.json.Decoder(dict[str, Any]).decode
 LINKS_FLAG: Final = "limit:links"
 """On an event that links its node to more identifiers than a node remembers; `limit:` as in docs/features.md, "Limits"."""
 
@@ -284,9 +286,7 @@ class NodeLogic:
     def _count(self, live: LiveNode, event: Event, watermark: int, stores: Stores) -> list[str]:
         """Fold an event into series, ledger, sessions and counters; returns the series it touched."""
         plan, state, time = self._plan, live.state, event.event_time
-        touched = [*plan.by_event.get(event.name, ()), *plan.by_type.get(event.type, ())]
-        for name in touched:
-            live.series_of(name, counting=True).add(time, 1, 0)
+        touched = self._feed(live, event)
         if event.facts is not None and event.is_owner:
             applied = self._ledger(live, stores.ledger).apply(event.facts, event.told, event.object)
             if applied.changed:
@@ -295,6 +295,9 @@ class NodeLogic:
         live.dirty.update(touched)
         for name in touched:
             live.series[name].thin(state.clock, plan.windows, plan.exact_entries, live.phase)
+            for aggregation in plan.cells.get(name, ()):
+                cells = live.cells[cells_key(name, aggregation.name)]
+                cells.thin(state.clock, plan.windows, plan.exact_entries, live.phase, aggregation.combine)
         state.sessions.add(time, plan.session_gap_ms, watermark - self._lateness_ms)
         state.channels[event.channel] = state.channels.get(event.channel, 0) + 1
         self._seen(state, time)
@@ -302,6 +305,24 @@ class NodeLogic:
             event.flags = [*dict.fromkeys([*event.flags, TRAITS_FLAG])]
         if event.group and not _enter(state, event.group, time):
             event.flags = [*event.flags, TRAITS_FLAG]
+        return touched
+
+    def _feed(self, live: LiveNode, event: Event) -> list[str]:
+        """Make the entries of an event; returns the series that got one."""
+        touched: list[str] = []
+        properties: dict[str, Any] | None = None
+        for feed in (*self._plan.by_event.get(event.name, ()), *self._plan.by_type.get(event.type, ())):
+            value: Any = 0
+            if not feed.is_plain:
+                properties = decode_properties(event.properties) if properties is None else properties
+                value = feed.value(properties)
+                if value is None:
+                    continue
+            live.series_of(feed.series, counting=not feed.is_number).add(event.event_time, 1, value if feed.is_number else 0)
+            for aggregation in feed.cells:
+                cells = live.cells.setdefault(cells_key(feed.series, aggregation.name), Cells())
+                cells.add(event.event_time, aggregation.lift(event.event_time, value), aggregation.combine)
+            touched.append(feed.series)
         return touched
 
     def _new_links(self, live: LiveNode, event: Event) -> list[tuple[str, str, Rule]]:

@@ -4,6 +4,7 @@ from typing import Final
 
 import msgspec
 
+from pipelines.features.cells import Cells
 from pipelines.features.ledger import Summary
 from pipelines.features.series import Packed, Series
 from pipelines.features.sessions import Sessions
@@ -36,6 +37,7 @@ class NodeState(msgspec.Struct, array_like=True):
         groups: node keys of the groups it was told to be in, with the newest event time that did, ms; by key.
         group: kind of group that the node stands for; empty: it is somebody's identifier.
         members: of a group: how many nodes were told to be in it.
+        cells: of the aggregations that keep some, by series and measure, packed.
     """
 
     format: int
@@ -61,6 +63,7 @@ class NodeState(msgspec.Struct, array_like=True):
     groups: list[tuple[str, int]] = []
     group: str = ""
     members: int = 0
+    cells: dict[str, bytes] = {}
 
 
 class LiveNode:
@@ -70,6 +73,7 @@ class LiveNode:
         key: node key.
         state: the persisted part; what it holds packed is brought up to date when it is dumped.
         series: by name, unpacked.
+        cells: by series and measure, unpacked.
         summary: of the ledger.
         linked: node keys whose link to this one has been reported.
         dirty: names of series that differ from the packed ones; with `orders` the summary does.
@@ -80,12 +84,13 @@ class LiveNode:
         timers: series -> the moment by which that has to be acted upon (at once for values that rules read, else within the refresh time).
     """
 
-    __slots__ = ("dirty", "due", "ids", "key", "linked", "phase", "series", "state", "summary", "timers", "values")
+    __slots__ = ("cells", "dirty", "due", "ids", "key", "linked", "phase", "series", "state", "summary", "timers", "values")
 
     def __init__(self, key: str, state: NodeState, phase: int) -> None:
         self.key = key
         self.state = state
         self.series = {name: Series.unpacked(packed) for name, packed in state.series.items()}
+        self.cells = {name: Cells.unpacked(packed) for name, packed in state.cells.items()}
         self.summary = _decode_summary(state.summary) if state.summary else Summary()
         self.linked: dict[str, None] = dict.fromkeys(_decode_names(state.linked)) if state.linked else {}
         self.dirty: set[str] = set()
@@ -107,6 +112,9 @@ class LiveNode:
         if self.dirty:
             for name in self.dirty:
                 self.state.series[name] = self.series[name].packed()
+            for key, cells in self.cells.items():
+                if key.partition(".")[0] in self.dirty:
+                    self.state.cells[key] = cells.packed()
             if "orders" in self.dirty:
                 self.state.summary = encode(self.summary)
             self.dirty.clear()

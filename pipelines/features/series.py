@@ -7,7 +7,7 @@ in docs/features.md ("Windows").
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -107,19 +107,10 @@ class Series:
         Returns:
             Count, amount, and the earliest moment after `now` at which they may fall by time alone (`NEVER` when the window is empty).
         """
-        times, counts, amounts = self.times, self.counts, self.amounts
-        size, length = len(times), window.length
-        tail = now - length
-        if times[-1] <= tail:
+        first, due = inside(self.times, now, window, exact, phase)
+        if due == NEVER:
             return 0, 0, NEVER
-        first = bisect_right(times, tail) or 1  # the sentinel is never inside
-        if size - first < exact:
-            due = times[first] + length
-        else:
-            hop = window.hop
-            first = bisect_right(times, (tail - phase) // hop * hop + phase) or 1
-            tile_end = -((phase - times[first]) // hop) * hop + phase
-            due = min(times[size - exact], tile_end) + length
+        counts, amounts = self.counts, self.amounts
         return counts[-1] - counts[first - 1], amounts[-1] - amounts[first - 1] if amounts else 0, due
 
     def thin(self, now: int, windows: list[Window], exact: int, phase: int) -> None:
@@ -128,31 +119,73 @@ class Series:
         Args:
             now: clock in ms.
             windows: all windows, shortest first; each hop divides the next.
-            exact: see `within`.
-            phase: see `within`.
+            exact: see `look`.
+            phase: see `look`.
         """
-        keep_from = len(self.times) - exact - _MARGIN
-        if keep_from < _THIN_EVERY:
+        places, keep_from = kept(self.times, now, windows, exact, phase)
+        if not keep_from:
             return
         times, counts, amounts = self.times, self.counts, self.amounts
-        kept: list[int] = []
-        level = 0
-        cell: tuple[int, int] | None = None
-        # Newest first: the first entry met in a tile is its last.
-        for index in range(keep_from - 1, -1, -1):
-            time = times[index]
-            age = now - time
-            while level < len(windows) and age >= windows[level].length + 2 * windows[level].hop:
-                level += 1
-            if level == len(windows):
-                kept.append(index)
-                break
-            hop = windows[level].hop
-            found = (level, (time - phase - 1) // hop)
-            if found != cell or index == 0:
-                kept.append(index)
-                cell = found
-        kept.reverse()
-        self.times = array("q", [times[i] for i in kept]) + times[keep_from:]
-        self.counts = array("q", [counts[i] for i in kept]) + counts[keep_from:]
-        self.amounts = array("q", [amounts[i] for i in kept]) + amounts[keep_from:] if amounts else amounts
+        self.times = array("q", [times[i] for i in places]) + times[keep_from:]
+        self.counts = array("q", [counts[i] for i in places]) + counts[keep_from:]
+        self.amounts = array("q", [amounts[i] for i in places]) + amounts[keep_from:] if amounts else amounts
+
+
+def inside(times: Sequence[int], now: int, window: Window, exact: int, phase: int) -> tuple[int, int]:
+    """The first entry inside a window, and the moment after `now` at which one may leave it; `NEVER` when the window is empty.
+
+    Args:
+        times: of entries in ms, ascending; the first stands for everything older than all windows.
+        now: clock in ms.
+        window: which.
+        exact: number of entries from which the older end moves to a tile boundary.
+        phase: the node's tile phase in ms.
+    """
+    size, length = len(times), window.length
+    tail = now - length
+    if times[-1] <= tail or size == 1:
+        return size, NEVER
+    first = bisect_right(times, tail) or 1  # the sentinel is never inside
+    if size - first < exact:
+        return first, times[first] + length
+    hop = window.hop
+    first = bisect_right(times, (tail - phase) // hop * hop + phase) or 1
+    tile_end = -((phase - times[first]) // hop) * hop + phase
+    return first, min(times[size - exact], tile_end) + length
+
+
+def kept(times: Sequence[int], now: int, windows: list[Window], exact: int, phase: int) -> tuple[list[int], int]:
+    """Which of the older entries some window can still ask for: the last of each tile.
+
+    Args:
+        times: as in `inside`.
+        now: clock in ms.
+        windows: all windows, shortest first; each hop divides the next.
+        exact: as in `inside`.
+        phase: as in `inside`.
+
+    Returns:
+        Places of those that stay, ascending, and the place from which all stay; 0 when there are too few to be worth it.
+    """
+    keep_from = len(times) - exact - _MARGIN
+    if keep_from < _THIN_EVERY:
+        return [], 0
+    places: list[int] = []
+    level = 0
+    cell: tuple[int, int] | None = None
+    # Newest first: the first entry met in a tile is its last.
+    for index in range(keep_from - 1, -1, -1):
+        time = times[index]
+        age = now - time
+        while level < len(windows) and age >= windows[level].length + 2 * windows[level].hop:
+            level += 1
+        if level == len(windows):
+            places.append(index)
+            break
+        hop = windows[level].hop
+        found = (level, (time - phase - 1) // hop)
+        if found != cell or index == 0:
+            places.append(index)
+            cell = found
+    places.reverse()
+    return places, keep_from

@@ -6,7 +6,7 @@ from typing import Final
 from config.definitions import Definitions
 from config.identity import Identity
 from config.platform import Tenant
-from pipelines.features.plan import published_fields
+from pipelines.features.plan import Published, published_fields
 from pipelines.history.ledger_views import ledger_views
 from pipelines.history.object_views import object_views
 from pipelines.history.people_views import people_views
@@ -37,14 +37,22 @@ _NESTED: Final = {"top_products": "Array(Tuple(String, UInt64))", "channels": "M
 
 def profile_columns(definitions: Definitions) -> dict[str, str]:
     """Column -> expression over `fields` (a tuple made of the JSON in one pass) for every published feature."""
-    columns = {field.name: f"fields.{field.name}" for field in published_fields(definitions.features)}
-    columns |= {name: f"fromUnixTimestamp64Milli(fields.{name}, 'UTC')" if name in _TIMES else f"fields.{name}" for name in _FIELDS}
+    columns = {field.name: _moment(field.name) if field.kind == "time" else f"fields.{field.name}" for field in _windowed(definitions)}
+    columns |= {name: _moment(name) if name in _TIMES else f"fields.{name}" for name in _FIELDS}
     columns |= {name: f"JSONExtract(features, '{name}', '{kind}')" for name, kind in _NESTED.items()}
     return columns | {f"tag_{rule.name}": f"fields.`tag:{rule.name}` = 1" for rule in definitions.tags}
 
 
+def _windowed(definitions: Definitions) -> list[Published]:
+    return published_fields(definitions.features)
+
+
+def _moment(name: str) -> str:
+    return f"fromUnixTimestamp64Milli(fields.{name}, 'UTC')"
+
+
 def _fields_type(definitions: Definitions) -> str:
-    kinds = {field.name: "Float64" if field.money else "Int64" for field in published_fields(definitions.features)}
+    kinds = {field.name: field.column for field in _windowed(definitions)}
     kinds |= _FIELDS | {f"tag:{rule.name}": "UInt8" for rule in definitions.tags}
     return ", ".join(f"`{name}` {kind}" for name, kind in kinds.items())
 

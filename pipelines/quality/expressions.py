@@ -10,23 +10,14 @@ import msgspec
 
 from pipelines.rules import sql
 from pipelines.rules.errors import RuleError
+from pipelines.rules.events import event_symbols
 from pipelines.rules.reading import read
 from pipelines.rules.sql import quoted
-from pipelines.rules.symbols import NOW, Symbol, Symbols
+from pipelines.rules.symbols import NOW, Symbol
 from pipelines.rules.tree import Field, Kind, walk
 from schemas.contracts import Contract
-from schemas.contracts import Field as ContractField
 
 ROW: Final = "\0row"
-_KINDS: Final[dict[str, Kind]] = {
-    "number": "number",
-    "integer": "number",
-    "quantity": "number",
-    "money": "number",
-    "timestamp": "time",
-    "boolean": "truth",
-    "list": "list",
-}
 _TYPES: Final[dict[Kind, str]] = {"number": "Nullable(Float64)", "truth": "Nullable(Bool)"}
 
 
@@ -60,7 +51,7 @@ def compile_rule(text: str, contract: Contract, unless: list[str], where: str) -
     Raises:
         RuleError: the text is no rule over the fields of the contract.
     """
-    symbols = _symbols(contract)
+    symbols = event_symbols(contract, _element)
     tree = read(text, symbols, where)
     reads = [node for node in walk(tree) if isinstance(node, Field)]
     if any(node.name == NOW and not node.of for node in reads):
@@ -87,22 +78,6 @@ def compile_rule(text: str, contract: Contract, unless: list[str], where: str) -
         fields[name] = "Nullable(String)"
         applies.append(f"ifNull({_element(name)}, '') in ('', '[]', '{{}}')")
     return Compiled(fields, " and ".join(applies), sql.condition(tree, symbols))
-
-
-def _symbols(contract: Contract) -> Symbols:
-    found = []
-    for name, field in contract.fields.items():
-        if field.type != "map":
-            items = contract.parts[field.items] if field.type == "list" else {}
-            inner = {label: _symbol(label, item, f"entry.`{label}`") for label, item in items.items() if item.type not in ("map", "list")}
-            found.append(msgspec.structs.replace(_symbol(name, field, _element(name)), entries=inner))
-    return Symbols(found, contract.name)
-
-
-def _symbol(name: str, field: ContractField, element: str) -> Symbol:
-    kind = _KINDS.get(field.type, "text")
-    read = f"toFloat64(toUnixTimestamp64Milli(parseDateTime64BestEffortOrNull({element}, 3, 'UTC')))" if kind == "time" else element
-    return Symbol(name=name, kind=kind, sql=read)
 
 
 def _type(symbol: Symbol) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from pipelines.rules.functions import ALL, Function, rounded
+from pipelines.rules.moments import moment_ms
 from pipelines.rules.symbols import NOW, Symbol, Symbols
 from pipelines.rules.tree import Call, Field, Kind, Literal, Node
 
@@ -177,6 +178,11 @@ def _number(value: Any) -> float | None:
     return found if math.isfinite(found) else None
 
 
+def _moment(value: Any) -> float | None:
+    """A time in ms; events tell theirs as texts."""
+    return moment_ms(value) if isinstance(value, str) else _number(value)
+
+
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
@@ -211,10 +217,11 @@ def _ceil(value: float) -> float:
     return float(math.ceil(value)) if math.isfinite(value) else value
 
 
-_CHECKS: Final[dict[Kind, str]] = {"number": "number", "time": "number", "duration": "number", "text": "text", "truth": "truth"}
+_CHECKS: Final[dict[Kind, str]] = {"number": "number", "time": "moment", "duration": "number", "text": "text", "truth": "truth"}
 _HELPERS: Final[dict[str, Any]] = {
     "__builtins__": {},
     "number": _number,
+    "moment": _moment,
     "text": _text,
     "truth": _truth,
     "texts": _texts,

@@ -27,14 +27,18 @@ class Series:
 
     def measure(self, window: str, now_ms: int) -> tuple[int, int]:
         """Count and amount inside a window that ends now; `lifetime` has no older end."""
+        return self._sum(self.inside(window, now_ms))
+
+    def inside(self, window: str, now_ms: int) -> list[int]:
+        """Times of the entries inside a window that ends now."""
         if window == "lifetime":
-            return self._sum(self._entries)
+            return list(self._entries)
         tail_ms = now_ms - self._rules.windows_ms[window]
         inside = [time_ms for time_ms in self._entries if tail_ms < time_ms <= now_ms]
         if len(inside) >= self._rules.exact_entries:
             tail_ms -= (tail_ms - self._phase_ms) % self._rules.hops_ms[window]
             inside = [time_ms for time_ms in self._entries if tail_ms < time_ms <= now_ms]
-        return self._sum(inside)
+        return inside
 
     def _sum(self, times: Iterable[int]) -> tuple[int, int]:
         counts, amounts = 0, 0
