@@ -21,6 +21,7 @@ MODULES = [
     "cli.replay_commands",
     "cli.demo_commands",
     "cli.profile_commands",
+    "cli.explain_commands",
     "cli.verify_commands",
     "cli.tail_commands",
     "cli.rfm_commands",

@@ -40,47 +40,12 @@ def get(
     client = stores.profiles(owner)
     reveal = _revealer(client, identifier, owner) if personal else _nothing
     if not watch:
-        _show(identifier, _known(client.get(identifier), identifier, owner), as_json, reveal)
+        _show(identifier, known(client.get(identifier), identifier, owner), as_json, reveal)
         return
     try:
         _follow(identifier, client.watch(identifier), as_json, reveal)
     except KeyboardInterrupt:
         raise typer.Exit from None
-
-
-@profile_app.command()
-def why(identifier: Who, tag: Annotated[str, typer.Argument(help="Name of a tag of config/tags.yaml.")], tenant: TenantName = "") -> None:
-    """Say why a customer has a tag, or has it not."""
-    from cli import stores
-    from cli.profile_card import moment
-    from cli.terminal import safe_console
-    from cli.why import newer_rule, sentence, tree
-    from pipelines.audiences.rules import RuleBook
-
-    owner = stores.tenant_or_default(tenant)
-    definitions = stores.definitions_in_force()
-    rule = next((rule for rule in definitions.tags if rule.name == tag), None)
-    expression = RuleBook(definitions).tag(tag)
-    if rule is None or expression is None:
-        raise UnknownTagError(
-            f"there is no tag `{tag}`; there are {', '.join(rule.name for rule in definitions.tags)} (of the rules in force)"
-        )
-    profile = _known(stores.profiles(owner).get(identifier), identifier, owner)
-    part = expression.explain(profile.fields, profile.at)
-    console = safe_console()
-    console.print(sentence(identifier, tag, rule.says, part), highlight=False, markup=False)
-    console.print(tree(part))
-    console.print(f"the rule in words: {expression.sentence('english')}", style="dim", highlight=False, markup=False)
-    console.print(f"values as of {moment(profile.at)} UTC, version {profile.version[0]}-{profile.version[1]}", style="dim")
-    if written := newer_rule(tag, rule):
-        console.print(f"[yellow]{written}[/]")
-    if f"tag:{tag}" not in profile.fields:
-        console.print("[yellow]The published profile was not judged by this rule yet: `cdp judge` judges everybody now.[/]")
-    elif (tag in profile.tags) != part.holds:
-        told = "has it" if tag in profile.tags else "does not have it"
-        console.print(
-            f"[yellow]The published profile {told}: it was judged by another version of the rule. `cdp judge` judges everybody now.[/]"
-        )
 
 
 @profile_app.command()
@@ -104,7 +69,7 @@ def history(
     node = stores.node_of(owner, identifier)
     found = list(versions(stores.history(), owner, node or "", names, every))
     if not found:
-        _known(stores.profiles(owner).get(identifier), identifier, owner)
+        known(stores.profiles(owner).get(identifier), identifier, owner)
         raise UnknownProfileError(
             f"`{identifier}` is live and not in the history of tenant {owner} yet; is job `history` running (`cdp status`)?"
         )
@@ -133,11 +98,12 @@ def rebuild() -> None:
     print(f"{result.written:,} profiles written, {result.stale:,} were newer in Redis already")
 
 
-class UnknownTagError(LookupError):
-    """There is no tag of this name."""
+def known(profile: "Profile | None", identifier: str, tenant: str) -> "Profile":
+    """The profile, if there is one.
 
-
-def _known(profile: "Profile | None", identifier: str, tenant: str) -> "Profile":
+    Raises:
+        UnknownProfileError: nobody is known by this identifier.
+    """
     if profile is None:
         raise UnknownProfileError(f"nobody is known as `{identifier}` in tenant {tenant}; try `cdp tail` to see who passes")
     return profile

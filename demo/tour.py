@@ -258,7 +258,7 @@ class Tour:
             f"ClickHouse http://{house.host}:{house.http_port}/play; passwords and Flink's certificate: `cdp secrets`\n"
             "   The clock is live now: events of yours are stamped as they come.\n"
             "   Passwords of Redis and ClickHouse: `cdp secrets`\n"
-            "   Try next: `cdp profile why user_id:14646 loyal`, `cdp profile history user_id:14646`, `cdp tail`, `cdp jobs`;\n"
+            "   Try next: `cdp explain user_id:14646 loyal`, `cdp profile history user_id:14646`, `cdp tail`, `cdp jobs`;\n"
             "   kill any process and run `cdp verify` again; docs/ tells the rest.\n"
             "   Stop everything: `cdp down` (data stays; `cdp up` goes on where it was)."
         )

@@ -119,6 +119,10 @@ class RuleBook:
         """The rule of a tag."""
         return dict(self._tags).get(name)
 
+    def segment(self, name: str) -> Rule | None:
+        """The rule of a segment."""
+        return dict(self._segments).get(name)
+
     def concerns(self, changed: Mapping[str, Any]) -> bool:
         """Whether a change of these fields can change a verdict."""
         return not self.reads.isdisjoint(changed)

@@ -8,11 +8,12 @@ import pytest
 from rich.console import Console
 
 from cli import tail_lines
+from cli.explain_commands import tree
 from cli.profile_card import card
 from cli.tail_commands import concerns
-from cli.why import reasons, sentence, tree
 from config import loader
-from pipelines.audiences.rules import RuleBook, fingerprint
+from operations.explain import UnknownRuleError, explain, sentence
+from pipelines.audiences.rules import fingerprint
 from profile_store.profile import Profile
 
 DEFINITIONS = loader.definitions()
@@ -88,15 +89,22 @@ def test_the_card_of_a_profile_that_has_nothing_yet_is_a_card_too() -> None:
         ("churn_warning", {"recency_ratio": None}, False, "recency_ratio >= 1.5 does not hold (recency_ratio = nothing)"),
     ],
 )
-def test_why_names_the_comparisons_that_decide(tag: str, changes: dict[str, Any], holds: bool, because: str) -> None:
-    rule = RuleBook(DEFINITIONS).tag(tag)
-    assert rule is not None
-    part = rule.explain({**FIELDS, **changes})
-    said = sentence("user_id:1", tag, "so and so", part)
-    assert part.holds == holds
-    assert said.startswith(f"user_id:1 {'has' if holds else 'does not have'} the tag {tag} (so and so), because ")
+def test_an_explanation_names_the_comparisons_that_decide(tag: str, changes: dict[str, Any], holds: bool, because: str) -> None:
+    (found,) = explain({**FIELDS, **changes}, 0, DEFINITIONS, tag)
+    said = sentence("user_id:1", found)
+    assert (found.kind, found.holds, found.shown) == ("tag", holds, None)
+    assert said.startswith(f"user_id:1 {'has' if holds else 'does not have'} the tag {tag} (")
     assert because in said
-    assert all(reason.text in text_of(tree(part)) for reason in reasons(part))
+    assert all(reason.text in text_of(tree(found.part)) for reason in found.reasons)
+
+
+def test_without_a_name_all_tags_and_the_segment_are_explained() -> None:
+    found = explain({**FIELDS, "rfm_segment": DEFINITIONS.segments[0].name, "tag:loyal": 1}, 0, DEFINITIONS)
+    assert [one.name for one in found] == [*(rule.name for rule in DEFINITIONS.tags), DEFINITIONS.segments[0].name]
+    assert [one.shown for one in found if one.name == "loyal" or one.kind == "segment"] == [True, True]
+    assert all(set(one.words) == {"english", "chinese"} for one in found)
+    with pytest.raises(UnknownRuleError, match=r"no tag and no segment `loyl`.*tags: loyal"):
+        explain(FIELDS, 0, DEFINITIONS, "loyl")
 
 
 EVENT = {
