@@ -47,20 +47,14 @@ def explain(
     profile = known(stores.profiles(owner).get(identifier), identifier, owner)
     found = look(profile.fields, profile.at, definitions, rule)
     if as_json:
-        told = {
-            "identifier": identifier,
-            "profile_id": profile.profile_id,
-            "at": profile.at,
-            "version": list(profile.version),
-            "rules": found,
-        }
+        whose = {"identifier": identifier, "profile_id": profile.profile_id, "at": profile.at, "version": list(profile.version)}
         print(msgspec.json.encode({**whose, "rules": found}).decode())
         return
     console = safe_console()
-    if rule:
-        _whole(console, identifier, found[0], definitions, language)
-    else:
-        for one in found:
+    for one in found:  # a tag and a segment may have one name
+        if rule:
+            _whole(console, identifier, one, definitions, language)
+        else:
             _line(console, one, language)
     _when(console, profile)
 

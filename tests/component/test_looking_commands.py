@@ -85,9 +85,9 @@ def test_nobody_is_said_to_be_nobody(double: PipelineDouble) -> None:
 
 
 def test_why_says_which_comparison_decides(double: PipelineDouble) -> None:
-    shown = cdp("profile", "why", WHO, "loyal")
+    shown = cdp("explain", WHO, "loyal")
     assert f"{WHO} does not have the tag loyal (orders often and lately), because f_score >= 4 does not hold (f_score = 1)." in shown.output
-    assert "there is no tag `loyall`; there are loyal" in str(cdp("profile", "why", WHO, "loyall").exception)
+    assert "there is no tag and no segment `loyall`" in str(cdp("explain", WHO, "loyall").exception)
 
 
 def test_history_lists_the_versions_that_changed_what_is_shown(double: PipelineDouble) -> None:

@@ -90,9 +90,9 @@ def test_the_card_of_a_profile_that_has_nothing_yet_is_a_card_too() -> None:
     ],
 )
 def test_an_explanation_names_the_comparisons_that_decide(tag: str, changes: dict[str, Any], holds: bool, because: str) -> None:
-    (found,) = explain({**FIELDS, **changes}, 0, DEFINITIONS, tag)
+    found, *_ = explain({**FIELDS, **changes}, 0, DEFINITIONS, tag)
     said = sentence("user_id:1", found)
-    assert (found.kind, found.holds, found.shown) == ("tag", holds, None)
+    assert (found.kind, found.holds, found.shown) == ("tag", holds, bool(FIELDS[f"tag:{tag}"]))
     assert said.startswith(f"user_id:1 {'has' if holds else 'does not have'} the tag {tag} (")
     assert because in said
     assert all(reason.text in text_of(tree(found.part)) for reason in found.reasons)
