@@ -318,6 +318,20 @@ def test_an_owner_that_is_not_the_one_by_the_events_is_named(server: ClickHouse,
     ]
     assert (checks["demo: objects"].expected, checks["demo: objects"].found) == (3, 3)
     assert reused_ids(server) == {"demo": 2}, "each of the two nodes used the id for two objects"
+
+
+def test_what_the_loader_has_not_inserted_yet_is_late_and_not_lost(server: ClickHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(money, "RECHECK_S", 0.1)
+    monkeypatch.setattr(money, "LOADER_S", 0.1)
+    orders = OrderEvents(platform().tenants)
+    orders.take("Order Completed", message(event("Order Completed", 1, USER, "order||late", {"order_id": "late", "total": 5}), 1))
+    clean = CleanEvidence([], ["demo"])
+    for counted, known in ((0, True), (10**6, False)):
+        clean.counted["cdp.objects"] = counted
+        checks = {check.name: check for check in money.money(server, clean, orders, platform().tenants, lambda: None)}
+        assert [checks[f"demo: {what}"].known for what in ("objects", "view orders")] == [known, known]
+        assert bool(checks["demo: objects"].differences) == known
+    assert "rows of table objects are not loaded yet: is job `history` running?" in checks["demo: objects"].note
     assert "2 message ids" in checks["demo: objects"].note
     assert checks["demo: view orders"].differences == []
     assert checks["yen: objects"].verdict == "ok"
