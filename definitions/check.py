@@ -134,8 +134,8 @@ class _Check:
         rfm = files.read("rfm.yaml", Rfm)
         if rfm and features:
             files.found("rfm.yaml", rules.of_rfm(rfm, features))
-        readable = profile_symbols(features) if features else None
         segments, tags = files.read("segments.yaml", list[Rule]), files.read("tags.yaml", list[Rule])
+        readable = profile_symbols(features, [one.name for one in segments or ()]) if features else None
         if segments is not None:
             files.found("segments.yaml", rules.of_rules(segments, readable, "segment"))
         if tags is not None:

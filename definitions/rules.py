@@ -3,6 +3,7 @@
 import itertools
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Final
 
 from config.definitions import Feature, Features, Rfm, Rule, Series
@@ -15,13 +16,26 @@ from pipelines.audiences.symbols import PLAIN_FIELDS, SCORES, SEGMENT
 from pipelines.features.plan import LIFETIME, unfit
 from pipelines.rules import reading
 from pipelines.rules.errors import RuleError
-from pipelines.rules.events import event_symbols
+from pipelines.rules.events import event_symbols, read_event
 from pipelines.rules.rule import Rule as Compiled
 from pipelines.rules.symbols import Symbols
 from schemas.contracts import Contract
 from schemas.documents import Mistake, Steps, meant
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_OTHER_MEASURES: Final = {
+    "sum": "amount",
+    "total": "amount",
+    "avg": "average",
+    "mean": "average",
+    "minimum": "min",
+    "maximum": "max",
+    "unique": "distinct",
+    "uniques": "distinct",
+    "set": "values",
+    "list": "values",
+}
+"""What measures are called elsewhere."""
 _CUTS: Final = 4
 
 
@@ -46,7 +60,7 @@ def of_features(features: Features, events: Collection[str], contracts: Mapping[
         for index, event in enumerate(series.events):
             if event not in events:
                 yield Mistake(("series", name, "events", index), f"there is no event `{event}`", meant(event, events))
-        yield from _values(("series", name), series, contracts)
+        yield from _values(("series", name), series, events, contracts)
         for index, call in enumerate(series.types):
             if call not in (*CALLS, "track"):
                 yield Mistake(("series", name, "types", index), f"there is no call `{call}`", meant(call, CALLS))
@@ -60,20 +74,22 @@ def of_features(features: Features, events: Collection[str], contracts: Mapping[
         if feature.difference:
             yield from _difference(at, feature.difference, list(plain))
             measures = {plain[part].measure for part in feature.difference if part in plain}
-            if len(measures) > 1:
-                yield Mistake((*at, "difference"), "an amount and a count cannot be subtracted")
-            elif odd := measures - {"", "count", "amount"}:
+            if odd := measures - {"", "count", "amount"}:
                 yield Mistake((*at, "difference"), f"`{odd.pop()}` cannot be subtracted", "only counts and amounts can")
+            elif len(measures) > 1:
+                yield Mistake((*at, "difference"), "an amount and a count cannot be subtracted")
             continue
         if feature.series not in features.series:
             what = f"unknown series `{feature.series}`" if feature.series else "`series` is missing"
             yield Mistake((*at, "series"), what, meant(feature.series, features.series))
         elif feature.measure and feature.measure not in ALL:
-            yield Mistake((*at, "measure"), f"there is no measure `{feature.measure}`", meant(feature.measure, ALL))
+            known_as = _OTHER_MEASURES.get(feature.measure.lower())
+            remedy = f"it is called `{known_as}` here" if known_as else meant(feature.measure, ALL)
+            yield Mistake((*at, "measure"), f"there is no measure `{feature.measure}`", remedy)
         elif feature.measure and (why := _unfit(features, feature)):
             yield Mistake((*at, "measure"), why, "docs/features.md lists the measures")
         if not feature.measure:
-            yield Mistake((*at, "measure"), "`measure` is missing", ", ".join(ALL))
+            yield Mistake((*at, "measure"), "`measure` is missing", f"one of {', '.join(ALL)}")
         if feature.minus and feature.measure not in ("", "count", "amount"):
             yield Mistake((*at, "minus"), f"`{feature.measure}` cannot be subtracted", "only counts and amounts can")
         for window, longer in feature.minus.items():
@@ -92,7 +108,11 @@ def _unfit(features: Features, feature: Feature) -> str:
         return ""  # told at the series
 
 
-def _values(at: Steps, series: Series, contracts: Mapping[str, Contract]) -> Iterator[Mistake]:
+def _over_event(text: str, symbols: Symbols, _: Compiled) -> None:
+    read_event(text, symbols, "")
+
+
+def _values(at: Steps, series: Series, events: Collection[str], contracts: Mapping[str, Contract]) -> Iterator[Mistake]:
     """Mistakes of a series' filter and of the property whose values it has."""
     if not series.where and not series.of:
         return
@@ -101,7 +121,8 @@ def _values(at: Steps, series: Series, contracts: Mapping[str, Contract]) -> Ite
         return
     for event in series.events:
         if event not in contracts:
-            yield Mistake(at, f"`{event}` has no contract, so nobody knows its properties", "leave out `where` and `of`")
+            if event in events:  # else it is told that there is no such event
+                yield Mistake((*at, "events"), f"`{event}` has no contract, so nobody knows its properties", "leave out `where` and `of`")
             continue
         fields = contracts[event].fields
         if series.of and series.of not in fields:
@@ -109,7 +130,8 @@ def _values(at: Steps, series: Series, contracts: Mapping[str, Contract]) -> Ite
         elif series.of and fields[series.of].type in ("list", "map", "boolean"):
             yield Mistake((*at, "of"), f"`{series.of}` is a {fields[series.of].type}", "name a number or a text")
         if series.where:
-            yield from _condition((*at, "where"), series.where, event_symbols(contracts[event]), lambda rule: None)
+            symbols = event_symbols(contracts[event])
+            yield from _condition((*at, "where"), series.where, symbols, partial(_over_event, series.where, symbols))
 
 
 def of_rfm(rfm: Rfm, features: Features) -> Iterator[Mistake]:
@@ -141,6 +163,8 @@ def of_rules(rules: Iterable[Rule], known: Symbols | None, what: str) -> Iterato
     for index, rule in enumerate(rules):
         if not rule.name.strip():
             yield Mistake((index, "name"), f"a {what} needs a name")
+        elif what == "tag" and not _NAME.fullmatch(rule.name):  # analysts have a column of it
+            yield Mistake((index, "name"), f"`{rule.name}` is no name for a tag", "letters, digits and _, no digit first")
         yield from of_condition((index, "when"), rule.when, known)
 
 

@@ -30,7 +30,7 @@ SYMBOLS = Symbols(
             for number in (1, 2, 3)
         ),
         Symbol(name="n4", kind="number", sql="n4", is_checked=True, english="orders in the last 30 days", chinese="最近30天的订单数"),
-        Symbol(name="t4", kind="text", sql="t4", english="the value layer", chinese="价值层"),
+        Symbol(name="t4", kind="text", sql="t4", english="the segment", chinese="客户分层"),
         Symbol(
             name="lines",
             kind="list",

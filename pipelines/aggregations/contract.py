@@ -2,8 +2,11 @@
 
 A node keeps, of each series, its entries by time: the newest one by one, older ones by tile (docs/features.md, "Windows"). An aggregation
 either needs no more of them than their number and the sum of their amounts (`of_totals`); or a *cell* an entry, which `lift` makes and
-`combine` joins, tile by tile, window by window and node by node. So `combine` has to be commutative, associative and, where the same part
-may be met twice, blind to that: merges, restarts and late events rely on it.
+`combine` joins, tile by tile, window by window and node by node. So `combine` has to be commutative and associative, and must not change
+its arguments: merges, restarts and late events rely on it.
+
+Partials are kept and sent as msgpack: None, whole numbers of 64 bits, doubles, texts, lists, and dicts with texts as keys. A sum of squares
+of values, which are in millionths, leaves 64 bits soon: keep it as a text, or in parts.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,7 +37,7 @@ class Aggregation(msgspec.Struct, frozen=True, kw_only=True):
         present: partial (None: there is no entry) and how many units of an amount make one -> what the profile shows.
         column: ClickHouse type of what is shown, by the kind of the values; `*` for any.
         sql: ClickHouse aggregate over columns `{time}` (ms) and `{value}`, where numbers are doubles; `{hash}` is of the value.
-        english: what it is called in a sentence, of `{what}`.
+        english: what it is called in a sentence, of `{what}`, which is a plural without article: `orders`, `viewed prices`.
         chinese: the same in Chinese.
         naive: the same as slowly as it is said in `about`, for tests: entries in any order -> what is shown, numbers as they are.
     """

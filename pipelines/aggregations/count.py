@@ -14,7 +14,7 @@ AGGREGATION: Final = Aggregation(
     present=lambda partial, units: partial or 0,
     column={"*": "Int64"},
     sql="toInt64(count())",
-    english="{what}",
+    english="the number of {what}",
     chinese="{what}",
     naive=len,
 )

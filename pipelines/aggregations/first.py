@@ -13,7 +13,7 @@ AGGREGATION: Final = Aggregation(
     present=lambda partial, units: scaled(partial[1], units) if partial else None,
     column={"number": "Nullable(Float64)", "text": "Nullable(String)"},
     sql="argMinOrNull({value}, ({time}, {value}))",
-    english="the first {what}",
+    english="the first of {what}",
     chinese="首次{what}",
     naive=lambda entries: min(entries)[1] if entries else None,
 )

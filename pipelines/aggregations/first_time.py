@@ -14,7 +14,7 @@ AGGREGATION: Final = Aggregation(
     present=lambda partial, units: partial,
     column={"*": "Nullable(Int64)"},
     sql="minOrNull({time})",
-    english="the first time of {what}",
+    english="the time of the first of {what}",
     chinese="首次{what}的时间",
     naive=lambda entries: min((time for time, _ in entries), default=None),
 )

@@ -13,7 +13,7 @@ AGGREGATION: Final = Aggregation(
     present=lambda partial, units: scaled(partial[1], units) if partial else None,
     column={"number": "Nullable(Float64)", "text": "Nullable(String)"},
     sql="argMaxOrNull({value}, ({time}, {value}))",
-    english="the last {what}",
+    english="the last of {what}",
     chinese="最近{what}",
     naive=lambda entries: max(entries)[1] if entries else None,
 )

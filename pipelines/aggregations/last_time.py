@@ -14,7 +14,7 @@ AGGREGATION: Final = Aggregation(
     present=lambda partial, units: partial,
     column={"*": "Nullable(Int64)"},
     sql="maxOrNull({time})",
-    english="the last time of {what}",
+    english="the time of the last of {what}",
     chinese="最近{what}的时间",
     naive=lambda entries: max((time for time, _ in entries), default=None),
 )

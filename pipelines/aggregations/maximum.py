@@ -14,7 +14,7 @@ AGGREGATION: Final = Aggregation(
     present=scaled,
     column={"*": "Nullable(Float64)"},
     sql="maxOrNull({value})",
-    english="the greatest {what}",
+    english="the greatest of {what}",
     chinese="{what}的最大值",
     naive=lambda entries: max((value for _, value in entries), default=None),
 )

@@ -14,7 +14,7 @@ AGGREGATION: Final = Aggregation(
     present=scaled,
     column={"*": "Nullable(Float64)"},
     sql="minOrNull({value})",
-    english="the smallest {what}",
+    english="the smallest of {what}",
     chinese="{what}的最小值",
     naive=lambda entries: min((value for _, value in entries), default=None),
 )

@@ -37,7 +37,7 @@ AGGREGATION: Final = Aggregation(
         "arraySort(arrayMap(pair -> pair.2, arraySlice(arrayReverseSort(arrayZip(mapValues(maxMap(map({value}, {time}))), "
         f"mapKeys(maxMap(map({{value}}, {{time}}))))), 1, {MOST})))"
     ),
-    english="the {what}",
+    english="{what}",
     chinese="{what}",
     naive=_naive,
 )

@@ -76,7 +76,8 @@ def check_movement(rule: Rule, where: str) -> None:
     for comparison in rule.comparisons:
         if not has_computable_turn(comparison.tree, _MOVING):
             why = f"`{comparison.text}` does not move evenly with the clock, so nobody can tell when it turns by itself"
-            raise RuleError(where, f"{why}; compare with `<`, `<=`, `>`, `>=`, and what moves only by + - * / and ago()")
+            remedy = "compare by `<`, `<=`, `>`, `>=` what moves by + - * / and ago(); a range is two comparisons: `x > 25 and x < 35`"
+            raise RuleError(where, f"{why}; {remedy}")
 
 
 class RuleBook:
@@ -96,7 +97,7 @@ class RuleBook:
     def __init__(self, definitions: Definitions) -> None:
         rfm = definitions.rfm
         self.version = fingerprint(definitions)
-        symbols = profile_symbols(definitions.features)
+        symbols = profile_symbols(definitions.features, [rule.name for rule in definitions.segments])
         self._raw = (rfm.recency, rfm.frequency, rfm.monetary)
         self._score_reads = frozenset({*self._raw, "orders_lifetime", "last_order_at"})
         self._segments = [(rule.name, Rule(rule.when, symbols, f"config/segments.yaml: {rule.name}")) for rule in definitions.segments]

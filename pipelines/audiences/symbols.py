@@ -1,6 +1,9 @@
 """What rules may read of a profile: its fields with their kinds, their words, and where ClickHouse has them."""
 
+from collections.abc import Iterable
 from typing import Final
+
+import msgspec
 
 from config.definitions import Feature, Features
 from config.loader import ConfigError
@@ -12,6 +15,11 @@ from pipelines.rules.tree import Kind
 
 SCORES: Final = ("r_score", "f_score", "m_score")
 SEGMENT: Final = "rfm_segment"
+_SCORE_WORDS: Final = {
+    "r_score": ("the recency score", "近度得分"),
+    "f_score": ("the frequency score", "频度得分"),
+    "m_score": ("the monetary score", "额度得分"),
+}
 _PLAIN: Final[tuple[tuple[str, Kind, str, str], ...]] = (
     ("first_seen_at", "time", "the first contact", "首次接触时间"),
     ("last_seen_at", "time", "the last contact", "最近接触时间"),
@@ -21,7 +29,7 @@ _PLAIN: Final[tuple[tuple[str, Kind, str, str], ...]] = (
     ("mean_interpurchase_days", "number", "the mean days between orders", "平均购买间隔天数"),
     ("current_interval_days", "number", "the days of the current interval", "当前间隔天数"),
     ("recency_days", "number", "the days since the last order", "距最近下单的天数"),
-    ("recency_ratio", "number", "the recency ratio", "间隔比"),
+    ("recency_ratio", "number", "the recency ratio", "购买间隔比"),
     ("top_products", "set", "the top products", "最常购买的商品"),
     ("sessions", "number", "the number of sessions", "会话数"),
     ("channels", "set", "the channels used", "使用过的渠道"),
@@ -35,19 +43,21 @@ _WINDOW_WORDS: Final = {"h": ("hour", "小时"), "d": ("day", "天"), "w": ("wee
 _SQL: Final[dict[Kind, str]] = {"number": "Nullable(Float64)", "time": "Nullable(Float64)", "text": "Nullable(String)"}
 
 
-def profile_symbols(features: Features, column: str = "features") -> Symbols:
+def profile_symbols(features: Features, segments: Iterable[str] = (), column: str = "features") -> Symbols:
     """The symbols of a profile; features that have mistakes have theirs too: a rule that reads one is not wrong for that.
 
     Args:
         features: the configuration.
+        segments: names of all segments; none: a rule may ask for any.
         column: ClickHouse expression of the profile's fields as JSON text.
     """
     found = [_symbol(name, kind, column, english, chinese) for name, kind, english, chinese in _PLAIN]
     for feature in features.features:
         kind = _kind(features, feature)
         found += [_symbol(f"{feature.name}_{window}", kind, column, *_words(feature, window)) for window in feature.windows]
-    found += [_symbol(name, "number", column, f"the {name[0].upper()} score", f"{name[0].upper()} 分") for name in SCORES]
-    found.append(_symbol(SEGMENT, "text", column, "the value layer", "价值层"))
+    found += [_symbol(name, "number", column, *_SCORE_WORDS[name]) for name in SCORES]
+    segment = _symbol(SEGMENT, "text", column, "the segment", "客户分层")
+    found.append(msgspec.structs.replace(segment, values=tuple(dict.fromkeys(segments))))
     return Symbols(found, "a profile", now_sql="toFloat64(toUnixTimestamp64Milli(now64(3)))")
 
 
@@ -82,13 +92,15 @@ def _words(feature: Feature, window: str) -> tuple[str, str]:
     if aggregation is not None:
         english = aggregation.english.format(what=english)
         chinese = aggregation.chinese.format(what=chinese) if chinese else ""
+    is_sum = feature.measure in ("", "count", "amount")
     if window == LIFETIME:
-        return f"{english} ever", f"累计{chinese}" if chinese else ""
+        ever = "累计" if is_sum else "历史"
+        return f"{english} ever" if is_sum else f"{english} of all time", f"{ever}{chinese}" if chinese else ""
     number, unit = window[:-1], window[-1:]
     if not number.isdigit() or unit not in _WINDOW_WORDS:
         return "", ""
     one, character = _WINDOW_WORDS[unit]
     span = f"{number} {one}s" if number != "1" else one
     if window in feature.minus:
-        return f"{english} in the {span} before the last {span}", f"再之前{number}{character}的{chinese}" if chinese else ""
+        return f"{english} in the {span} before the last {span}", f"此前{number}{character}的{chinese}" if chinese else ""
     return f"{english} in the last {span}", f"最近{number}{character}的{chinese}" if chinese else ""

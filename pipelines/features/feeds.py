@@ -10,8 +10,7 @@ from config.loader import ConfigError
 from pipelines.aggregations.contract import MICRO, NO_VALUE, Aggregation
 from pipelines.aggregations.registry import ALL
 from pipelines.rules import python
-from pipelines.rules.events import event_symbols, kind_of
-from pipelines.rules.reading import read
+from pipelines.rules.events import event_symbols, kind_of, read_event
 from schemas import contracts
 from schemas.contracts import Contract
 
@@ -111,4 +110,4 @@ def _filter(where: str, event: str, known: Mapping[str, Contract], place: str) -
     if event not in known:
         raise ConfigError(f"{place}: there is no contract of `{event}`")
     symbols = event_symbols(known[event])
-    return python.condition(read(where, symbols, place), symbols)
+    return python.condition(read_event(where, symbols, place), symbols)

@@ -12,7 +12,7 @@ import msgspec
 from config.traits import Traits
 from pipelines.features.cells import Cells
 from pipelines.features.combine import all_groups
-from pipelines.features.ledger import Ledger, Store
+from pipelines.features.ledger import LIMIT, Ledger, Store
 from pipelines.features.node_state import FORMAT, LiveNode, NodeState, decode, encode
 from pipelines.features.node_values import NodeValues, cells_key
 from pipelines.features.plan import Plan
@@ -29,6 +29,8 @@ _LINKS_REMEMBERED: Final = 256
 _MONEY: Final = ("orders", "refunds")
 """Series that the ledger keeps."""
 MAX_GROUPS: Final = 50
+LIMIT_AMOUNTS: Final = LIMIT + "amounts"
+"""On an event that made no entry in a series whose sum would leave 64 bits."""
 decode_properties: Final = msgspec.json.Decoder(dict[str, Any]).decode
 LINKS_FLAG: Final = "limit:links"
 """On an event that links its node to more identifiers than a node remembers; `limit:` as in docs/features.md, "Limits"."""
@@ -318,7 +320,10 @@ class NodeLogic:
                 value = feed.value(properties)
                 if value is None:
                     continue
-            live.series_of(feed.series, counting=not feed.is_number).add(event.event_time, 1, value if feed.is_number else 0)
+            series = live.series_of(feed.series, counting=not feed.is_number)
+            if not series.add(event.event_time, 1, value if feed.is_number else 0):
+                event.flags = [*dict.fromkeys([*event.flags, LIMIT_AMOUNTS])]
+                continue
             for aggregation in feed.cells:
                 cells = live.cells.setdefault(cells_key(feed.series, aggregation.name), Cells())
                 cells.add(event.event_time, aggregation.lift(event.event_time, value), aggregation.combine)

@@ -142,9 +142,10 @@ def unfit(series: str, measure: str, features: Features) -> str:
     aggregation, source = ALL[measure], features.series[series]
     of = value_kind(source)
     if of not in aggregation.takes:
-        there = f"are {of}s" if of else "are none"
-        takes = " or ".join(f"{kind}s" if kind else "no values" for kind in aggregation.takes)
-        return f"`{measure}` takes {takes}, those of `{series}` {there}"
+        takes = " or ".join(f"{kind}s" for kind in aggregation.takes if kind)
+        if not of:
+            return f"`{measure}` takes {takes}, and series `{series}` has no values; give it, or one of its own, `of: PROPERTY`"
+        return f"`{measure}` takes {takes}, the values of `{series}` are {of}s"
     if source.ledger and aggregation.has_cells:
         return f"`{measure}` cannot be made of the ledger, whose orders change; series `{series}` has {', '.join(_of_ledger())}"
     return ""

@@ -62,34 +62,43 @@ class Series:
         """Times, counts and amounts as 8 bytes each, in the machine's order (all that we run on are little-endian)."""
         return self.times.tobytes(), self.counts.tobytes(), self.amounts.tobytes()
 
-    def add(self, time: int, count: int, amount: int) -> None:
+    def add(self, time: int, count: int, amount: int) -> bool:
         """Add to the entry at a time, making it if need be; an entry whose count returns to 0 is removed.
 
         Args:
             time: ms.
             count: added to the entry's count; negative to take back.
             amount: added to the entry's amount, minor units.
+
+        Returns:
+            Whether there was room: sums have 64 bits. If not, nothing is changed.
         """
         times, counts, amounts = self.times, self.counts, self.amounts
         if time > times[-1]:
+            if amounts:
+                try:
+                    amounts.append(amounts[-1] + amount)
+                except OverflowError:
+                    return False
             times.append(time)
             counts.append(counts[-1] + count)
-            if amounts:
-                amounts.append(amounts[-1] + amount)
-            return
-        index = bisect_left(times, time)
-        if index == 0:  # older than everything remembered: only the total knows it
-            index = -1
-        elif times[index] != time:
+            return True
+        index = bisect_left(times, time)  # 0: older than everything remembered, so that only the total shows it
+        is_new = index > 0 and times[index] != time
+        before = amounts[index - 1 : index] if is_new else amounts[:0]
+        try:  # the new entry's first, if it is one
+            later = array("q", [running + amount for running in (*before, *amounts[index:])])
+        except OverflowError:
+            return False
+        if is_new:
             times.insert(index, time)
             counts.insert(index, counts[index - 1])
-            if amounts:
-                amounts.insert(index, amounts[index - 1])
-        start = max(index, 0)
-        counts[start:] = array("q", [running + count for running in counts[start:]])
-        amounts[start:] = array("q", [running + amount for running in amounts[start:]])
+        counts[index:] = array("q", [running + count for running in counts[index:]])
+        if amounts:
+            amounts[index:] = later
         if index > 0 and counts[index] == counts[index - 1]:
             del times[index], counts[index], amounts[index : index + 1]
+        return True
 
     def total(self) -> tuple[int, int]:
         """Lifetime count and amount."""

@@ -10,10 +10,9 @@ import msgspec
 
 from pipelines.rules import sql
 from pipelines.rules.errors import RuleError
-from pipelines.rules.events import event_symbols
-from pipelines.rules.reading import read
+from pipelines.rules.events import event_symbols, read_event
 from pipelines.rules.sql import quoted
-from pipelines.rules.symbols import NOW, Symbol
+from pipelines.rules.symbols import Symbol
 from pipelines.rules.tree import Field, Kind, walk
 from schemas.contracts import Contract
 
@@ -52,10 +51,8 @@ def compile_rule(text: str, contract: Contract, unless: list[str], where: str) -
         RuleError: the text is no rule over the fields of the contract.
     """
     symbols = event_symbols(contract, _element)
-    tree = read(text, symbols, where)
+    tree = read_event(text, symbols, where)
     reads = [node for node in walk(tree) if isinstance(node, Field)]
-    if any(node.name == NOW and not node.of for node in reads):
-        raise RuleError(where, "an event is what it is, whenever one looks: `now` cannot be asked for")
     plain = dict.fromkeys(node.name for node in reads if not node.of and symbols[node.name].kind != "list")
     entries: dict[str, dict[str, None]] = {node.of or node.name: {} for node in reads if node.of or node.name not in plain}
     for node in reads:

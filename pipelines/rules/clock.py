@@ -43,12 +43,15 @@ def movement(node: Node, moving: Collection[str]) -> int:
 
 
 def has_computable_turn(node: Node, moving: Collection[str]) -> bool:
-    """Whether the moment can be computed at which a comparison turns by time alone: its two sides move evenly."""
+    """Whether the moment can be computed at which a comparison turns by time alone: its two sides move evenly, and it is one of size.
+
+    What moves is equal to something for one millisecond: nobody means that.
+    """
     if not isinstance(node, Call) or node.function in LOGIC:
         return True
     if node.function in ("is missing", "is known"):
         return True
     moves = [movement(one, moving) for one in node.arguments]
-    if node.function in ("<", "<=", ">", ">=", "=", "!="):
+    if node.function in ("<", "<=", ">", ">="):
         return OTHERWISE not in moves
     return not any(moves)

@@ -5,8 +5,10 @@ from typing import Final
 
 import msgspec
 
+from pipelines.rules.errors import RuleError
+from pipelines.rules.reading import read, reads_clock
 from pipelines.rules.symbols import Symbol, Symbols
-from pipelines.rules.tree import Kind
+from pipelines.rules.tree import Kind, Node
 from schemas.contracts import Contract, Field
 
 _KINDS: Final[dict[str, Kind]] = {
@@ -39,6 +41,18 @@ def event_symbols(contract: Contract, element: Callable[[str], str] = lambda nam
             inner = {label: _symbol(label, item, f"entry.`{label}`") for label, item in items.items() if item.type not in ("map", "list")}
             found.append(msgspec.structs.replace(_symbol(name, field, element(name)), entries=inner))
     return Symbols(found, contract.name)
+
+
+def read_event(text: str, symbols: Symbols, where: str) -> Node:
+    """Read a condition over an event's properties.
+
+    Raises:
+        RuleError: it is none, or it asks for the clock: an event is what it is, whenever one looks.
+    """
+    tree = read(text, symbols, where)
+    if reads_clock(tree):
+        raise RuleError(where, "an event is what it is, whenever one looks: neither `now` nor `ago` can be asked for; compare with a date")
+    return tree
 
 
 def _symbol(name: str, field: Field, element: str) -> Symbol:

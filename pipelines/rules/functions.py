@@ -3,7 +3,8 @@
 In a template `{0}`, `{1}`, ... stand for the arguments, none of which is missing, and of which all numbers are doubles; `{rest}` for all
 but the first, and in SQL `{any}` for the first being equal to one of them (`IN` takes 0 and -0 for two). A missing argument makes the
 result missing, and a condition over something missing does not hold; the forms that differ (`is missing`, `coalesce`, `and`, `or`, `not`)
-are known to the back ends. Where Python and SQL would give different numbers, the SQL is what is followed.
+are known to the back ends. Where Python and SQL would give different numbers, the SQL is what is followed. A Python template reaches
+nothing but the names in `pipelines.rules.python.HELPERS`, which is checked when that module is imported.
 """
 
 import math
@@ -363,7 +364,7 @@ _ALL: Final = [
         signatures=[(("number",), "number")],
         python="min({0})",
         sql="arrayMin({0})",
-        needs="{0}",
+        needs="{0} != []",
         form="over",
     ),
     Function(
@@ -372,7 +373,7 @@ _ALL: Final = [
         signatures=[(("number",), "number")],
         python="max({0})",
         sql="arrayMax({0})",
-        needs="{0}",
+        needs="{0} != []",
         form="over",
     ),
 ]

@@ -28,6 +28,8 @@ _GRAMMAR: Final = r"""
     ?comparison: sum
         | sum COMPARE sum -> infix
         | sum LIKE sum -> infix
+        | sum TEXTUAL sum -> infix
+        | sum HAS _OPEN arguments _CLOSE -> member
         | sum MEMBER _OPEN arguments _CLOSE -> member
         | sum MEMBER field -> among
         | sum STATE -> state
@@ -41,6 +43,7 @@ _GRAMMAR: Final = r"""
         | TRUTH -> truth
         | field
         | NAME _OPEN arguments _CLOSE -> call
+        | PHRASE _OPEN arguments _CLOSE -> call
         | _OPEN either _CLOSE
     field: NAME | NAME _DOT NAME | LABEL
     arguments: either (_COMMA either)*
@@ -69,6 +72,8 @@ class Spelling(NamedTuple):
         ago: stands behind a duration that is so long ago; empty: only the function is there.
         marks: opening and closing parenthesis and comma, each the one that is written and others.
         before: what `and` and `or` may have in front of them: the one that is written, and others.
+        by_kind: kind of the first argument -> operator -> the spelling that is written instead of the first.
+        functions: function -> the phrase that stands for its name.
     """
 
     name: str
@@ -80,6 +85,8 @@ class Spelling(NamedTuple):
     ago: str = ""
     marks: tuple[str, str, str] = ("(", ")", ",")
     before: str = ""
+    by_kind: Mapping[str, Mapping[str, str]] = {}
+    functions: Mapping[str, str] = {}
 
 
 RULE: Final = Spelling(
@@ -105,14 +112,19 @@ RULE: Final = Spelling(
 ENGLISH: Final = Spelling(
     "english",
     {
-        "<=": ("is at most",),
-        ">=": ("is at least",),
+        "<=": ("is at most", "is no later than"),
+        ">=": ("is at least", "is no earlier than"),
         "!=": ("is not",),
         "=": ("is",),
-        "<": ("is less than",),
-        ">": ("is more than",),
+        "<": ("is less than", "is earlier than"),
+        ">": ("is more than", "is later than"),
         "like": ("matches",),
         "not like": ("does not match",),
+        "contains": ("contains",),
+        "starts_with": ("starts with",),
+        "ends_with": ("ends with",),
+        "has_any": ("includes any of",),
+        "has_all": ("includes all of",),
         "in": ("is one of",),
         "not in": ("is none of",),
         "is missing": ("is unknown",),
@@ -130,18 +142,43 @@ ENGLISH: Final = Spelling(
     },
     " ",
     "ago",
+    by_kind={"time": {"<=": "is no later than", ">=": "is no earlier than", "<": "is earlier than", ">": "is later than"}},
+    functions={
+        "coalesce": "the first known of",
+        "abs": "the size of",
+        "round": "the rounded value of",
+        "floor": "the next lower whole of",
+        "ceil": "the next higher whole of",
+        "least": "the smaller of",
+        "greatest": "the greater of",
+        "length": "the length of",
+        "ago": "the moment before now by",
+        "days": "the days in",
+        "hours": "the hours in",
+        "hour": "the hour of",
+        "weekday": "the weekday of",
+        "count": "the count of",
+        "sum": "the sum of",
+        "min": "the least of",
+        "max": "the greatest of",
+    },
 )
 CHINESE: Final = Spelling(
     "chinese",
     {
-        "<=": ("不超过",),
-        ">=": ("不少于",),
-        "!=": ("不是",),
-        "=": ("是",),
-        "<": ("小于",),
-        ">": ("大于",),
-        "like": ("符合",),
-        "not like": ("不符合",),
+        "<=": ("不超过", "不晚于"),
+        ">=": ("不少于", "不早于"),
+        "!=": ("不是", "不等于"),
+        "=": ("是", "等于"),
+        "<": ("小于", "早于"),
+        ">": ("大于", "晚于"),
+        "like": ("匹配",),
+        "not like": ("不匹配",),
+        "contains": ("包含文字",),
+        "starts_with": ("开头是",),
+        "ends_with": ("结尾是",),
+        "has_any": ("包含任一",),
+        "has_all": ("包含全部",),
         "in": ("属于",),
         "not in": ("不属于",),
         "is missing": ("未知",),
@@ -154,12 +191,55 @@ CHINESE: Final = Spelling(
     "前",
     ("（(", "）)", "，,、"),
     "，,",
+    by_kind={
+        "time": {"<=": "不晚于", ">=": "不早于", "<": "早于", ">": "晚于"},
+        "number": {"=": "等于", "!=": "不等于"},
+        "duration": {"=": "等于", "!=": "不等于"},
+    },
+    functions={
+        "coalesce": "首个已知值",
+        "abs": "绝对值",
+        "round": "舍入值",
+        "floor": "向下取整",
+        "ceil": "向上取整",
+        "least": "较小者",
+        "greatest": "较大者",
+        "length": "字数",
+        "ago": "此前时刻",
+        "days": "折合天数",
+        "hours": "折合小时数",
+        "hour": "所在小时",
+        "weekday": "星期",
+        "count": "个数",
+        "sum": "总和",
+        "min": "最小值",
+        "max": "最大值",
+    },
 )
 SPELLINGS: Final = {spelling.name: spelling for spelling in (RULE, ENGLISH, CHINESE)}
+_INSTEAD: Final = (
+    (r"between\b", "`x >= a and x <= b`"),
+    (r"ilike\b", "`like`"),
+    (r"xor\b", "`(a and not b) or (b and not a)`"),
+    (r"&&", "`and`"),
+    (r"\|\|", "`or`"),
+    (r"!(?!=)", "`not`"),
+    ("≥", "`>=`"),
+    ("≤", "`<=`"),
+    ("≠", "`!=`"),
+    ("[“”‘’]", "a text in plain quotes: 'so'"),
+    (r"\[", "several values in parentheses: `x in ('a', 'b')`"),
+    (r"ago\b", "`ago(14d)`"),
+    (r"[0-9]+(?:M|mo|months?|y|years?)\b", "days: months and years differ in length: 30d, 365d"),
+    (r"[0-9]+ ?(?:days?|hours?|minutes?|min|weeks?)\b", "a duration as 14d, 6h, 90m, 2w"),
+)
+"""What other languages have and this one has not, and what to write instead."""
 _NEVER: Final = r"/(?!x)x/"
 _GROUPS: Final = {
     "COMPARE": ("<=", ">=", "!=", "=", "<", ">"),
     "LIKE": ("like", "not like"),
+    "TEXTUAL": ("contains", "starts_with", "ends_with"),
+    "HAS": ("has_any", "has_all"),
     "MEMBER": ("in", "not in"),
     "STATE": ("is missing", "is known"),
 }
@@ -209,7 +289,7 @@ def normal(token: str) -> str:
 def operator_of(token: Token, spelling: Spelling) -> str:
     """The operator that a token spells."""
     said = normal(token)
-    return next(name for name in _GROUPS[token.type] if said in spelling.operators[name])
+    return next(name for name in _GROUPS[token.type] if said in spelling.operators.get(name, ()))
 
 
 @functools.lru_cache(maxsize=64)
@@ -218,12 +298,14 @@ def _parser(name: str, said: tuple[str, ...]) -> Lark:
     before = f"[{re.escape(spelling.before)}]?\\s*" if spelling.before else ""
     units = "|".join(sorted((re.escape(word) for every in spelling.units.values() for word in every), key=len, reverse=True))
     terminals = {
-        f"{group}.{2 if group == 'COMPARE' else 4}": _any_of(word for name in names for word in spelling.operators[name])
+        f"{group}.{2 if group == 'COMPARE' else 4}": _any_of(word for name in names for word in spelling.operators.get(name, ()))
         for group, names in _GROUPS.items()
     }
     terminals |= {f"_{name.upper()}.3": _any_of(spelling.logic[name], before if name != "not" else "") for name in functions.LOGIC}
     terminals["TRUTH.3"] = _any_of(spelling.truths)
-    terminals["DURATION.4"] = rf"/[0-9]+(?:\.[0-9]+)?\s*(?:{units})(?![A-Za-z0-9_.])/i"
+    flags = "" if spelling is RULE else "i"  # 1M is no minute
+    terminals["DURATION.4"] = rf"/[0-9]+(?:\.[0-9]+)?\s*(?:{units})(?![A-Za-z0-9_.])/{flags}"
+    terminals["PHRASE.5"] = _any_of(spelling.functions.values())
     terminals["_AGO.3"] = _any_of([spelling.ago]) if spelling.ago else _NEVER
     terminals["LABEL.6"] = _any_of(said, r"(?<![A-Za-z0-9_])") if said else _NEVER
     for name, marks in zip(("_OPEN", "_CLOSE", "_COMMA"), spelling.marks, strict=True):
@@ -234,11 +316,16 @@ def _parser(name: str, said: tuple[str, ...]) -> Lark:
 
 def _any_of(words: Iterable[str], before: str = "") -> str:
     """A pattern, as Lark's grammars write them, for any of some words, the longest first; a word ends where no letter follows."""
-    spelled = []
+    spelled: list[str] = []
     for word in sorted(words, key=len, reverse=True):
         end = "(?![A-Za-z0-9_:])" if re.search("[A-Za-z0-9_]$", word) else ""
         spelled.append(r"\s+".join(re.escape(part) for part in word.split()).replace("/", r"\/") + end)
-    return f"/{before}(?:{'|'.join(spelled)})/i"
+    return f"/{before}(?:{'|'.join(spelled)})/i" if spelled else _NEVER
+
+
+def _hint(found: str) -> str:
+    """What to write instead of something that other languages have, as the end of a message."""
+    return next((f"; write {meant}" for sign, meant in _INSTEAD if re.match(sign, found, re.IGNORECASE)), "")
 
 
 def _wrong(text: str, error: UnexpectedInput) -> str:
@@ -246,11 +333,13 @@ def _wrong(text: str, error: UnexpectedInput) -> str:
     if isinstance(error, UnexpectedCharacters):
         found = text[error.pos_in_stream or 0 :]
         quote = "; a quote is not closed" if found[:1] in ("'", '"') else ""
-        return f"`{found[:12]}` cannot be read{quote}"
+        return f"`{found[:12]}` cannot be read{quote or _hint(found)}"
     if not isinstance(error, UnexpectedToken):
         return "it ends too early"
     token = error.token
     said = f"`{token}`" if token.type != "$END" else "the end"
+    if hint := _hint(text[token.start_pos or 0 :]) if token.type != "$END" else "":
+        return f"{said} is not of the language{hint}"
     if "NUMBER" in error.accepts:
         wanted = "a field, a value or `(`" if "_NOT" not in error.accepts else "a condition"
         return f"{said} where {wanted} is wanted"

@@ -7,6 +7,7 @@ each of its fields once; one that is missing decides it. Nothing raises: what co
 import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import CodeType
 from typing import Any, Final
 
 from pipelines.rules.functions import ALL, Function, rounded
@@ -39,7 +40,7 @@ class _Writer:
     def __init__(self, symbols: Symbols) -> None:
         self._symbols = symbols
         self._numbers = itertools.count()
-        self._bound: dict[str, Any] = dict(_HELPERS)
+        self._bound: dict[str, Any] = dict(HELPERS)
         self._entry = ""
 
     def function(self, code: str) -> Callable[..., Any]:
@@ -95,9 +96,11 @@ class _Writer:
             for (_, code), one in zip(parts, node.arguments, strict=True)
         ]
         if function.needs:
-            divisor = f"v{next(self._numbers)}"
-            needs.append(f"({divisor} := {codes[-1]}) != 0")
-            codes[-1] = divisor
+            # What is asked about before is computed before, once.
+            names = {place: f"v{next(self._numbers)}" for place in range(len(codes)) if f"{{{place}}}" in function.needs}
+            needs += [f"({name} := {codes[place]}) is not None" for place, name in names.items()]
+            codes = [names.get(place, code) for place, code in enumerate(codes)]
+            needs.append(function.needs.format(*codes))
         return needs, function.python.format(*codes, rest=", ".join(codes[1:]))
 
     def _argument(self, function: Function, place: int, node: Node, reads: dict[Field, str], *, as_double: bool) -> Code:
@@ -127,7 +130,7 @@ class _Writer:
         values = f"v{next(self._numbers)}"
         needs = [f"({values} := gathered(values.get({of!r}), lambda {entry}: {each})) is not None"]
         if function.needs:
-            needs.append(f"{values} != []")
+            needs.append(function.needs.format(values))
         return needs, function.python.format(values)
 
     def _field(self, field: Field, reads: dict[Field, str], *, as_double: bool) -> Code:
@@ -218,7 +221,7 @@ def _ceil(value: float) -> float:
 
 
 _CHECKS: Final[dict[Kind, str]] = {"number": "number", "time": "moment", "duration": "number", "text": "text", "truth": "truth"}
-_HELPERS: Final[dict[str, Any]] = {
+HELPERS: Final[dict[str, Any]] = {
     "__builtins__": {},
     "number": _number,
     "moment": _moment,
@@ -240,3 +243,25 @@ _HELPERS: Final[dict[str, Any]] = {
     "any": any,
     "all": all,
 }
+"""All that the code of a rule can reach."""
+
+
+def _check_templates() -> None:
+    """A template that names what is not there would fail at the first event, not here."""
+    for function in ALL.values():
+        for template in filter(None, (function.python, function.needs)):
+            code = compile(template.format(*"abcd", rest="a"), f"<{function.name}>", "eval")
+            unknown = {*_all_names(code)} - {*HELPERS, *"abcd", "now", "startswith", "endswith"}
+            if unknown:
+                names = ", ".join(sorted(unknown))
+                raise NameError(f"functions.py: `{function.name}`: Python cannot reach {names}; HELPERS lists what it can")
+
+
+def _all_names(code: CodeType) -> Iterable[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _all_names(constant)
+
+
+_check_templates()

@@ -16,6 +16,17 @@ from pipelines.rules.moments import moment_ms
 from pipelines.rules.symbols import NOW, Symbols
 from pipelines.rules.tree import Call, Field, Kind, Literal, Node, walk
 
+_OTHER_NAMES: Final = {
+    "len": "length",
+    "size": "count",
+    "ifnull": "coalesce",
+    "nvl": "coalesce",
+    "startswith": "starts_with",
+    "endswith": "ends_with",
+    "ceiling": "ceil",
+    "avg": "sum",
+}
+"""What functions are called elsewhere."""
 _DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(.+)", re.DOTALL)
 _WORDS: Final[dict[Kind, str]] = {
     "number": "a number",
@@ -67,6 +78,7 @@ class _Reader:
     def __init__(self, symbols: Symbols, where: str, spelling: Spelling, labels: Mapping[str, str]) -> None:
         self._symbols, self._where, self._spelling = symbols, where, spelling
         self._labels = {grammar.normal(said): name for said, name in labels.items()}
+        self._phrases = {grammar.normal(said): name for name, said in spelling.functions.items()}
         self._within = ""
         self._over = False
 
@@ -132,10 +144,12 @@ class _Reader:
     def _call(self, tree: "Tree[Token]") -> tuple[Node, Kind]:
         name, arguments = tree.children
         assert isinstance(arguments, Tree)
-        function = ALL.get(str(name).lower())
+        function = ALL.get(self._phrases.get(grammar.normal(str(name)), str(name).lower()))
         if function is None or function.form not in ("call", "over"):
-            there = ", ".join(name for name, function in ALL.items() if function.form in ("call", "over"))
-            raise self._fail(tree, f"there is no function `{name}`; there are {there}")
+            there = [name for name, function in ALL.items() if function.form in ("call", "over")]
+            meant = _OTHER_NAMES.get(str(name).lower()) or next(iter(difflib.get_close_matches(str(name), there, 1)), "")
+            hint = f"did you mean `{meant}`?" if meant else f"there are {', '.join(there)}"
+            raise self._fail(tree, f"there is no function `{name}`; {hint}")
         given = list(arguments.children)
         if function.name == "round" and len(given) == 1:
             given.append(Tree("number", [Token("NUMBER", "0")], tree.meta))
@@ -185,7 +199,8 @@ class _Reader:
             return self._entry(tree, name, str(rest[0]).strip("`"))
         symbol = self._symbols.of(name)
         if symbol is None:
-            raise self._fail(tree, f"{self._symbols.what} has no field `{name}`{self._symbols.near(name)}")
+            hint = "; write `x is missing`" if name.lower() in ("null", "none", "nil", "missing", "unknown") else self._symbols.near(name)
+            raise self._fail(tree, f"{self._symbols.what} has no field `{name}`{hint}")
         return Field(name), symbol.kind
 
     def _entry(self, tree: "Tree[Token]", of: str, name: str) -> tuple[Node, Kind]:
@@ -238,7 +253,7 @@ class _Reader:
             if isinstance(other, Literal) and other.value not in symbol.values:
                 near = difflib.get_close_matches(str(other.value), symbol.values, 1)
                 hint = f"; did you mean `{near[0]}`?" if near else ""
-                why = f"there is no {symbol.name} `{other.value}`{hint}; there are {', '.join(symbol.values)}"
+                why = f"`{symbol.name}` is never `{other.value}`{hint}; there are {', '.join(symbol.values)}"
                 raise self._fail(given[place], why)
 
     def _mismatch(self, function: Function, read: list[tuple[Node, Kind]]) -> str:
@@ -247,13 +262,31 @@ class _Reader:
             return f"`{function.name}` takes {' or '.join(map(str, sorted(counts)))} values, not {len(read)}"
         said = " and ".join(f"{self._said(node)} is {_WORDS[kind]}" for node, kind in read[:3])
         takes = " or ".join(dict.fromkeys(" and ".join(_WORDS[kind] for kind in kinds) for kinds, _ in function.signatures))
-        return f"{said}; `{function.name}` takes {takes}"
+        return f"{said}; {_meant(function, read) or f'`{function.name}` takes {takes}'}"
 
     @staticmethod
     def _said(node: Node) -> str:
         from pipelines.rules.writing import write
 
         return f"`{write(node)}`"
+
+
+def _meant(function: Function, read: list[tuple[Node, Kind]]) -> str:
+    """What was probably meant by values that do not fit together; empty when nobody can tell."""
+    kinds = [kind for _, kind in read]
+    if "set" in kinds and function.name in ("is missing", "is known"):
+        return "a set is never missing: ask `count(x) = 0`"
+    if "set" in kinds and function.name not in ("among", "not among", "count", "has_any", "has_all"):
+        return "a set is asked by `'a' in x`, `has_any(x, 'a', 'b')` or `count(x) > 3`"
+    if kinds == ["text", "text"] and function.name in ("among", "not among"):
+        return "write `contains(x, 'a')`, or several values in parentheses"
+    if {"time", "duration"} == set(kinds):
+        return "a time is compared with a time: `ago(14d)` is the one so long ago"
+    if {"number", "duration"} == set(kinds):
+        return "a number is compared with a number, and `days(x)` is the one of a duration"
+    if {"time", "text"} == set(kinds):
+        return "a date is written '2026-06-30', a time '2026-06-30T12:00:00Z'"
+    return ""
 
 
 def _as(node: Node, kind: Kind, wanted: Kind) -> Node | None:

@@ -24,12 +24,12 @@ def write(node: Node, symbols: Symbols | None = None, spelling: Spelling = RULE)
         spelling: of the text.
     """
     names = {name: said for said, name in words(symbols, spelling).items()} if symbols else {}
-    return _Writer(spelling, names).text(node, 0)
+    return _Writer(spelling, names, symbols).text(node, 0)
 
 
 class _Writer:
-    def __init__(self, spelling: Spelling, said: dict[str, str]) -> None:
-        self._spelling, self._said = spelling, said
+    def __init__(self, spelling: Spelling, said: dict[str, str], symbols: Symbols | None) -> None:
+        self._spelling, self._said, self._symbols = spelling, said, symbols
         self._open, self._close, self._comma = (marks[0] for marks in spelling.marks)
         self._is_sentence = spelling is not RULE
 
@@ -79,14 +79,38 @@ class _Writer:
         if name in _MEMBERS:
             word = said[_MEMBERS[name]][0]
             return f"{value} {word} {self._among(name, given[1:])}", _COMPARISON
-        if function.form == "infix":
-            return f"{value} {said[name][0]} {self.text(given[1], _COMPARISON + 1)}", _COMPARISON
+        if name in ("has_any", "has_all") and name in said:
+            return f"{value} {said[name][0]} {self._list(given[1:])}", _COMPARISON
+        if function.form == "infix" or (len(given) == 2 and name in said):
+            word = self._spelling.by_kind.get(self._kind(given), {}).get(name) or said[name][0]
+            return f"{value} {word} {self.text(given[1], _COMPARISON + 1)}", _COMPARISON
         if function.form == "postfix":
             return f"{value} {said[name][0]}", _COMPARISON
         if name == "ago" and self._spelling.ago and isinstance(given[0], Literal) and float(given[0].value) >= 0:
             gap = "" if self._spelling is CHINESE else " "
             return f"{self._literal(given[0])}{gap}{self._spelling.ago}", _VALUE
-        return f"{name}{self._list(given)}", _VALUE
+        phrase = self._spelling.functions.get(name)
+        gap = "" if phrase is None or self._spelling is CHINESE else " "
+        return f"{phrase or name}{gap}{self._list(given)}", _VALUE
+
+    def _kind(self, nodes: tuple[Node, ...]) -> str:
+        """The kind of a comparison's sides, as far as it is known without symbols."""
+        kinds = [self._kind_of(node) for node in nodes]
+        return next((kind for kind in kinds if kind), "")
+
+    def _kind_of(self, node: Node) -> str:
+        if isinstance(node, Literal):
+            return node.kind
+        if isinstance(node, Field):
+            symbol = self._symbols.of(node.name, node.of) if self._symbols else None
+            return symbol.kind if symbol else ""
+        if node.function in LOGIC:
+            return "truth"
+        kinds = [self._kind_of(one) for one in node.arguments]
+        for takes, gives in ALL[node.function].signatures:
+            if all(kind in ("", take) for kind, take in zip(kinds, takes, strict=False)) and any(kinds):
+                return gives
+        return ""
 
     def _among(self, name: str, rest: tuple[Node, ...]) -> str:
         return self._list(rest) if name in ("in", "not in") else self.text(rest[0], _VALUE)
@@ -101,8 +125,8 @@ class _Writer:
         least = _RANKS["not"] if self._is_sentence else rank + (name != "not")
         if name == "not":
             return f"{word} {self.text(given[0], _VALUE + 1 if self._is_sentence else rank)}", rank
-        before = self._spelling.before[:1]
-        return f"{before} {word} ".join(self.text(part, least) for part in given), rank
+        joint = f"{self._spelling.before[:1]}{word} " if self._spelling.before else f" {word} "
+        return joint.join(self.text(part, least) for part in given), rank
 
 
 def number(value: float) -> str:

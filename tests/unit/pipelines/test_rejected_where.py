@@ -64,8 +64,8 @@ def test_no_text_of_the_user_becomes_sql(condition: Node) -> None:
     ("text", "said"),
     [
         ("cod = 'internal'", "column 1: a rejected record has no field `cod`; did you mean `code`?"),
-        ("code = 'quality_rules'", "column 8: there is no code `quality_rules`; did you mean `quality_rule`?"),
-        ("code in ('internal', 'x')", "column 22: there is no code `x`; there are payload_format"),
+        ("code = 'quality_rules'", "column 8: `code` is never `quality_rules`; did you mean `quality_rule`?"),
+        ("code in ('internal', 'x')", "column 22: `code` is never `x`; there are payload_format"),
         ("code = internal", "column 8: a rejected record has no field `internal`"),
         ("offset > '7'", "`offset` is a number and `'7'` is a text; `>` takes a number and a number"),
         ("code > 'a'", "`code` is a text and `'a'` is a text; `>` takes a number"),

@@ -84,3 +84,29 @@ def test_a_busy_series_stays_small() -> None:
         series.add(now, 1, 1)
         series.thin(now, WINDOWS, EXACT, 0)
     assert len(series.times) < 60 + 60 + EXACT + 16 + 40
+
+
+def test_an_entry_older_than_everything_remembered_is_in_the_total_only() -> None:
+    series = Series.empty()
+    for minute in range(200):
+        series.add(BASE + minute * MINUTE, 1, 10)
+    now = BASE + 10 * DAY.length
+    series.add(now, 1, 5)
+    series.thin(now, WINDOWS, EXACT, 0)
+    oldest, before = series.times[0], series.look(now, DAY, EXACT, 0)
+    assert oldest > BASE
+    series.add(oldest - 1, 1, 7)
+    assert series.look(now, DAY, EXACT, 0) == before == (1, 5, now + DAY.length)
+    assert series.total() == (202, 2012)
+
+
+def test_what_would_leave_64_bits_is_refused_and_nothing_changes() -> None:
+    most = (1 << 62) + (1 << 61)
+    for times in ((2, 1), (1, 2), (1, 1)):
+        series = Series.empty()
+        assert series.add(BASE + times[0], 1, most)
+        before = series.packed()
+        assert not series.add(BASE + times[1], 1, most)
+        assert series.packed() == before
+        assert series.add(BASE + times[1], 1, -most)
+        assert series.total() == (2, 0)

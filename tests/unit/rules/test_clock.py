@@ -42,7 +42,7 @@ def holds(rules: RuleBook, moment: int) -> bool:
         "coalesce(recency_days, 1000) > 12",
         "now > '2023-12-24T18:00:00Z'",
         "recency_days * 24 - 3 > hours(last_seen_at - first_seen_at) / 4",
-        "recency_ratio = 1.5",
+        "recency_ratio >= 1.5",
     ],
 )
 def test_the_moment_of_the_turn_is_computed(when: str) -> None:
@@ -63,6 +63,8 @@ def test_the_moment_of_the_turn_is_computed(when: str) -> None:
     [
         "abs(recency_days - 30) < 5",
         "recency_days in (30, 60)",
+        "recency_days = 30",
+        "last_order_at != ago(30d)",
         "hour(now) >= 8",
         "recency_days * recency_ratio > 3",
         "100 / recency_days > 3",

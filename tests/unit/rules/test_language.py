@@ -53,12 +53,21 @@ def test_what_is_written_is_read_again_as_the_same_tree(spelling: Any) -> None:
 def test_sentences_are_plain() -> None:
     rule = Rule("(n4 >= 3 and t4 != 'seed') or not m1 < ago(30d) and n1 / n2 in (1, 2) or t1 is missing", SYMBOLS)
     assert rule.sentence("english") == (
-        "(orders in the last 30 days is at least 3 and the value layer is not 'seed') or (it is not so that (m1 is less than 30 days ago) "
-        "and n1 / n2 is one of (1, 2)) or t1 is unknown"
+        "(orders in the last 30 days is at least 3 and the segment is not 'seed') or "
+        "(it is not so that (m1 is earlier than 30 days ago) and n1 / n2 is one of (1, 2)) or t1 is unknown"
     )
     assert rule.sentence("chinese") == (
-        "（最近30天的订单数 不少于 3， 并且 价值层 不是 'seed'）， 或者 "
-        "（并非 （m1 小于 30 天前）， 并且 n1 / n2 属于 （1，2））， 或者 t1 未知"
+        "（最近30天的订单数 不少于 3，并且 客户分层 不是 'seed'），或者 "
+        "（并非 （m1 早于 30 天前），并且 n1 / n2 属于 （1，2）），或者 t1 未知"
+    )
+    rule = Rule("has_any(s1, 'a', 'b') and count(s2) = 3 and coalesce(n1, 9) < abs(n2) and contains(t1, 'x') and d1 > 90m", SYMBOLS)
+    assert rule.sentence("english") == (
+        "s1 includes any of ('a', 'b') and the count of (s2) is 3 and the first known of (n1, 9) is less than the size of (n2) "
+        "and t1 contains 'x' and d1 is more than 90 minutes"
+    )
+    assert rule.sentence("chinese") == (
+        "s1 包含任一 （'a'，'b'），并且 个数（s2） 等于 3，并且 首个已知值（n1，9） 小于 绝对值（n2），"
+        "并且 t1 包含文字 'x'，并且 d1 大于 90 分钟"
     )
 
 
@@ -78,12 +87,24 @@ def test_sentences_are_plain() -> None:
         ("t1 like 'a\\b'", 9, "a backslash stands before `b`"),
         ("t1 like t2", 9, "`t2` where `like` takes a value that stands in the rule itself"),
         ("m1 > 'yesterday'", 1, "`m1` is a time and `'yesterday'` is a text"),
-        ("m1 > 30d", 1, "`m1` is a time and `30d` is a duration"),
+        ("m1 > 30d", 1, "`m1` is a time and `30d` is a duration; a time is compared with a time"),
         ("lines.price > 3", 1, "`lines.price` stands for many values; write `sum(lines.price)`"),
         ("sum(lines.prize) > 3", 5, "an entry of `lines` has no field `prize`; did you mean `price`?"),
         ("sum(n1) > 3", 1, "`sum` goes through the entries of one list"),
         ("sum(sum(lines.price)) > 3", 5, "inside of another one over a list"),
         ("frobnicate(n1) > 3", 1, "there is no function `frobnicate`; there are coalesce, abs"),
+        ("len(t1) > 3", 1, "there is no function `len`; did you mean `length`?"),
+        ("n1 > 3 && n2 > 3", 8, "`&& n2 > 3` cannot be read; write `and`"),
+        ("n1 between 3 and 4", 4, "`between` is not of the language; write `x >= a and x <= b`"),
+        ("t1 = “x”", 6, "`“x”` cannot be read; write a text in plain quotes"),
+        ("m1 < ago(1M)", 10, "write days: months and years differ in length"),
+        ("m1 < 14d", 1, "a time is compared with a time: `ago(14d)` is the one so long ago"),
+        ("n1 > 14d", 1, "a number is compared with a number, and `days(x)` is the one of a duration"),
+        ("s1 > 3", 1, "a set is asked by `'a' in x`"),
+        ("'a' in t1", 1, "write `contains(x, 'a')`, or several values in parentheses"),
+        ("m1 > '30.06.2026'", 1, "a date is written '2026-06-30'"),
+        ("s1 is missing", 1, "a set is never missing: ask `count(x) = 0`"),
+        ("n1 = null", 6, "a row has no field `null`; write `x is missing`"),
         ("round(n1, 2, 3) > 3", 1, "`round` takes 2 values, not 3"),
         ("round(n1, 2.5) > 3", 11, "`round` takes a whole number of digits"),
         ("n1 > 3 and and n2 > 3", 12, "`and` where a condition is wanted"),
