@@ -13,7 +13,8 @@ def register(app: typer.Typer) -> None:
 def check(as_json: Annotated[bool, typer.Option("--json", help="Print JSON: one object for each mistake.")] = False) -> None:
     """Check every definition (config/, schemas/events) at once: file, line, column, what is wrong and what was meant.
 
-    `CDP_CONFIG_DIR=/some/folder cdp check` checks another copy of config/. Exit code 1 when there is a mistake. `cdp up` and `cdp job start | stop` check the same first, before anything is stopped.
+    Exit code 1 when there is a mistake. `cdp up` and `cdp job start | stop` check the same first, before anything is stopped.
+    `CDP_CONFIG_DIR=/some/folder cdp check` looks at another copy of config/.
     """
     import sys
 
