@@ -11,7 +11,7 @@ from rich.text import Text
 
 from cli import profile_traits
 from cli.fitting import Fitted
-from config.definitions import Definitions
+from config.definitions import Definitions, Feature
 from pipelines.audiences.rules import fingerprint
 from profile_store.lookup import Personal
 from profile_store.profile import Profile
@@ -158,15 +158,24 @@ def _windows(fields: Mapping[str, Any], definitions: Definitions, currency: str)
     windows = list(dict.fromkeys(window for feature in features for window in feature.windows))
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("the last")
-    money = {feature.name for feature in features if feature.measure == "amount"}
+    series = definitions.features.series
+    of_ledger = {feature.name for feature in features if (source := series.get(feature.series)) is not None and source.ledger}
+    money = {feature.name for feature in features if feature.measure in ("amount", "average") and feature.name in of_ledger}
     money |= {feature.name for feature in features if set(feature.difference) & money}
     shown = [feature for feature in features if len(feature.windows) > 1]
     for feature in shown:
         table.add_column(f"{feature.name} ({currency})" if feature.name in money else feature.name, justify="right")
     for window in windows:
-        values = (number(fields.get(f"{feature.name}_{window}")) if window in feature.windows else "" for feature in shown)
-        table.add_row(window, *values)
+        values = (_shown(feature, fields.get(f"{feature.name}_{window}")) if window in feature.windows else "" for feature in shown)
+        table.add_row(window, *map(Text, values))
     return table
+
+
+def _shown(feature: Feature, value: Any) -> str:
+    """A windowed value: a time as a date, a set as a list; texts come from events, so they are no markup."""
+    if feature.measure in ("first_time", "last_time"):
+        return moment(value)
+    return ", ".join(map(str, value)) or "-" if isinstance(value, list) else number(value)
 
 
 def _likes(fields: Mapping[str, Any]) -> RenderableType:

@@ -137,7 +137,8 @@ class _Check:
         segments, tags = files.read("segments.yaml", list[Rule]), files.read("tags.yaml", list[Rule])
         readable = profile_symbols(features, [one.name for one in segments or ()]) if features else None
         if segments is not None:
-            files.found("segments.yaml", rules.of_rules(segments, readable, "segment"))
+            plain = profile_symbols(features, is_segment_known=False) if features else None
+            files.found("segments.yaml", rules.of_rules(segments, plain, "segment"))
         if tags is not None:
             files.found("tags.yaml", rules.of_rules(tags, readable, "tag"))
         if features is None or rfm is None or segments is None or tags is None:

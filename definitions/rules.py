@@ -12,11 +12,11 @@ from config.quality import CALLS
 from definitions.files import twice
 from pipelines.aggregations.registry import ALL
 from pipelines.audiences.rules import check_movement
-from pipelines.audiences.symbols import PLAIN_FIELDS, SCORES, SEGMENT
+from pipelines.audiences.symbols import PLAIN_FIELDS, SCORES, SEGMENT, profile_symbols
 from pipelines.features.plan import LIFETIME, unfit
 from pipelines.rules import reading
 from pipelines.rules.errors import RuleError
-from pipelines.rules.events import event_symbols, read_event
+from pipelines.rules.events import event_symbols, kind_of, read_event
 from pipelines.rules.rule import Rule as Compiled
 from pipelines.rules.symbols import Symbols
 from schemas.contracts import Contract
@@ -36,6 +36,8 @@ _OTHER_MEASURES: Final = {
     "list": "values",
 }
 """What measures are called elsewhere."""
+_OWN: Final = ("rfm_version", "rules_version", "traits", "groups", "kind", "members")
+"""Fields of profiles that rules do not read."""
 _CUTS: Final = 4
 
 
@@ -61,6 +63,8 @@ def of_features(features: Features, events: Collection[str], contracts: Mapping[
             if event not in events:
                 yield Mistake(("series", name, "events", index), f"there is no event `{event}`", meant(event, events))
         yield from _values(("series", name), series, events, contracts)
+        if name in ("orders", "refunds") and series.ledger != name:
+            yield Mistake(("series", name), f"`{name}` is the name of a series of the ledger", f"{{ledger: {name}}}, or another name")
         for index, call in enumerate(series.types):
             if call not in (*CALLS, "track"):
                 yield Mistake(("series", name, "types", index), f"there is no call `{call}`", meant(call, CALLS))
@@ -78,6 +82,10 @@ def of_features(features: Features, events: Collection[str], contracts: Mapping[
                 yield Mistake((*at, "difference"), f"`{odd.pop()}` cannot be subtracted", "only counts and amounts can")
             elif len(measures) > 1:
                 yield Mistake((*at, "difference"), "an amount and a count cannot be subtracted")
+            elif measures == {"amount"} and len({_is_ledger(features, plain[part]) for part in feature.difference if part in plain}) > 1:
+                yield Mistake(
+                    (*at, "difference"), "an amount of the ledger and one of a property cannot be subtracted", "both of one of them"
+                )
             continue
         if feature.series not in features.series:
             what = f"unknown series `{feature.series}`" if feature.series else "`series` is missing"
@@ -101,6 +109,11 @@ def of_features(features: Features, events: Collection[str], contracts: Mapping[
                 yield Mistake((*at, "minus", window), f"`{longer}` is not longer than `{window}`", "name the longer window")
 
 
+def _is_ledger(features: Features, feature: Feature) -> bool:
+    series = features.series.get(feature.series)
+    return bool(series and series.ledger)
+
+
 def _unfit(features: Features, feature: Feature) -> str:
     try:
         return unfit(feature.series, feature.measure, features)
@@ -119,6 +132,7 @@ def _values(at: Steps, series: Series, events: Collection[str], contracts: Mappi
     if series.ledger or series.types:
         yield Mistake(at, "`where` and `of` are for series of events", "properties of calls and of the ledger have no contract")
         return
+    kinds: set[str] = set()
     for event in series.events:
         if event not in contracts:
             if event in events:  # else it is told that there is no such event
@@ -127,20 +141,28 @@ def _values(at: Steps, series: Series, events: Collection[str], contracts: Mappi
         fields = contracts[event].fields
         if series.of and series.of not in fields:
             yield Mistake((*at, "of"), f"`{event}` has no field `{series.of}`", meant(series.of, fields))
+        elif series.of and fields[series.of].pii != "none":
+            yield Mistake((*at, "of"), f"`{series.of}` is personal ({fields[series.of].pii})", "profiles show features in clear")
         elif series.of and fields[series.of].type in ("list", "map", "boolean"):
             yield Mistake((*at, "of"), f"`{series.of}` is a {fields[series.of].type}", "name a number or a text")
+        elif series.of:
+            kinds.add("number" if kind_of(fields[series.of]) == "number" else "text")
         if series.where:
             symbols = event_symbols(contracts[event])
             yield from _condition((*at, "where"), series.where, symbols, partial(_over_event, series.where, symbols))
+    if len(kinds) > 1:
+        yield Mistake((*at, "of"), f"`{series.of}` is a number in one of these events and a text in another", "make two series")
 
 
 def of_rfm(rfm: Rfm, features: Features) -> Iterator[Mistake]:
     """Mistakes of `rfm.yaml`."""
-    known = [*published(features), *PLAIN_FIELDS]
+    known, symbols = [*published(features), *PLAIN_FIELDS], profile_symbols(features)
     for label in ("recency", "frequency", "monetary"):
         name = getattr(rfm, label)
         if name not in known:
             yield Mistake((label,), f"unknown field `{name}`", meant(name, known))
+        elif (kind := symbols[name].kind) != "number":
+            yield Mistake((label,), f"`{name}` is a {kind}", "name a field that is a number")
     yield from _ascending(("quantiles",), rfm.quantiles)
     if any(not 0 < share < 1 for share in rfm.quantiles):
         yield Mistake(("quantiles",), "a quantile lies between 0 and 1", "e.g. [0.2, 0.4, 0.6, 0.8]")
@@ -180,7 +202,8 @@ def _condition(at: Steps, text: str, known: Symbols | None, check: Callable[[Com
             return
         unknown = [(name, column) for name, column in names if name not in known]
         for name, column in unknown:
-            yield Mistake(at, f"unknown field `{name}`", meant(name, known.all), column)
+            whose = "" if known.what == "a profile" else f" of {known.what}"
+            yield Mistake(at, f"unknown field `{name}`{whose}", meant(name, known.all), column)
         if not unknown:
             check(Compiled(text, known))
     except RuleError as error:
@@ -197,7 +220,7 @@ def _names(features: Features) -> Iterator[Mistake]:
         if not _NAME.fullmatch(feature.name):
             yield Mistake(("features", number, "name"), f"`{feature.name}` is no name for a field", "letters, digits and _, no digit first")
     yield from twice([(("features", number, "name"), feature.name) for number, feature in enumerate(features.features)], "feature")
-    taken = {name: "the platform has a field of this name" for name in (*PLAIN_FIELDS, *SCORES, SEGMENT)}
+    taken = {name: "the platform has a field of this name" for name in (*PLAIN_FIELDS, *SCORES, SEGMENT, *_OWN)}
     for number, feature in enumerate(features.features):
         for index, window in enumerate(feature.windows):
             name = f"{feature.name}_{window}"

@@ -100,13 +100,19 @@ class RuleBook:
         symbols = profile_symbols(definitions.features, [rule.name for rule in definitions.segments])
         self._raw = (rfm.recency, rfm.frequency, rfm.monetary)
         self._score_reads = frozenset({*self._raw, "orders_lifetime", "last_order_at"})
-        self._segments = [(rule.name, Rule(rule.when, symbols, f"config/segments.yaml: {rule.name}")) for rule in definitions.segments]
+        for label, name in (("recency", rfm.recency), ("frequency", rfm.frequency), ("monetary", rfm.monetary)):
+            if name not in symbols or symbols[name].kind != "number":
+                raise RuleError("config/rfm.yaml", f"{label}: `{name}` is no field that is a number")
+        first = profile_symbols(definitions.features, is_segment_known=False)
+        self._segments = [(rule.name, Rule(rule.when, first, f"config/segments.yaml: {rule.name}")) for rule in definitions.segments]
         self._tags = [(rule.name, Rule(rule.when, symbols, f"config/tags.yaml: {rule.name}")) for rule in definitions.tags]
         self._segment_reads = frozenset().union(*(rule.names for _, rule in self._segments))
         for name, rule in self._segments + self._tags:
             check_movement(rule, f"rule {name}")
         rules = [rule for _, rule in self._segments + self._tags]
         self.reads: frozenset[str] = frozenset({*self._raw, "orders_lifetime"}).union(*(rule.names for rule in rules))
+        if self.reads & CLOCK_FIELDS:  # which are made of these
+            self.reads |= _CLOCK_BASES
         self._timed = [comparison for rule in rules for comparison in rule.comparisons if comparison.names & _MOVING]
         # What the next flip by time depends on: where the clock fields start from, and whatever they are compared with.
         self._flip_reads = _CLOCK_BASES.union(*(comparison.names for comparison in self._timed)) - _MOVING
@@ -180,7 +186,7 @@ class RuleBook:
         """The first moment after `now` (ms) at which a comparison with a clock field or a recency cut point turns by time alone."""
         last, mean = fields.get("last_order_at"), fields.get("mean_interpurchase_days")
         candidates: list[int | None] = []
-        if last is not None and self._raw[0] == "recency_days":
+        if last is not None and self._raw[0] in ("recency_days", "current_interval_days"):
             candidates = [_first_after(last, cut, now) for cut in cuts.recency]
         for comparison in self._timed:
             if last is None and NOW not in comparison.names:
@@ -194,16 +200,28 @@ class RuleBook:
 
 
 def _turn(comparison: Comparison, at: Callable[[int], dict[str, Any]], now: int) -> int | None:
-    """The first moment after `now` at which a comparison turns by time alone: where its two sides, which move evenly, cross."""
-    here, later = comparison.difference(at(now), now), comparison.difference(at(now + DAY_MS), now + DAY_MS)
-    if here is None or later is None or here == later:
-        return None
-    crossing = now - here * DAY_MS / (later - here)
-    if not now - 2 < crossing < now + 100 * 366 * DAY_MS:
-        return None
+    """The first moment after `now` at which a comparison turns by time alone: where its two sides, which move evenly, cross.
+
+    Moving evenly they cross once at most, so it turns before a far moment if it is another one then. Where, their difference tells to some
+    milliseconds, unless it is lost in the rounding of large numbers: then it is looked for by halves.
+    """
+    far = now + 100 * 366 * DAY_MS
     truth = comparison.holds(at(now), now)
-    start = math.floor(crossing) - 2
-    return next((t for t in range(max(start, now + 1), start + 6) if comparison.holds(at(t), t) != truth), None)
+    if comparison.holds(at(far), far) == truth:
+        return None
+    here, later = comparison.difference(at(now), now), comparison.difference(at(now + DAY_MS), now + DAY_MS)
+    if here is not None and later is not None and here != later:
+        start = math.floor(now - here * DAY_MS / (later - here)) - 2
+        first = max(start, now + 1)
+        if start < far and (first == now + 1 or comparison.holds(at(first - 1), first - 1) == truth):
+            found = next((t for t in range(first, start + 6) if comparison.holds(at(t), t) != truth), None)
+            if found is not None:
+                return found
+    before, after = now, far
+    while after - before > 1:
+        middle = (before + after) // 2
+        before, after = (middle, after) if comparison.holds(at(middle), middle) == truth else (before, middle)
+    return after
 
 
 def _above(value: float, cuts: list[float]) -> int:

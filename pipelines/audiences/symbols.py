@@ -43,21 +43,25 @@ _WINDOW_WORDS: Final = {"h": ("hour", "小时"), "d": ("day", "天"), "w": ("wee
 _SQL: Final[dict[Kind, str]] = {"number": "Nullable(Float64)", "time": "Nullable(Float64)", "text": "Nullable(String)"}
 
 
-def profile_symbols(features: Features, segments: Iterable[str] = (), column: str = "features") -> Symbols:
+def profile_symbols(
+    features: Features, segments: Iterable[str] = (), column: str = "features", *, is_segment_known: bool = True
+) -> Symbols:
     """The symbols of a profile; features that have mistakes have theirs too: a rule that reads one is not wrong for that.
 
     Args:
         features: the configuration.
         segments: names of all segments; none: a rule may ask for any.
         column: ClickHouse expression of the profile's fields as JSON text.
+        is_segment_known: whether the segment is told already; not to the rules of segments.
     """
     found = [_symbol(name, kind, column, english, chinese) for name, kind, english, chinese in _PLAIN]
     for feature in features.features:
         kind = _kind(features, feature)
         found += [_symbol(f"{feature.name}_{window}", kind, column, *_words(feature, window)) for window in feature.windows]
     found += [_symbol(name, "number", column, *_SCORE_WORDS[name]) for name in SCORES]
-    segment = _symbol(SEGMENT, "text", column, "the segment", "客户分层")
-    found.append(msgspec.structs.replace(segment, values=tuple(dict.fromkeys(segments))))
+    if is_segment_known:
+        segment = _symbol(SEGMENT, "text", column, "the segment", "客户分层")
+        found.append(msgspec.structs.replace(segment, values=tuple(dict.fromkeys(segments))))
     return Symbols(found, "a profile", now_sql="toFloat64(toUnixTimestamp64Milli(now64(3)))")
 
 
@@ -96,11 +100,19 @@ def _words(feature: Feature, window: str) -> tuple[str, str]:
     if window == LIFETIME:
         ever = "累计" if is_sum else "历史"
         return f"{english} ever" if is_sum else f"{english} of all time", f"{ever}{chinese}" if chinese else ""
+    last, longer = _span(window), _span(feature.minus.get(window, window))
+    if not last or not longer:
+        return "", ""
+    if window in feature.minus:
+        without = f"最近{longer[1]}但不含最近{last[1]}的{chinese}" if chinese else ""
+        return f"{english} in the last {longer[0]} without the last {last[0]}", without
+    return f"{english} in the last {last[0]}", f"最近{last[1]}的{chinese}" if chinese else ""
+
+
+def _span(window: str) -> tuple[str, str] | None:
+    """A window's length in words; None where its name does not tell it."""
     number, unit = window[:-1], window[-1:]
     if not number.isdigit() or unit not in _WINDOW_WORDS:
-        return "", ""
+        return None
     one, character = _WINDOW_WORDS[unit]
-    span = f"{number} {one}s" if number != "1" else one
-    if window in feature.minus:
-        return f"{english} in the {span} before the last {span}", f"此前{number}{character}的{chinese}" if chinese else ""
-    return f"{english} in the last {span}", f"最近{number}{character}的{chinese}" if chinese else ""
+    return f"{number} {one}s" if number != "1" else one, f"{number}{character}"

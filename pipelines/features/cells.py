@@ -3,7 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Callable
 from functools import reduce
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -20,10 +20,13 @@ class Cells:
         partials: one a cell.
     """
 
-    __slots__ = ("partials", "times")
+    __slots__ = ("_added", "_seen", "partials", "times")
 
     def __init__(self, times: list[int] | None = None, partials: list[Any] | None = None) -> None:
         self.times, self.partials = times or [0], partials or [None]
+        # What was found last in each window ("": the lifetime), from which time on, and how many entries had been added by then.
+        self._seen: dict[str, tuple[int, Any, int]] = {}
+        self._added: list[tuple[int, Any]] = []
 
     @classmethod
     def unpacked(cls, packed: bytes) -> "Cells":
@@ -37,6 +40,10 @@ class Cells:
 
     def add(self, time: int, partial: Any, combine: Combine) -> None:
         """Add an entry's partial to the cell at its time, making that if need be."""
+        self._added.append((time, partial))
+        if len(self._added) > _REMEMBERED:
+            self._seen.clear()
+            self._added.clear()
         at = bisect_left(self.times, time)
         if at == 0:  # older than everything remembered: only the lifetime knows it
             self.partials[0] = combine(self.partials[0], partial)
@@ -48,7 +55,7 @@ class Cells:
 
     def total(self, combine: Combine) -> Any:
         """The partial of all entries."""
-        return reduce(combine, self.partials)
+        return self._from("", 0, 0, combine)
 
     def look(self, now: int, window: Window, exact: int, phase: int, combine: Combine) -> tuple[Any, int]:
         """The partial of what is inside a window (None: nothing is), and the moment after `now` at which that may change by time alone.
@@ -61,7 +68,20 @@ class Cells:
             combine: of the aggregation.
         """
         first, due = inside(self.times, now, window, exact, phase)
-        return (None, NEVER) if due == NEVER else (reduce(combine, self.partials[first:]), due)
+        return (None, NEVER) if due == NEVER else (self._from(window.name, first, self.times[first], combine), due)
+
+    def _from(self, name: str, first: int, since: int, combine: Combine) -> Any:
+        """The partial of the cells from one on: as long as that is the same one, what was added since is all that is new."""
+        known = self._seen.get(name)
+        if known is not None and known[0] == since:
+            _, found, upto = known
+            for time, partial in self._added[upto:]:
+                if time >= since or not name:
+                    found = combine(found, partial)
+        else:
+            found = reduce(combine, self.partials[first:])
+        self._seen[name] = since, found, len(self._added)
+        return found
 
     def thin(self, now: int, windows: list[Window], exact: int, phase: int, combine: Combine) -> None:
         """Join cells that no window can tell apart any more; see `Series.thin`."""
@@ -74,5 +94,6 @@ class Cells:
         self.partials = joined + self.partials[keep_from:]
 
 
+_REMEMBERED: Final = 256
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(tuple[list[int], list[Any]]).decode

@@ -1,5 +1,6 @@
 """Which events feed a series, and with which values."""
 
+import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -25,7 +26,7 @@ class Feed(msgspec.Struct, frozen=True):
     """One kind of event that feeds one series.
 
     Attributes:
-        series: its name.
+        series: under which name nodes keep it.
         of: name of the property whose values the entries have; empty: they have none.
         is_number: whether those are numbers.
         holds: of an event's properties whether it counts; None: all do.
@@ -57,6 +58,16 @@ class Feed(msgspec.Struct, frozen=True):
         return found[:MAX_TEXT] if isinstance(found, str) and found else None
 
 
+def state_name(name: str, series: Series) -> str:
+    """Under which name nodes keep a series: with other values or another filter it is another series, which begins anew."""
+    if series.ledger:
+        return series.ledger
+    if not series.of and not series.where:
+        return name
+    content = msgspec.json.encode([series.events, series.of, series.where])
+    return f"{name}#{hashlib.blake2b(content, digest_size=4).hexdigest()}"
+
+
 def value_kind(series: Series, known: Mapping[str, Contract] | None = None) -> str:
     """Kind of the values of a series' entries: `number`, `text`, or `NO_VALUE`.
 
@@ -75,7 +86,7 @@ def value_kind(series: Series, known: Mapping[str, Contract] | None = None) -> s
     kinds = set()
     for event in series.events:
         field = known[event].fields.get(series.of) if event in known else None
-        if field is None or field.type in ("list", "map", "boolean"):
+        if field is None or field.type in ("list", "map", "boolean") or field.pii != "none":
             raise ConfigError(f"features.yaml: `{event}` has no field `{series.of}` of which a series can be made")
         kinds.add("number" if kind_of(field) == "number" else "text")
     if len(kinds) != 1:
@@ -100,7 +111,7 @@ def feeds(features: Features) -> tuple[dict[str, list[Feed]], dict[str, list[Fee
         is_number = value_kind(series, known) == "number"
         for event in series.events:
             holds = _filter(series.where, event, known, f"features.yaml: series.{name}.where") if series.where else None
-            by_event.setdefault(event, []).append(Feed(name, series.of, is_number, holds, cells))
+            by_event.setdefault(event, []).append(Feed(state_name(name, series), series.of, is_number, holds, cells))
         for call in series.types:
             by_type.setdefault(call, []).append(Feed(name, cells=cells))
     return by_event, by_type

@@ -78,6 +78,7 @@ class NodeLogic:
         self._dedupe_ms = dedupe_ms
         self._lateness_ms = lateness_ms
         self._values = NodeValues(plan)
+        self._cells = {cells_key(series, one.name) for series, found in plan.cells.items() for one in found}
 
     def load(self, key: str, tenant: str, blob: bytes | None) -> LiveNode:
         """Decode a node, or begin it.
@@ -88,11 +89,19 @@ class NodeLogic:
             blob: persisted state, None for a node never seen.
         """
         state = NodeState(FORMAT, tenant, profile_of(key), 0) if blob is None else decode(blob)
+        self._forget_what_nobody_asks(state)
         live = LiveNode(key, state, phase_ms(key, self._plan.longest_hop_ms))
         if blob is not None:
             # What was sent is what the state said at its clock: no need to persist it.
             self._values.bring_up(live, state.clock, list(live.series), {})
         return live
+
+    def _forget_what_nobody_asks(self, state: NodeState) -> None:
+        """Cells, and series with values, of which definitions speak no more: they would have holes if they were asked for again."""
+        if state.cells:
+            state.cells = {key: packed for key, packed in state.cells.items() if key in self._cells}
+        if any("#" in name and name not in self._plan.asks for name in state.series):
+            state.series = {name: packed for name, packed in state.series.items() if "#" not in name or name in self._plan.asks}
 
     def dump(self, live: LiveNode) -> bytes:
         """Encode a node's state."""
@@ -298,7 +307,7 @@ class NodeLogic:
         for name in touched:
             live.series[name].thin(state.clock, plan.windows, plan.exact_entries, live.phase)
             for aggregation in plan.cells.get(name, ()):
-                cells = live.cells[cells_key(name, aggregation.name)]
+                cells = live.cells.setdefault(cells_key(name, aggregation.name), Cells())
                 cells.thin(state.clock, plan.windows, plan.exact_entries, live.phase, aggregation.combine)
         state.sessions.add(time, plan.session_gap_ms, watermark - self._lateness_ms)
         state.channels[event.channel] = state.channels.get(event.channel, 0) + 1

@@ -113,7 +113,7 @@ class LiveNode:
             for name in self.dirty:
                 self.state.series[name] = self.series[name].packed()
             for key, cells in self.cells.items():
-                if key.partition(".")[0] in self.dirty:
+                if key.rpartition(".")[0] in self.dirty:
                     self.state.cells[key] = cells.packed()
             if "orders" in self.dirty:
                 self.state.summary = encode(self.summary)

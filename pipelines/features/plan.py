@@ -10,7 +10,7 @@ from config.definitions import Definitions, Feature, Features
 from config.loader import ConfigError
 from pipelines.aggregations.contract import MICRO, Aggregation
 from pipelines.aggregations.registry import ALL
-from pipelines.features.feeds import Feed, feeds, value_kind
+from pipelines.features.feeds import Feed, feeds, state_name, value_kind
 from pipelines.features.series import Window
 from pipelines.rules.tree import Kind
 
@@ -110,12 +110,16 @@ def published_fields(features: Features) -> list[Published]:
                     f"features.yaml: feature `{feature.name}`: difference needs two features of this file, unknown: {missing}"
                 )
         shown = _shown(features, feature, source)
+        if feature.difference:
+            other = _shown(features, feature, by_name[feature.difference[1]])
+            if not {shown.measure, other.measure} <= {"count", "amount"} or (shown.measure, shown.money) != (other.measure, other.money):
+                raise ConfigError(f"features.yaml: feature `{feature.name}`: only counts, or amounts in the same units, can be subtracted")
         for window in feature.windows:
             if window != LIFETIME and window not in features.windows:
                 raise ConfigError(
                     f"features.yaml: feature `{feature.name}`: unknown window `{window}`; there are {[*features.windows, LIFETIME]}"
                 )
-            plus, minus = _read(feature, by_name, window)
+            plus, minus = _read(features, feature, by_name, window)
             fields.append(msgspec.structs.replace(shown, name=f"{feature.name}_{window}", plus=plus, minus=minus))
     return fields
 
@@ -155,13 +159,17 @@ def _of_ledger() -> list[str]:
     return [name for name, aggregation in ALL.items() if not aggregation.has_cells]
 
 
-def _read(feature: Feature, by_name: dict[str, Feature], window: str) -> tuple[str, str | None]:
+def _read(features: Features, feature: Feature, by_name: dict[str, Feature], window: str) -> tuple[str, str | None]:
     """The value that a field shows, and the one that is taken off."""
+
+    def value(of: Feature, window: str) -> str:
+        return value_name(state_name(of.series, features.series[of.series]), of.measure, window)
+
     if feature.difference:
         left, right = (by_name[part] for part in feature.difference)
-        return value_name(left.series, left.measure, window), value_name(right.series, right.measure, window)
-    own, longer = value_name(feature.series, feature.measure, window), feature.minus.get(window)
-    return (own, None) if longer is None else (value_name(feature.series, feature.measure, longer), own)
+        return value(left, window), value(right, window)
+    longer = feature.minus.get(window)
+    return (value(feature, window), None) if longer is None else (value(feature, longer), value(feature, window))
 
 
 def compile_plan(definitions: Definitions, read_by_rules: set[str]) -> Plan:
@@ -192,6 +200,7 @@ def compile_plan(definitions: Definitions, read_by_rules: set[str]) -> Plan:
             if field.name in read_by_rules:
                 exact.add(value)
     by_event, by_type = feeds(features)
+    names = dict.fromkeys(state_name(name, series) for name, series in features.series.items())
     cells: dict[str, list[Aggregation]] = {}
     for ask in asks.values():
         aggregation = ALL[ask.measure]
@@ -199,7 +208,7 @@ def compile_plan(definitions: Definitions, read_by_rules: set[str]) -> Plan:
             cells[ask.series].append(aggregation)
     return Plan(
         windows=windows,
-        asks={name: [ask for ask in asks.values() if ask.series == name] for name in features.series},
+        asks={name: [ask for ask in asks.values() if ask.series == name] for name in names},
         exact=frozenset(exact),
         by_event=by_event,
         by_type=by_type,

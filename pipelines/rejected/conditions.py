@@ -32,8 +32,9 @@ FIELDS: Final[dict[str, Kind]] = {
 """What can be asked about a record: its columns, its `position` (`topic:partition:offset`) and the `size` of its bytes."""
 _SQL: Final = {
     "position": "concat(source, ':', toString(partition), ':', toString(offset))",
-    "size": "toInt64(length(original))",
-    "offset": "`offset`",
+    "size": "toFloat64(length(original))",
+    "partition": "toFloat64(partition)",
+    "offset": "toFloat64(`offset`)",
     "log_time": "toFloat64(toUnixTimestamp64Milli(log_time))",
 }
 SYMBOLS: Final = Symbols(

@@ -49,9 +49,7 @@ def has_computable_turn(node: Node, moving: Collection[str]) -> bool:
     """
     if not isinstance(node, Call) or node.function in LOGIC:
         return True
-    if node.function in ("is missing", "is known"):
-        return True
     moves = [movement(one, moving) for one in node.arguments]
-    if node.function in ("<", "<=", ">", ">="):
-        return OTHERWISE not in moves
+    if node.function in ("<", "<=", ">", ">=", "is missing", "is known"):
+        return OTHERWISE not in moves  # what moves evenly is missing always or never
     return not any(moves)

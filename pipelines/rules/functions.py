@@ -1,7 +1,7 @@
 """Every operator and function of the rule language: what it takes and gives, its Python, its ClickHouse SQL. A new one is an entry here.
 
 In a template `{0}`, `{1}`, ... stand for the arguments, none of which is missing, and of which all numbers are doubles; `{rest}` for all
-but the first, and in SQL `{any}` for the first being equal to one of them (`IN` takes 0 and -0 for two). A missing argument makes the
+but the first. (`IN` of ClickHouse takes 0 and -0 for two; what is named twice doubles the text at each level.) A missing argument makes the
 result missing, and a condition over something missing does not hold; the forms that differ (`is missing`, `coalesce`, `and`, `or`, `not`)
 are known to the back ends. Where Python and SQL would give different numbers, the SQL is what is followed. A Python template reaches
 nothing but the names in `pipelines.rules.python.HELPERS`, which is checked when that module is imported.
@@ -172,7 +172,7 @@ _ALL: Final = [
         about="one of several values",
         signatures=[((kind, kind), "truth") for kind in ("number", "text", "time", "duration")],
         python="{0} in ({rest},)",
-        sql="{any}",
+        sql="arrayExists(one -> ifNull({0} = one, 0), [{rest}])",
         form="infix",
         more=True,
         literals=(1,),
@@ -182,7 +182,7 @@ _ALL: Final = [
         about="there, and none of several values",
         signatures=[((kind, kind), "truth") for kind in ("number", "text", "time", "duration")],
         python="{0} not in ({rest},)",
-        sql="isNotNull({0}) AND NOT ({any})",
+        sql="isNotNull({0}) AND NOT arrayExists(one -> ifNull({0} = one, 0), [{rest}])",
         form="infix",
         more=True,
         literals=(1,),
@@ -253,14 +253,14 @@ _ALL: Final = [
         about="the smaller of two",
         signatures=[((kind, kind), kind) for kind in ("number", "time", "duration")],
         python="min({0}, {1})",
-        sql="if(isNull({0}) OR isNull({1}), NULL, least({0}, {1}))",
+        sql="arrayMap((a, b) -> if(isNull(a) OR isNull(b), NULL, least(a, b)), [{0}], [{1}])[1]",
     ),
     Function(
         name="greatest",
         about="the greater of two",
         signatures=[((kind, kind), kind) for kind in ("number", "time", "duration")],
         python="max({0}, {1})",
-        sql="if(isNull({0}) OR isNull({1}), NULL, greatest({0}, {1}))",
+        sql="arrayMap((a, b) -> if(isNull(a) OR isNull(b), NULL, greatest(a, b)), [{0}], [{1}])[1]",
     ),
     Function(
         name="length",

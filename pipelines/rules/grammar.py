@@ -52,7 +52,7 @@ _GRAMMAR: Final = r"""
     TIMES: "*"
     OVER: "/"
     _DOT: "."
-    NAME: /(?!(?:and|or|not|in|like|is|true|false)(?![A-Za-z0-9_:]))[A-Za-z_][A-Za-z0-9_]*(?::[A-Za-z_][A-Za-z0-9_]*)?|`[^`]+`/i
+    NAME: /(?!(?:KEYWORDS)(?![A-Za-z0-9_:]))[A-Za-z_][A-Za-z0-9_]*(?::[A-Za-z_][A-Za-z0-9_]*)?|`[^`]+`/
     NUMBER: /[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?(?![A-Za-z0-9_.])/
     TEXT: /'(?:[^']|'')*'|"(?:[^"]|"")*"/
     %ignore /\s+/
@@ -217,6 +217,8 @@ CHINESE: Final = Spelling(
     },
 )
 SPELLINGS: Final = {spelling.name: spelling for spelling in (RULE, ENGLISH, CHINESE)}
+_TAILS: Final = frozenset({"at", "earlier", "known", "later", "less", "more", "no", "none", "not", "one", "unknown"})
+"""Words that make another operator of the one before them."""
 _INSTEAD: Final = (
     (r"between\b", "`x >= a and x <= b`"),
     (r"ilike\b", "`like`"),
@@ -273,12 +275,13 @@ def words(symbols: Symbols, spelling: Spelling) -> Mapping[str, str]:
     """The words by which a spelling calls fields, with their names; of two fields with the same words neither has them."""
     if spelling is RULE:
         return {}
-    found: dict[str, list[str]] = {}
+    found: dict[str, list[tuple[str, str]]] = {}
     for symbol in symbols.all.values():
         said = symbol.english if spelling is ENGLISH else symbol.chinese
-        if said:
-            found.setdefault(said, []).append(symbol.name)
-    return {said: names[0] for said, names in found.items() if len(names) == 1}
+        # "is" and "not returned" would be read as "is not" and "returned".
+        if said and normal(said).split(" ")[0] not in _TAILS:
+            found.setdefault(normal(said), []).append((said, symbol.name))
+    return {pairs[0][0]: pairs[0][1] for pairs in found.values() if len(pairs) == 1}
 
 
 def normal(token: str) -> str:
@@ -296,22 +299,28 @@ def operator_of(token: Token, spelling: Spelling) -> str:
 def _parser(name: str, said: tuple[str, ...]) -> Lark:
     spelling = SPELLINGS[name]
     before = f"[{re.escape(spelling.before)}]?\\s*" if spelling.before else ""
-    units = "|".join(sorted((re.escape(word) for every in spelling.units.values() for word in every), key=len, reverse=True))
+    units = "|".join(
+        sorted(
+            (re.escape(word) if spelling is RULE else _in_any_case(word) for every in spelling.units.values() for word in every),
+            key=len,
+            reverse=True,
+        )
+    )
     terminals = {
         f"{group}.{2 if group == 'COMPARE' else 4}": _any_of(word for name in names for word in spelling.operators.get(name, ()))
         for group, names in _GROUPS.items()
     }
     terminals |= {f"_{name.upper()}.3": _any_of(spelling.logic[name], before if name != "not" else "") for name in functions.LOGIC}
     terminals["TRUTH.3"] = _any_of(spelling.truths)
-    flags = "" if spelling is RULE else "i"  # 1M is no minute
-    terminals["DURATION.4"] = rf"/[0-9]+(?:\.[0-9]+)?\s*(?:{units})(?![A-Za-z0-9_.])/{flags}"
+    terminals["DURATION.4"] = rf"/[0-9]+(?:\.[0-9]+)?\s*(?:{units})(?![A-Za-z0-9_.])/"  # 1M is no minute
     terminals["PHRASE.5"] = _any_of(spelling.functions.values())
     terminals["_AGO.3"] = _any_of([spelling.ago]) if spelling.ago else _NEVER
     terminals["LABEL.6"] = _any_of(said, r"(?<![A-Za-z0-9_])") if said else _NEVER
     for name, marks in zip(("_OPEN", "_CLOSE", "_COMMA"), spelling.marks, strict=True):
         terminals[name] = f"/[{re.escape(marks)}]/"
     written = "\n".join(f"{name}: {pattern}" for name, pattern in terminals.items())
-    return Lark(f"{_GRAMMAR}\n{written}\n", parser="lalr", propagate_positions=True, maybe_placeholders=False)
+    grammar = _GRAMMAR.replace("KEYWORDS", "|".join(map(_in_any_case, ("and", "or", "not", "in", "like", "is", "true", "false"))))
+    return Lark(f"{grammar}\n{written}\n", parser="lalr", propagate_positions=True, maybe_placeholders=False)
 
 
 def _any_of(words: Iterable[str], before: str = "") -> str:
@@ -319,8 +328,13 @@ def _any_of(words: Iterable[str], before: str = "") -> str:
     spelled: list[str] = []
     for word in sorted(words, key=len, reverse=True):
         end = "(?![A-Za-z0-9_:])" if re.search("[A-Za-z0-9_]$", word) else ""
-        spelled.append(r"\s+".join(re.escape(part) for part in word.split()).replace("/", r"\/") + end)
-    return f"/{before}(?:{'|'.join(spelled)})/i" if spelled else _NEVER
+        spelled.append(r"\s+".join(_in_any_case(part) for part in word.split()).replace("/", r"\/") + end)
+    return f"/{before}(?:{'|'.join(spelled)})/" if spelled else _NEVER
+
+
+def _in_any_case(word: str) -> str:
+    """A pattern for a word in small letters or capitals; ASCII ones: to ignore the case of all would take a long s for an s."""
+    return "".join(f"[{one.lower()}{one.upper()}]" if one.isascii() and one.isalpha() else re.escape(one) for one in word)
 
 
 def _hint(found: str) -> str:

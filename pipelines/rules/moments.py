@@ -36,5 +36,5 @@ def written(ms: float) -> str:
     """A moment as it is read again: a date when it is one, in UTC."""
     moment = _EPOCH + dt.timedelta(milliseconds=ms)
     if not ms % 86_400_000:
-        return moment.strftime("%Y-%m-%d")
+        return moment.date().isoformat()
     return moment.isoformat(timespec="milliseconds" if ms % 1000 else "seconds").replace("+00:00", "Z")

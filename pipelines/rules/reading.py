@@ -12,10 +12,12 @@ from pipelines.rules import grammar
 from pipelines.rules.errors import RuleError
 from pipelines.rules.functions import ALL, Function
 from pipelines.rules.grammar import MAX_DEPTH, RULE, UNITS_MS, Spelling
-from pipelines.rules.moments import moment_ms
+from pipelines.rules.moments import bounded, moment_ms
 from pipelines.rules.symbols import NOW, Symbols
 from pipelines.rules.tree import Call, Field, Kind, Literal, Node, walk
 
+MOST_DURATION: Final = 1e9
+"""Of whatever unit: what a moment is counted back by has to be a moment again."""
 _OTHER_NAMES: Final = {
     "len": "length",
     "size": "count",
@@ -85,7 +87,7 @@ class _Reader:
     def whole(self, tree: "Tree[Token] | Token") -> Node:
         """The tree of a whole text, which has to be a condition."""
         if isinstance(tree, Tree) and _depth(tree) > MAX_DEPTH:
-            raise self._fail(tree, f"nested deeper than {MAX_DEPTH}")
+            raise self._fail(tree, f"nested deeper than {MAX_DEPTH}; each term of a sum counts, too")
         return self._condition(tree)
 
     def _fail(self, tree: "Tree[Token] | Token", why: str) -> RuleError:
@@ -188,6 +190,8 @@ class _Reader:
     def _duration(self, tree: "Tree[Token]") -> tuple[Node, Kind]:
         number, said = _DURATION.fullmatch(str(tree.children[0])).groups()  # type: ignore[union-attr]
         said = said.strip().lower()
+        if float(number) > MOST_DURATION:
+            raise self._fail(tree, f"a duration of {number} units is too long")
         unit = next(unit for unit, words in self._spelling.units.items() if said in words)
         return Literal("duration", float(round(float(number) * UNITS_MS[unit]))), "duration"
 
@@ -295,7 +299,7 @@ def _as(node: Node, kind: Kind, wanted: Kind) -> Node | None:
         return node
     if wanted == "time" and isinstance(node, Literal) and isinstance(node.value, str):
         moment = moment_ms(node.value)
-        return None if moment is None else Literal("time", float(moment))
+        return None if moment is None or bounded(moment) != moment else Literal("time", float(moment))
     return None
 
 
@@ -313,7 +317,7 @@ def _depth(tree: "Tree[Token]") -> int:
     while waiting:
         found, depth = waiting.pop()
         deepest = max(deepest, depth)
-        waiting += [(child, depth + 1) for child in found.children if isinstance(child, Tree)]
+        waiting += [(child, depth + (found.data != "arguments")) for child in found.children if isinstance(child, Tree)]
     return deepest
 
 

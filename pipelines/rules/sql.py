@@ -63,8 +63,7 @@ class _Writer:
             return self._over(node, function)
         codes = [f"({self._argument(function, place, one)})" for place, one in enumerate(node.arguments)]
         now = self._field(Field(NOW)) if "{now}" in function.sql else ""
-        is_any = " OR ".join(f"{codes[0]} = {code}" for code in codes[1:])
-        return function.sql.format(*codes, rest=", ".join(codes[1:]), any=is_any, now=now)
+        return function.sql.format(*codes, rest=", ".join(codes[1:]), now=now)
 
     def _argument(self, function: Function, place: int, node: Node) -> str:
         if function.prepare_sql is not None and isinstance(node, Literal) and place in function.literals:

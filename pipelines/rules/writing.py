@@ -12,7 +12,7 @@ from pipelines.rules.tree import Call, Field, Literal, Node
 _RANKS: Final = {"or": 1, "and": 2, "not": 3, "+": 5, "-": 5, "*": 6, "/": 6, "negative": 7}
 _COMPARISON, _VALUE = 4, 8
 _MEMBERS: Final = {"in": "in", "not in": "not in", "among": "in", "not among": "not in"}
-_KEYWORDS: Final = re.compile("(?:and|or|not|in|like|is|true|false)", re.IGNORECASE)
+_KEYWORDS: Final = re.compile("(?:and|or|not|in|like|is|true|false|known|unknown|missing|null)", re.IGNORECASE)
 
 
 def write(node: Node, symbols: Symbols | None = None, spelling: Spelling = RULE) -> str:

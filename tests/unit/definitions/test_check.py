@@ -80,7 +80,7 @@ MISTAKES = [
     ("features.yaml", "365d: 7680}", "365d: 7680, 2d: 1}", "tile_hop_min.2d: there is no window `2d`"),
     ("features.yaml", "measure: count, windows: [30d], english", "measure: amount, windows: [30d], english", "features[6].measure: `amount` takes numbers, and series `interactions` has no values; give it, or one of its own, `of: PROPERTY`"),
     ("features.yaml", "views: {events: [Product Viewed]}", "views: {events: [Product Viewed], of: prize}", "series.views.of: `Product Viewed` has no field `prize`; did you mean `price`?"),
-    ("features.yaml", "views: {events: [Product Viewed]}", "views: {events: [Product Viewed], where: \"prize > 3\"}", "series.views.where: unknown field `prize`; did you mean `price`?"),
+    ("features.yaml", "views: {events: [Product Viewed]}", "views: {events: [Product Viewed], where: \"prize > 3\"}", "series.views.where: unknown field `prize` of Product Viewed; did you mean `price`?"),
     ("features.yaml", "views: {events: [Product Viewed]}", "views: {events: [Product Viewed], where: \"price > 'x'\"}", "series.views.where: `price` is a number and `'x'` is a text"),
     ("features.yaml", "orders: {ledger: orders}", "orders: {ledger: orders, where: \"total > 3\"}", "series.orders: `where` and `of` are for series of events"),
     ("features.yaml", "name: gross, series: orders, measure: amount", "name: gross, series: orders, measure: max", "features[1].measure: `max` cannot be made of the ledger, whose orders change"),

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from config import loader
 from config.definitions import Definitions, Feature, Features, Rule, Series
+from config.loader import ConfigError
 from definitions.rules import of_features
 from pipelines.aggregations import registry
 from pipelines.aggregations.contract import MICRO, NO_VALUE, Aggregation
@@ -28,7 +29,7 @@ from schemas import contracts
 from tests.in_process import InProcess
 from tests.oracle.rulebook import Rulebook
 from tests.oracle.windows import Series as Windowed
-from tests.unit.pipelines.test_profiles import BASE, DAY, event, feed, fields
+from tests.unit.pipelines.test_profiles import BASE, DAY, event, feed, fields, order
 
 DEFINITIONS = loader.definitions()
 SHOPS = {"price": ("number", [1.5, 0.1, 20, 19.99, 3, 0]), "brand": ("text", ["Acme", "Birch", "Cedar", "Ünï", "acme"])}
@@ -186,6 +187,76 @@ def test_how_long_ago_is_a_rule_over_the_time_of_the_last() -> None:
     assert fields(core, "demo|user_id|u")["tag:asked"] == 0
     core.pass_time(BASE + 3 * DAY + 1)
     assert fields(core, "demo|user_id|u")["tag:asked"] == 1
+
+
+def test_a_series_of_other_values_begins_anew_and_one_that_was_not_asked_for_has_no_hole() -> None:
+    def look(core: InProcess, at: int, **properties: Any) -> dict[str, Any]:
+        core.record(event(f"m{at}", "u", BASE + at, product_id="p", **properties), "cdp.raw.clickstream", 0, at, BASE + at)
+        return fields(core, "demo|user_id|u")
+
+    core = InProcess(with_features(NO_VALUE, "count"))
+    assert look(core, 1, price=1)["asked_count_lifetime"] == 1
+    core = core.restarted(with_features("number", "count", "average", "max"))
+    found = look(core, 2, price=50)
+    assert [found[f"asked_{name}_lifetime"] for name in ("count", "average", "max")] == [1, 50.0, 50.0]
+    core = core.restarted(with_features("text", "first", when="asked_first_lifetime = 'Acme'"))
+    found = look(core, 3, price=60, brand="Acme")
+    assert (found["asked_first_lifetime"], found["tag:asked"]) == ("Acme", 1)
+    core = core.restarted(with_features("number", "max", when="asked_max_lifetime > 5"))
+    found = look(core, 4, price=7)
+    assert (found["asked_max_lifetime"], found["tag:asked"]) == (7.0, 1), "of this time, not of the one before"
+    core = core.restarted(with_features("number", "count"))
+    look(core, 5, price=99)
+    core = core.restarted(with_features("number", "max"))
+    assert look(core, 6, price=20)["asked_max_lifetime"] == 20.0, "99 was not seen, so nothing is said of before"
+
+
+def test_a_sum_that_leaves_64_bits_makes_no_entry_and_is_flagged() -> None:
+    definitions = with_features("number", "amount", "count")
+    core = InProcess(definitions)
+    series = [name for name in core._node_logic._plan.asks if name.startswith("asked#")]
+    feed(core, [(event("1", "u", BASE, product_id="p", price=1), BASE)], BASE + 1)
+    live = core._live_nodes["demo|user_id|u"]
+    live.series[series[0]].amounts[-1] = (1 << 63) - 1
+    core.record(event("2", "u", BASE + 2, product_id="p", price=2), "cdp.raw.clickstream", 0, 9, BASE + 2)
+    assert "limit:amounts" in core.applied[-1].flags
+    assert fields(core, "demo|user_id|u")["asked_count_lifetime"] == 1
+
+
+def test_differences_are_of_the_same_units() -> None:
+    features = with_features("number", "amount").features
+    odd = Feature(name="odd", difference=["gross", "asked_amount"], windows=["7d"])
+    with pytest.raises(ConfigError, match="only counts, or amounts in the same units"):
+        published_fields(msgspec.structs.replace(features, features=[*features.features, odd]))
+
+
+def test_a_ledger_series_may_have_another_name() -> None:
+    features = DEFINITIONS.features
+    series = {**features.series, "sales": Series(ledger="orders")}
+    asked = Feature(name="sales", windows=["7d", "lifetime"], series="sales", measure="average")
+    definitions = msgspec.structs.replace(
+        DEFINITIONS, features=msgspec.structs.replace(features, series=series, features=[*features.features, asked])
+    )
+    core = InProcess(definitions)
+    feed(core, [(order("o1", "u", BASE, 10.0), BASE), (order("o2", "u", BASE + 1, 5.0), BASE + 1)], BASE + 2)
+    shown = fields(core, "demo|user_id|u")
+    assert (shown["sales_lifetime"], shown["orders_lifetime"]) == (7.5, 2)
+
+
+def test_what_comes_in_costs_little_however_much_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A window is not gone through again while nothing leaves it."""
+    one = registry.ALL["max"]
+    calls = [0]
+
+    def counted(a: Any, b: Any) -> Any:
+        calls[0] += 1
+        return one.combine(a, b)
+
+    monkeypatch.setitem(registry.ALL, "max", msgspec.structs.replace(one, combine=counted))
+    core = InProcess(with_features("number", "max"))
+    for at in range(300):
+        core.record(event(f"m{at}", "u", BASE + at, product_id="p", price=at), "cdp.raw.clickstream", 0, at, BASE + at)
+    assert calls[0] < 300 * 15, "some for each of 3 windows, and none for each of 300 entries"
 
 
 def test_many_different_ones_are_estimated() -> None:

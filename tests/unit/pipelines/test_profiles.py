@@ -5,11 +5,13 @@ import json
 import random
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from config.definitions import CutPoints
+from config import loader
+from config.definitions import CutPoints, Rule
 from pipelines.audiences.rules import RuleBook
 from pipelines.identity.nodes import profile_of
 from pipelines.wire import Alias, Roster
@@ -253,6 +255,19 @@ def test_a_tag_turns_at_the_very_millisecond_though_nobody_writes() -> None:
     assert (change.record["at"], change.record["cause"]) == (BASE + 90 * DAY + 1, "time")
     core.record(order("o2", "u1", BASE + 91 * DAY, 10.0), SOURCE, 0, 9, BASE + 91 * DAY)
     assert core.newest[profile_of("demo|user_id|u1")].record["tags_exited"] == ["high_value_dormant"]
+
+
+def test_a_turn_by_time_moves_with_the_order_that_it_counts_from() -> None:
+    """An update moves the time of the last order back: who reads `recency_days` depends on it, whatever the rule says of orders."""
+    definitions = loader.definitions()
+    asked = msgspec.structs.replace(definitions, tags=[Rule("asked", "recency_days > 10")])
+    core = InProcess(asked)
+    update = event("u", "u1", BASE, "Order Updated", order_id="o1", products=[{"product_id": "p", "quantity": 1, "price": 9}], total=9)
+    feed(core, [(order("o1", "u1", BASE + 3 * DAY, 9.0), BASE + 3 * DAY), (update, BASE + 4 * DAY)], BASE + 4 * DAY + 1)
+    core.pass_time(BASE + 10 * DAY)
+    assert fields(core, "demo|user_id|u1")["tag:asked"] == 0
+    core.pass_time(BASE + 10 * DAY + 1)
+    assert fields(core, "demo|user_id|u1")["tag:asked"] == 1
 
 
 def test_a_window_that_a_rule_reads_turns_the_rule_when_its_oldest_entry_leaves() -> None:

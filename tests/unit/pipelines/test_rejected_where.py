@@ -55,9 +55,9 @@ def test_whatever_is_typed_is_read_or_refused_with_a_column(text: str) -> None:
 def test_no_text_of_the_user_becomes_sql(condition: Node) -> None:
     outside = re.sub(r"'(?:[^'\\]|\\.)*'", "", sql_of(condition), flags=re.DOTALL)
     words = {"concat", "toString", "toInt64", "toFloat64", "length", "original", "toUnixTimestamp64Milli", "fromUnixTimestamp64Milli"}
-    words |= {"ifNull", "isNotNull", "and", "or", "not", "AND", "OR", "NOT", "LIKE", *conditions.FIELDS}
+    words |= {"ifNull", "isNotNull", "arrayExists", "one", "and", "or", "not", "AND", "OR", "NOT", "LIKE", *conditions.FIELDS}
     assert set(re.findall(r"[A-Za-z_]\w*", outside)) <= words
-    assert not set(re.sub(r"[\w\s]", "", outside)) - set("(),.=!<>-`")
+    assert not set(re.sub(r"[\w\s]", "", outside)) - set("(),.=!<>-`[]")
 
 
 @pytest.mark.parametrize(

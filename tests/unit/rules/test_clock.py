@@ -18,6 +18,7 @@ FIELDS = {
     "last_seen_at": BASE + DAY_MS,
     "first_seen_at": BASE - 30 * DAY_MS,
     "mean_interpurchase_days": 10.0,
+    "gross_lifetime": 1e9,
 }
 
 
@@ -43,6 +44,8 @@ def holds(rules: RuleBook, moment: int) -> bool:
         "now > '2023-12-24T18:00:00Z'",
         "recency_days * 24 - 3 > hours(last_seen_at - first_seen_at) / 4",
         "recency_ratio >= 1.5",
+        "gross_lifetime - recency_days < 1e9 - 30",  # where doubles are far apart
+        "recency_days * 0.0001 + gross_lifetime > 1000000000.003",
     ],
 )
 def test_the_moment_of_the_turn_is_computed(when: str) -> None:
@@ -70,11 +73,40 @@ def test_the_moment_of_the_turn_is_computed(when: str) -> None:
         "100 / recency_days > 3",
         "round(recency_days) = 3",
         "greatest(recency_days, 3) > 4",
+        "1 / floor(recency_days / 40) is missing",
+        "1 / (recency_days - 2) is known",
     ],
 )
 def test_a_rule_that_does_not_move_evenly_is_refused(when: str) -> None:
     with pytest.raises(RuleError, match="does not move evenly with the clock"):
         book(when)
+
+
+def test_recency_may_be_asked_by_its_other_name() -> None:
+    rfm = msgspec.structs.replace(DEFINITIONS.rfm, recency="current_interval_days")
+    rules = RuleBook(msgspec.structs.replace(DEFINITIONS, rfm=rfm))
+    fields = {**FIELDS, **clock_fields(BASE, 10.0, BASE)}
+    turn = rules.next_flip(fields, CUTS, BASE)
+    assert turn == RuleBook(DEFINITIONS).next_flip(fields, CUTS, BASE)
+
+
+@pytest.mark.parametrize("name", ["top_products", "first_order_at", "rfm_segment"])
+def test_what_is_no_number_is_no_measure_of_value(name: str) -> None:
+    rfm = msgspec.structs.replace(DEFINITIONS.rfm, monetary=name)
+    with pytest.raises(RuleError, match=r"monetary: .* is no field that is a number"):
+        RuleBook(msgspec.structs.replace(DEFINITIONS, rfm=rfm))
+
+
+def test_a_segment_cannot_ask_for_the_segment() -> None:
+    segments = [Definition("a", "rfm_segment = 'b'"), Definition("b", "true")]
+    with pytest.raises(RuleError, match="has no field `rfm_segment`"):
+        RuleBook(msgspec.structs.replace(DEFINITIONS, segments=segments))
+
+
+def test_a_segment_that_there_is_not_is_noticed() -> None:
+    name = DEFINITIONS.segments[0].name
+    with pytest.raises(RuleError, match=f"`rfm_segment` is never `{name}s`; did you mean `{name}`"):
+        RuleBook(msgspec.structs.replace(DEFINITIONS, tags=[Definition("asked", f"rfm_segment in ('{name}s')")]))
 
 
 def test_what_does_not_read_the_clock_may_be_as_it_likes() -> None:

@@ -12,6 +12,8 @@ from pipelines.rules.functions import ALL
 from pipelines.rules.grammar import MAX_DEPTH, SPELLINGS
 from pipelines.rules.reading import read
 from pipelines.rules.rule import Rule
+from pipelines.rules.symbols import Symbol, Symbols
+from pipelines.rules.tree import Call, Field
 from tests.oracle.rule_language import evaluate
 from tests.random_rules import NOW, SYMBOLS, RandomRules
 
@@ -104,6 +106,11 @@ def test_sentences_are_plain() -> None:
         ("'a' in t1", 1, "write `contains(x, 'a')`, or several values in parentheses"),
         ("m1 > '30.06.2026'", 1, "a date is written '2026-06-30'"),
         ("s1 is missing", 1, "a set is never missing: ask `count(x) = 0`"),
+        ("m1 < ago(" + "9" * 330 + "d)", 10, "a duration of 999"),
+        ("m1 > '0001-01-01T00:00:00+10:00'", 1, "a date is written '2026-06-30'"),
+        ("m1 > '9999-12-31T23:00:00-10:00'", 1, "a date is written '2026-06-30'"),
+        ("t1 i\u017f missing", 4, "`i` is too much"),
+        ("n1 > 5\u017f", 7, "cannot be read"),
         ("n1 = null", 6, "a row has no field `null`; write `x is missing`"),
         ("round(n1, 2, 3) > 3", 1, "`round` takes 2 values, not 3"),
         ("round(n1, 2.5) > 3", 11, "`round` takes a whole number of digits"),
@@ -197,6 +204,19 @@ def test_texts_that_are_cut_and_joined_at_random_are_read_or_refused() -> None:
         except RuleError:
             pass
     assert read_at_all
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=list(SPELLINGS))
+def test_words_that_would_make_another_operator_are_not_used(spelling: Any) -> None:
+    said = {"a": "returned", "b": "not returned", "c": "at most wanted", "d": "unknown calls", "e": "Sales", "f": "sales"}
+    found = [Symbol(name=name, kind="number", english=words, chinese=words) for name, words in said.items()]
+    symbols = Symbols([*found, *(Symbol(name=name, kind="number") for name in ("known", "unknown", "missing", "at", "not_a"))], "a row")
+    names = [*said, "known", "unknown", "missing", "at", "not_a"]
+    for one in names:
+        for other in names:
+            for operator in ("=", "!=", "<", "<="):
+                tree = Call(operator, (Field(one), Field(other)))
+                assert read(writing.write(tree, symbols, spelling), symbols, spelling=spelling) == tree
 
 
 def test_the_parts_of_an_explanation_make_the_whole() -> None:
