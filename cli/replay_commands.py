@@ -40,9 +40,10 @@ def replay_command(
     """Replay UCI Online Retail (25,900 real invoices, synthetic visits around them) into Kafka."""
     from rich.console import Console
 
-    from demo import replay, replayer
+    from demo import replay
     from demo.faults import Faults, TooManyFaultsError
     from demo.stream import Slice
+    from operations.raw_topics import RawTopicsError
 
     console = Console()
     chosen = Faults(duplicates, conflicts, late, reordered, malformed)
@@ -52,7 +53,7 @@ def replay_command(
         console.print(f"Replaying {prepared.story}")
         play(options, prepared, console)
         _tell_clock(console, then_live)
-    except (replayer.ReplayError, TooManyFaultsError) as error:
+    except (RawTopicsError, TooManyFaultsError) as error:
         console.print(f"[red]replay:[/red] {error}")
         raise typer.Exit(1) from None
     except KeyboardInterrupt:

@@ -11,6 +11,7 @@ from demo.faults import Faults, inject
 from demo.messages import iso
 from demo.records import Record, Tally, Tick, of, with_ticks
 from demo.replayer import Progress, ReplayError
+from operations import raw_topics
 from stack.topics import set_clock
 
 NO_FAULTS: Final = Faults()
@@ -80,9 +81,9 @@ def run(options: Options, prepared: Plan, report: Callable[[Progress], None] | N
         ReplayError: Kafka is not there, or refused a record.
     """
     bootstrap, topics = loader.platform().kafka.bootstrap, loader.topics().raw()
-    partitions = replayer.partitions_of(bootstrap, topics)
+    partitions = raw_topics.partitions_of(bootstrap, topics)
     first = next(prepared.items)
-    _guard(first.log_ms, replayer.newest_ms(bootstrap, partitions), force=options.force)
+    _guard(first.log_ms, raw_topics.newest_ms(bootstrap, partitions), force=options.force)
     tally = Tally(with_script=options.script)
     set_clock("replay", bootstrap)
     try:

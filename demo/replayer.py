@@ -1,14 +1,13 @@
 """Write a prepared stream to the raw topics as if its time were passing now."""
 
 import time
-import zlib
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
-from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka import KafkaError, Producer
 
 from demo.records import TICK_BYTES, Record, Tally, Tick
+from operations.raw_topics import RawTopicsError, partition_of
 
 PRODUCER: Final[dict[str, str | int | bool]] = {
     "acks": "all",
@@ -23,10 +22,9 @@ PRODUCER: Final[dict[str, str | int | bool]] = {
 }
 POLL_EVERY: Final = 500  # records between two looks at delivery errors and the progress bar
 FLUSH_S: Final = 60.0
-ASK_S: Final = 15.0
 
 
-class ReplayError(RuntimeError):
+class ReplayError(RawTopicsError):
     """The replay cannot start or cannot go on; the message says what to do."""
 
 
@@ -54,35 +52,6 @@ class _Deliveries:
             raise ReplayError(
                 f"{self.failed:,} records were not accepted by Kafka ({self.first}); the replay has stopped and is incomplete"
             )
-
-
-def partitions_of(bootstrap: str, topics: list[str]) -> dict[str, int]:
-    """Number of partitions of each topic.
-
-    Raises:
-        ReplayError: Kafka cannot be reached, or a topic does not exist.
-    """
-    try:
-        known = AdminClient({"bootstrap.servers": bootstrap, "log_level": 3}).list_topics(timeout=ASK_S).topics
-    except KafkaException as error:
-        raise ReplayError(f"no Kafka at {bootstrap}: start the stack with `cdp up`") from error
-    missing = [topic for topic in topics if topic not in known]
-    if missing:
-        raise ReplayError(f"topics {', '.join(missing)} do not exist: `cdp up` creates them")
-    return {topic: len(known[topic].partitions) for topic in topics}
-
-
-def newest_ms(bootstrap: str, partitions: dict[str, int]) -> int:
-    """The greatest record timestamp in the topics, -1 when they are empty."""
-    spec = OffsetSpec.max_timestamp()  # type: ignore[no-untyped-call]
-    asked = {TopicPartition(topic, partition): spec for topic, count in partitions.items() for partition in range(count)}
-    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 3})  # has to outlive its futures
-    return max(int(future.result().timestamp) for future in admin.list_offsets(asked, request_timeout=ASK_S).values())
-
-
-def partition_of(key: bytes, count: int) -> int:
-    """The partition a key belongs to; the same choice librdkafka's default partitioner makes."""
-    return zlib.crc32(key) % count
 
 
 def write(

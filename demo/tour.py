@@ -13,12 +13,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from config import loader
-from demo import latency, replay, replayer, showcase
+from demo import latency, replay, showcase
 from demo.messages import TENANT, iso
 from demo.one_person import Walk
 from demo.pipeline_watch import PipelineWatch
 from demo.player import Player
 from demo.records import Tally
+from operations import raw_topics
 from operations.progress import Progress as Lines
 from pipelines.identity.nodes import Nodes
 from profile_store.client import Client
@@ -77,7 +78,7 @@ class Tour:
             # A fresh log begins on the replay's clock: otherwise the ticker has moved it to the present before the first event.
             self._cdp("up", CDP_RAW_CLOCK="replay")
         platform = loader.platform()
-        partitions = replayer.partitions_of(platform.kafka.bootstrap, loader.topics().raw())
+        partitions = raw_topics.partitions_of(platform.kafka.bootstrap, loader.topics().raw())
         watch = PipelineWatch(platform.kafka.bootstrap, platform.redis.url, partitions)
         server = ClickHouse(platform.clickhouse)
         why = "25,900 invoices (UCI Online Retail, CC BY 4.0), with synthetic visits marked as such; the log's clock is theirs."
@@ -115,7 +116,7 @@ class Tour:
         self._console.print(f"\n[bold]{self._number}. {title}[/bold]  [dim]({time.monotonic() - self._begun:.0f} s)[/dim]\n   {why}")
         try:
             yield
-        except (ClickHouseError, StackError, replayer.ReplayError, latency.NotSeenError) as error:
+        except (ClickHouseError, StackError, raw_topics.RawTopicsError, latency.NotSeenError) as error:
             raise TourError(f"step {self._number} ({title}): {error}") from error
 
     def _cdp(self, *words: str, **environment: str) -> None:

@@ -37,4 +37,4 @@ def begin(settings: Settings, job: Job) -> list[str]:
     try:
         return identity_limits.begin(settings.kafka, identity, platform.tenants)
     except (TopicsAwayError, ControlError, RegistryError) as error:
-        raise StackError(f"the link log has not got its limits: {error}", "it is tried again; see `cdp logs kafka`") from error
+        raise StackError(f"for the link log to begin with its limits: {error}", "it is tried again; see `cdp logs kafka`") from error

@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 
 from config import loader
-from demo.replayer import newest_ms, partitions_of
+from operations.raw_topics import newest_ms, partitions_of
 from stack import topics
 
 

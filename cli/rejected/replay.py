@@ -13,7 +13,7 @@ from cli.rejected import clock, ledger, outcomes
 from cli.rejected.history import History
 from cli.rejected.sender import BATCH, Outgoing, Raw, Sender
 from config import loader
-from demo.replayer import partitions_of
+from operations.raw_topics import partitions_of
 from pipelines import control
 from pipelines.identity.nodes import Nodes
 from pipelines.ingest.checks import Rules

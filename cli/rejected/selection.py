@@ -9,7 +9,7 @@ from confluent_kafka import KafkaException
 
 from cli.rejected.clock import log_now
 from config import loader
-from demo.replayer import ReplayError
+from operations.raw_topics import RawTopicsError
 from pipelines.rejected import conditions
 from pipelines.rejected.record import Position, PositionError
 from pipelines.rules import moments
@@ -107,7 +107,7 @@ def moment(option: str, text: str, now: Callable[[], int]) -> int:
 def _now() -> int:
     try:
         return log_now()
-    except (KafkaException, ReplayError, StackError):  # Kafka is away, or its topics: what can be looked at without them should be
+    except (KafkaException, RawTopicsError, StackError):  # Kafka is away, or its topics: what can be looked at without them should be
         return int(time.time() * 1000)
 
 

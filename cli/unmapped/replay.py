@@ -13,11 +13,11 @@ from cli.rejected.sender import BATCH, Outgoing, Raw, Sender
 from cli.unmapped import records
 from cli.unmapped.selection import Chosen, position, state
 from config import loader
-from demo.replayer import partition_of, partitions_of
 from importers.envelope import Message
 from importers.mapping import Failed, Skipped
 from importers.mended import Mended, Ready
 from importers.unmapped import Kept
+from operations.raw_topics import partition_of, partitions_of
 from pipelines.rejected.replayed import keep_time
 from pipelines.rejected.verdicts import MARGIN_MS, Sent
 from pipelines.wire import Event, Rejected

@@ -12,9 +12,10 @@ import psutil
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 from config import loader
-from demo import dataset, replayer
+from demo import dataset
 from demo.dataset import DAY_MS
 from demo.pipeline_watch import Ends, PipelineWatch
+from operations import raw_topics
 from sinks.clickhouse import ClickHouse
 from stack import jobs, ledger, offsets
 from stack.flink_rest import Rest
@@ -86,7 +87,7 @@ class Running:
 
     def clock_ms(self) -> int:
         """Where the log's clock stands: the greatest record timestamp there is. In an empty log it stands where the shop's year begins."""
-        return max(dataset.load().invoices[0].time_ms - DAY_MS, replayer.newest_ms(self.bootstrap, self.partitions))
+        return max(dataset.load().invoices[0].time_ms - DAY_MS, raw_topics.newest_ms(self.bootstrap, self.partitions))
 
     def run_id(self) -> str:
         """Flink's id of the job as it runs now."""

@@ -45,6 +45,6 @@ def test_kafka_that_does_not_answer_is_waited_for_and_named(tmp_path: Path, monk
         raise TopicsAwayError("Kafka at x does not answer")
 
     monkeypatch.setattr(identity_limits, "begin", away)
-    with pytest.raises(StackError, match="has not got its limits: Kafka at x does not answer") as error:
+    with pytest.raises(StackError, match="for the link log to begin with its limits: Kafka at x does not answer") as error:
         link_log.begin(settings.load({"CDP_HOME": str(tmp_path)}), PROFILES)
     assert error.value.remedy

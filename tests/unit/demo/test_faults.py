@@ -12,8 +12,8 @@ from demo.faults import Faults, TooManyFaultsError, inject
 from demo.malformed import KINDS
 from demo.messages import Message
 from demo.records import Record, Tally, Tick, of, with_ticks
-from demo.replayer import partition_of
 from demo.stream import Slice
+from operations.raw_topics import partition_of
 from tests.oracle import Log, RawRecord, Rulebook
 
 CONFIG = Path(__file__).parents[3] / "config"

@@ -14,8 +14,8 @@ from demo.dataset import DAY_MS
 from demo.faults import Faults
 from demo.records import Record
 from demo.replay import Options, plan
-from demo.replayer import partition_of
 from demo.stream import Slice
+from operations.raw_topics import partition_of
 from pipelines.ingest import dedupe
 from tests.in_process import KEY, InProcess
 from tests.oracle import Log, Profiles, RawRecord, Rulebook
