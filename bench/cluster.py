@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from stack import ledger
+from stack import run_book
 from stack.flink_rest import Rest
 from stack.settings import Settings
 
@@ -66,14 +66,14 @@ class Cluster:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.rest = Rest(settings, timeout_s=20.0)
-        runs = ledger.read(settings, JOB).runs
+        runs = run_book.read(settings, JOB).runs
         if not runs:
             raise ClusterError(f"job {JOB} was never submitted")
         self.job_id = runs[-1].job_id
 
     def trouble(self) -> str:
         """Why figures taken until now are worth nothing: the job was restarted, or does not run; empty when all is well."""
-        runs = [run.job_id for run in ledger.read(self._settings, JOB).runs]
+        runs = [run.job_id for run in run_book.read(self._settings, JOB).runs]
         if runs[-1] != self.job_id:
             return f"job {JOB} was submitted again during the run"
         state = self.rest.job(self.job_id)

@@ -46,7 +46,7 @@ def abort(
     """End an orphaned transaction: what it wrote is in no topic then. Refused while its job runs or can still commit it."""
     from pathlib import Path
 
-    from stack import board, catalogue, ledger, transactions
+    from stack import board, catalogue, run_book, transactions
     from stack.errors import RefusedError, StackError
     from stack.settings import load
 
@@ -58,11 +58,11 @@ def abort(
     wanted: list[transactions.Committable] = []
     job_is_wanted = False
     if job:
-        book = ledger.read(settings, job)
+        book = run_book.read(settings, job)
         status = board.live_status(settings)
         running = status is not None and status.services.get(job, board.ServiceState(job)).state != "stopped"
         job_is_wanted = running or (book.desired == "running" and bool(book.runs))
-        newest = ledger.newest(settings, book)
+        newest = run_book.newest(settings, book)
         wanted = transactions.committables(Path(newest.path)) if newest else []
     why_not = transactions.refusal(found[name], job, job_is_wanted, wanted)
     if why_not:

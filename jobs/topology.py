@@ -45,7 +45,7 @@ def environment(parallelism: int) -> tuple[StreamExecutionEnvironment, StreamTab
 
 
 def run_number() -> int:
-    """Number of this submission, greater than that of every earlier one: the supervisor's (`stack.ledger`), by hand the time in seconds."""
+    """Number of this submission, greater than that of every earlier one: the supervisor's (`stack.run_book`), by hand the seconds."""
     return int(os.environ.get(RUN_VARIABLE) or time.time())
 
 

@@ -3,7 +3,7 @@
 import sys
 import urllib.request
 
-from stack import clickhouse, flink, jobs, kafka, ledger, redis, redis_binary
+from stack import clickhouse, flink, jobs, kafka, redis, redis_binary, run_book
 from stack.errors import StackError
 from stack.service import Service
 from stack.settings import HOST, Settings
@@ -67,7 +67,7 @@ def select(settings: Settings, only: list[str]) -> list[str]:
     if only:
         todo = [name for word in only for name in groups.get(word, [word])]
     else:
-        stopped = {name for name, job in jobs.load().items() if not job.is_there or ledger.read(settings, name).desired == "stopped"}
+        stopped = {name for name, job in jobs.load().items() if not job.is_there or run_book.read(settings, name).desired == "stopped"}
         todo = [name for name in needs if name not in stopped]
     chosen: set[str] = set()
     while todo:

@@ -2,7 +2,7 @@
 
 import time
 
-from stack import applied, board, jobs, ledger, preflight, requests
+from stack import applied, board, jobs, preflight, requests, run_book
 from stack.errors import StackError
 from stack.settings import Settings
 
@@ -86,9 +86,9 @@ def _must_be_up(settings: Settings) -> None:
 
 
 def _keep_process(settings: Settings, name: str, desired: str) -> None:
-    book = ledger.read(settings, name)
+    book = run_book.read(settings, name)
     book.desired = "running" if desired == "running" else "stopped"
-    ledger.write(settings, name, book)
+    run_book.write(settings, name, book)
     wanted = board.read_wanted(settings)
     if desired == "running":
         wanted.services[name] = wanted.services.get(name, 0) or 1
@@ -98,7 +98,7 @@ def _keep_process(settings: Settings, name: str, desired: str) -> None:
 
 
 def _want(settings: Settings, name: str) -> None:
-    """Have the supervisor look after a Flink job, if it does not already (its ledger says whether it shall run)."""
+    """Have the supervisor look after a Flink job, if it does not already (its run book says whether it shall run)."""
     wanted = board.read_wanted(settings)
     if not wanted.services.get(name):
         wanted.services[name] = 1

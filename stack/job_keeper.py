@@ -6,16 +6,16 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
-from stack import checkpoint_files, ledger, link_log, log_errors, offsets, requests, source, start_checks, submission
+from stack import checkpoint_files, link_log, log_errors, offsets, requests, run_book, source, start_checks, submission
 from stack.checkpoint_watch import CheckpointWatch
 from stack.errors import RefusedError, StackError
 from stack.flink_rest import TERMINAL, JobState, Rest
 from stack.job_runs import STOP_WITHIN_S, JobRuns
 from stack.jobs import Job
 from stack.keeper import Bound, Keeper, Log, counted
-from stack.ledger import Ledger, Point, Run, in_words
 from stack.reading_watch import ReadingWatch
 from stack.requests import Answer, Request
+from stack.run_book import Point, Run, RunBook, in_words
 from stack.service_keeper import ServiceKeeper
 from stack.settings import Settings
 
@@ -52,7 +52,7 @@ class JobKeeper(Keeper):
         self._seen = self._mourned = ""  # the run that was seen alive last, and the one whose end has been counted
 
     def adopt(self) -> None:
-        """Nothing to take over: the ledger says which run is the job's."""
+        """Nothing to take over: the run book says which run is the job's."""
 
     @property
     def _pause_s(self) -> float:
@@ -72,7 +72,7 @@ class JobKeeper(Keeper):
         if self._wanted_generation != self._generation:
             self._generation = self._wanted_generation
             self._forgive()
-        book = ledger.read(self._settings, self.name)
+        book = run_book.read(self._settings, self.name)
         request = requests.take(self._settings, self.name)
         if request:
             self._carry_out(request, book)
@@ -85,7 +85,7 @@ class JobKeeper(Keeper):
             return
         self._look_after(book)
 
-    def _look_after(self, book: Ledger) -> None:
+    def _look_after(self, book: RunBook) -> None:
         waiting_for = self._waiting_for()
         if waiting_for:
             self._forget_watches()
@@ -105,7 +105,7 @@ class JobKeeper(Keeper):
             # Somebody ended it through Flink itself: their will, and not an accident.
             self._log(f"{self.name}: {found.state.lower()} from outside")
             book.desired = "stopped"
-            ledger.write(self._settings, self.name, book)
+            run_book.write(self._settings, self.name, book)
             return
         if run and run.job_id != self._mourned and (found or run.job_id == self._seen):
             self._mourned = run.job_id
@@ -120,18 +120,18 @@ class JobKeeper(Keeper):
                 self._not_before = time.monotonic() + REFUSED_AGAIN_S
                 self._show("failed", f"{error.problem}; {error.remedy}")
 
-    def _go_on(self, book: Ledger, run: Run | None) -> None:
+    def _go_on(self, book: RunBook, run: Run | None) -> None:
         """Submit the next run, from the newest point; what was allowed for a start holds until it has a point of its own."""
-        point = ledger.choose(self._settings, self.name, book)
+        point = run_book.choose(self._settings, self.name, book)
         again = run if run and point and run.start and point.path == run.start.path else None
         accepts_loss = bool(again and again.accepts_loss)
         book.topic_ids = start_checks.check(self._settings, self.name, self._job, book, point, accepts_loss)
         rewound = bool(again and again.rewound)
         self._submit(book, point, rewound, accepts_loss, run.parallelism if run else self._job.parallelism)
 
-    def _judge(self, book: Ledger, run: Run, found: JobState) -> None:
+    def _judge(self, book: RunBook, run: Run, found: JobState) -> None:
         """All tasks of the job run: it is ready while its checkpoints complete and it reads; when not for long, it is started anew."""
-        newest = ledger.newest_checkpoint(self._settings, run)
+        newest = run_book.newest_checkpoint(self._settings, run)
         health = self._watch.look(run.job_id, newest.checkpoint_id if newest else 0)
         waited = f"no checkpoint has completed for {self._watch.waited_s:.0f} s"
         if health == "healthy":
@@ -151,7 +151,7 @@ class JobKeeper(Keeper):
         else:
             self._log(f"{self.name}: {waited}: ending run {run.job_id}, the next one starts from its newest checkpoint")
             book.ended_by_us = run.job_id
-            ledger.write(self._settings, self.name, book)
+            run_book.write(self._settings, self.name, book)
             self._rest.cancel(run.job_id, CANCEL_WITHIN_S)
             self._mourned = run.job_id
             self._stalls.record()
@@ -162,7 +162,7 @@ class JobKeeper(Keeper):
         self._watch.forget()
         self._reading.forget()
 
-    def _carry_out(self, request: Request, book: Ledger) -> None:
+    def _carry_out(self, request: Request, book: RunBook) -> None:
         try:
             action = {"start": self._start, "stop": self._stop, "savepoint": self._savepoint, "suspend": self._suspend}[request.action]
             given = action(request, book)
@@ -173,53 +173,53 @@ class JobKeeper(Keeper):
             given = Answer(id=request.id, problem=f"{type(error).__name__}: {error}", remedy="see `cdp logs supervisor`")
         requests.answer(self._settings, self.name, given)
 
-    def _start(self, request: Request, book: Ledger) -> Answer:
+    def _start(self, request: Request, book: RunBook) -> Answer:
         running = self._runs.running(book)
         if running:
             raise StackError(f"{self.name} runs already{self._runs.ailing(running)}", f"`cdp job stop {self.name}` stops it")
-        point = ledger.choose(self._settings, self.name, book, request.path, request.rewind)
+        point = run_book.choose(self._settings, self.name, book, request.path, request.rewind)
         book.topic_ids = start_checks.check(self._settings, self.name, self._job, book, point, request.accept_loss)
         # Written down before anything is submitted: a start that has to be tried again keeps its point.
         rewound = bool(request.path) and request.rewind
         parallelism = request.parallelism or (book.runs[-1].parallelism if book.runs else self._job.parallelism)
         book.desired = "running"
         book.runs.append(Run(uuid.uuid4().hex, time.time(), point, parallelism, rewound, request.accept_loss))
-        ledger.write(self._settings, self.name, book)
+        run_book.write(self._settings, self.name, book)
         self._suspended_until = 0.0
         self._forgive()
         self._is_awaited = True
         self._show("waiting", "to be submitted")
         return Answer(id=request.id, said=f"starting from {in_words(point)}", path=point.path if point else "")
 
-    def _stop(self, request: Request, book: Ledger) -> Answer:
+    def _stop(self, request: Request, book: RunBook) -> Answer:
         running = self._runs.running(book)
         if running is None:
             book.desired = "stopped"
-            ledger.write(self._settings, self.name, book)
+            run_book.write(self._settings, self.name, book)
             self._show("stopped", "on purpose")
             return Answer(id=request.id, said="it was not running")
         made, said = self._runs.end(running, book, request.keep_savepoint)
         book.desired = "stopped"
-        ledger.write(self._settings, self.name, book)
+        run_book.write(self._settings, self.name, book)
         self._show("stopped", "on purpose")
         return Answer(id=request.id, said=said, path=made.path if made else "")
 
-    def _savepoint(self, request: Request, book: Ledger) -> Answer:
+    def _savepoint(self, request: Request, book: RunBook) -> Answer:
         running = self._runs.running(book)
         if running is None:
             raise StackError(f"{self.name} does not run", f"`cdp job start {self.name}` starts it")
         made = self._runs.savepoint(running, book, stop=False, within_s=STOP_WITHIN_S)
-        ledger.write(self._settings, self.name, book)
+        run_book.write(self._settings, self.name, book)
         return Answer(id=request.id, said="savepoint made", path=made.path)
 
-    def _suspend(self, request: Request, book: Ledger) -> Answer:
+    def _suspend(self, request: Request, book: RunBook) -> Answer:
         running = self._runs.running(book)
         if running is None or self.state.state != "ready":
             raise StackError(f"{self.name} is {self.state.state}", "it goes on from its newest point")
         book.ended_by_us = running.job_id
-        ledger.write(self._settings, self.name, book)
+        run_book.write(self._settings, self.name, book)
         made = self._runs.savepoint(running, book, stop=True, within_s=request.within_s)
-        ledger.write(self._settings, self.name, book)
+        run_book.write(self._settings, self.name, book)
         self._suspended_until = time.monotonic() + GOING_DOWN_S  # should whoever takes the stack down die meanwhile, the job goes on
         self._show("stopped", "with a savepoint; the stack goes down")
         return Answer(id=request.id, said="stopped with a savepoint", path=made.path)
@@ -228,15 +228,15 @@ class JobKeeper(Keeper):
         names = [*self._job.needs, "jobmanager", *(name for name in self._peers if name.startswith("taskmanager"))]
         return [name for name in names if name in self._peers and self._peers[name].state.state != "ready"]
 
-    def _submit(self, book: Ledger, point: Point | None, rewound: bool, accepts_loss: bool, parallelism: int) -> None:
+    def _submit(self, book: RunBook, point: Point | None, rewound: bool, accepts_loss: bool, parallelism: int) -> None:
         if not self._has_current_code() or not self._has_slots(parallelism):
             return
         for tenant in link_log.begin(self._settings, self._job):
             self._log(f"{self.name}: the link log of {tenant} begins with the limits in force")
-        number = ledger.next_number(book, time.time())
+        number = run_book.next_number(book, time.time())
         run = Run(uuid.uuid4().hex, time.time(), point, parallelism, rewound, accepts_loss, number)
         book.runs.append(run)
-        ledger.write(self._settings, self.name, book)
+        run_book.write(self._settings, self.name, book)
         self._log(f"{self.name}: submitting run {run.job_id}, parallelism {run.parallelism}, from {in_words(point)}")
         self._show("starting", f"submitting, from {in_words(point)}")
         self._began = began = time.monotonic()
@@ -276,11 +276,11 @@ class JobKeeper(Keeper):
         self._not_before = 0.0
         self._unsubmitted = 0
 
-    def _clean(self, book: Ledger) -> None:
+    def _clean(self, book: RunBook) -> None:
         if time.monotonic() - self._last_clean < CLEAN_EVERY_S:
             return
         self._last_clean = time.monotonic()
-        for folder in ledger.forget_earlier_runs(self._settings, book):
+        for folder in run_book.forget_earlier_runs(self._settings, book):
             shutil.rmtree(folder, ignore_errors=True)
 
     def _seal(self, newest: Point | None) -> None:

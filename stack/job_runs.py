@@ -3,11 +3,11 @@
 import time
 from importlib import metadata
 
-from stack import checkpoint_files, ledger
+from stack import checkpoint_files, run_book
 from stack.errors import StackError
 from stack.flink_rest import NO_REASON, TERMINAL, Rest
 from stack.keeper import Log
-from stack.ledger import Ledger, Manifest, Point, Run, in_words
+from stack.run_book import Manifest, Point, Run, RunBook, in_words
 from stack.settings import Settings
 
 STOP_WITHIN_S = 300.0
@@ -26,7 +26,7 @@ class JobRuns:
     def __init__(self, job: str, settings: Settings, rest: Rest, log: Log) -> None:
         self._job, self._settings, self._rest, self._log = job, settings, rest, log
 
-    def end(self, running: Run, book: Ledger, keep_savepoint: bool) -> tuple[Point | None, str]:
+    def end(self, running: Run, book: RunBook, keep_savepoint: bool) -> tuple[Point | None, str]:
         """End a run, with a savepoint if it can make one; for one that fails again and again its newest checkpoint has to do.
 
         Returns:
@@ -46,7 +46,7 @@ class JobRuns:
                     remedy = f"{error.remedy}; `cdp job stop {self._job} --no-savepoint` stops it, its newest checkpoint is kept"
                     raise StackError(error.problem, remedy) from error
         self._rest.cancel(running.job_id, STOP_WITHIN_S)
-        point = ledger.newest(self._settings, book)
+        point = run_book.newest(self._settings, book)
         goes_on = f"`cdp job start {self._job}` goes on from {in_words(point)}"
         return None, f"stopped without a savepoint{ailing}; {goes_on}" if ailing else f"stopped; {goes_on}"
 
@@ -58,8 +58,8 @@ class JobRuns:
         why = self._rest.failure(run.job_id) if is_restarting or has_restarted else ""
         return f": it fails and is restarted ({why})" if why and why != NO_REASON else ""
 
-    def savepoint(self, run: Run, book: Ledger, stop: bool, within_s: float) -> Point:
-        """Make a savepoint, bring it to disk and enter it in the ledger, which the caller writes; with `stop` it is the run's end.
+    def savepoint(self, run: Run, book: RunBook, stop: bool, within_s: float) -> Point:
+        """Make a savepoint, bring it to disk and enter it in the run book, which the caller writes; with `stop` it is the run's end.
 
         Raises:
             StackError: Flink could not make it within the time, and the run goes on; or what it made cannot be read.
@@ -71,13 +71,13 @@ class JobRuns:
         checkpoint_files.seal(self._settings, self._job, made)
         now = time.time()
         version = metadata.version("open-cdp")
-        ledger.write_manifest(made, Manifest(self._job, version, ledger.EXECUTION_MODE, now, run.job_id, number, run.parallelism))
+        run_book.write_manifest(made, Manifest(self._job, version, run_book.EXECUTION_MODE, now, run.job_id, number, run.parallelism))
         point = Point(str(made), "savepoint", run.job_id, number, now)
         book.savepoints.append(point)
         self._log(f"{self._job}: savepoint {made}")
         return point
 
-    def running(self, book: Ledger) -> Run | None:
+    def running(self, book: RunBook) -> Run | None:
         """The run that the cluster has not ended; None when there is none."""
         if not book.runs:
             return None

@@ -5,7 +5,7 @@ import time
 import msgspec
 import psutil
 
-from stack import board, catalogue, ledger, offsets, process, redis, topics, watch
+from stack import board, catalogue, offsets, process, redis, run_book, topics, watch
 from stack import jobs as catalogue_jobs
 from stack.board import ServiceState, State
 from stack.flink_rest import Rest
@@ -115,8 +115,8 @@ def jobs(settings: Settings) -> list[JobLine]:
         state = status.services.get(name, ServiceState(name)) if status else ServiceState(name)
         restarts, checkpoint = state.restarts, ""
         if job.kind == "flink":
-            book = ledger.read(settings, name)
-            checkpoint = _newest_words(ledger.newest(settings, book))
+            book = run_book.read(settings, name)
+            checkpoint = _newest_words(run_book.newest(settings, book))
             if state.state == "ready" and book.runs:
                 run = book.runs[-1].job_id
                 restarts += rest.restarts(run)
@@ -133,7 +133,7 @@ def jobs(settings: Settings) -> list[JobLine]:
     return lines
 
 
-def _newest_words(point: ledger.Point | None) -> str:
+def _newest_words(point: run_book.Point | None) -> str:
     return (
         f"{point.checkpoint_id}: {point.kind} of {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(point.taken_at))}" if point else "none"
     )

@@ -148,7 +148,7 @@ class Settings(msgspec.Struct, frozen=True):
 
     @property
     def data(self) -> Path:
-        """What must survive: logs of Kafka, tables, Redis' append-only file, checkpoints, secrets, job ledgers."""
+        """What must survive: logs of Kafka, tables, Redis' append-only file, checkpoints, secrets, run books of jobs."""
         return self.home / "data"
 
     @property

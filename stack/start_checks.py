@@ -8,20 +8,20 @@ from pathlib import Path
 from stack import offsets, transactions
 from stack.errors import RefusedError
 from stack.jobs import Job
-from stack.ledger import Ledger, Point
+from stack.run_book import Point, RunBook
 from stack.settings import Settings
 
 SHOWN = 5
 
 
-def check(settings: Settings, name: str, job: Job, book: Ledger, point: Point | None, accept_loss: bool) -> dict[str, str]:
+def check(settings: Settings, name: str, job: Job, book: RunBook, point: Point | None, accept_loss: bool) -> dict[str, str]:
     """Refuse a start that would read records twice, skip some, or leave a hole in what the job wrote.
 
     Args:
         settings: of the stack.
         name: of the job.
         job: as `config/jobs.yaml` has it.
-        book: its ledger.
+        book: its run book.
         point: where it is to start; None: at the beginning, with nothing to lose.
         accept_loss: whether a hole is known and accepted.
 

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from stack import flink
-from stack.ledger import Run
+from stack.run_book import Run
 from stack.settings import PROJECT, Settings, child_environment
 
 SUBMIT_WITHIN_S = 300.0

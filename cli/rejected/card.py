@@ -41,7 +41,7 @@ class Story(msgspec.Struct, frozen=True):
     """What is known of a record beyond itself.
 
     Attributes:
-        sent: its newest entry in the ledger, None for none.
+        sent: its newest entry in the log of replays, None for none.
         outcomes: what became of it and of its ids; empty when ClickHouse knows of nothing.
         unknown: why parts of that could not be told.
     """

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
-from cli.rejected import ledger, outcomes, topic
+from cli.rejected import outcomes, replay_log, topic
 from cli.rejected.card import Story
 from cli.rejected.history import History
 from cli.rejected.selection import Selection, condition
@@ -91,7 +91,7 @@ def story(record: Record) -> Story:
     unknown: list[str] = []
     sent, found = None, []
     try:
-        sent = ledger.read(loader.platform().kafka.bootstrap, wait=False).of(str(record.position))
+        sent = replay_log.read(loader.platform().kafka.bootstrap, wait=False).of(str(record.position))
     except TopicsAwayError as error:
         unknown.append(f"whether it was replayed is not known: {error}")
     try:

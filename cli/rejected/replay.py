@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from cli.rejected import clock, ledger, outcomes
+from cli.rejected import clock, outcomes, replay_log
 from cli.rejected.history import History
 from cli.rejected.sender import BATCH, Outgoing, Raw, Sender
 from config import loader
@@ -140,10 +140,10 @@ class Replay:
         self.tally.matched = self._history.count(options.condition, until)
         senders: dict[str, Sender] = {}
         try:
-            if not options.dry_run:  # all of them before the ledger is read: from here on nobody else adds to it
+            if not options.dry_run:  # all of them before the log of replays is read: from here on nobody else adds to it
                 owners = self._history.tenants(options.condition, until)
                 senders = {owner: _sender(self._platform.kafka.bootstrap, owner) for owner in owners}
-            self._ledger = ledger.read(self._platform.kafka.bootstrap, wait=not options.dry_run)
+            self._log = replay_log.read(self._platform.kafka.bootstrap, wait=not options.dry_run)
             for page in self._pages(until):
                 going = list(self._going(page))
                 for first in range(0, len(going), BATCH):
@@ -164,7 +164,7 @@ class Replay:
         """What was replayed before does not count, so that the next command with the same limit goes on where this one ended."""
         counted = 0
         for record in records:
-            counted += self._options.again or self._ledger.of(str(record.position)) is None
+            counted += self._options.again or self._log.of(str(record.position)) is None
             yield record
             if counted and counted == self._options.limit:
                 return
@@ -178,8 +178,8 @@ class Replay:
             position, now = str(record.position), self._clocks[topic]
             before = node_as_sent(ready, verdict.tenant, self._nodes, record.origin)
             known = Knowledge(
-                self._ledger.of(position),
-                self._ledger.others(verdict.tenant, ready.message_id, position),
+                self._log.of(position),
+                self._log.others(verdict.tenant, ready.message_id, position),
                 applied.get((verdict.tenant, ready.message_id), ()),
                 applied.get((verdict.tenant, record.message_id), ()),
             )
@@ -192,7 +192,7 @@ class Replay:
                 continue
             node = verdict.node if isinstance(verdict, Event) else ""
             entry = Sent(ready.lineage.fix, ready.message_id, now, verdict.tenant, topic, node, before)
-            self._ledger.add(position, entry)
+            self._log.add(position, entry)
             partition = record.partition % self._partitions[topic]
             yield record.tenant, Outgoing(record.position, entry, [Raw(topic, partition, now, ready.value)])
 
@@ -205,7 +205,7 @@ class Replay:
         if topic not in self._partitions:
             self._refuse(record, Refusal("topic is gone", f"{topic} is no raw topic any more; --to names another one"))
             return None
-        sent = self._ledger.of(str(record.position))
+        sent = self._log.of(str(record.position))
         try:
             ready = replayed(record, self._options.fix, self._platform.limits.message_id_chars, sent.message_id if sent else "")
         except NotReplayableError as error:

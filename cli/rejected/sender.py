@@ -1,7 +1,7 @@
-"""Sends replayed records: each batch and its entries in the ledger in one Kafka transaction, so that one is never there without the other.
+"""Sends replayed records: each batch and its entries in the log of replays in one Kafka transaction: neither is there without the other.
 
-Whoever begins a replay puts an end to any other of the same transactional id, its open transaction included, before reading the ledger. So
-between reading the ledger and writing to it nobody else writes, and a killed replay leaves nothing half done.
+Whoever begins a replay puts an end to any other of the same transactional id, its open transaction included, before reading the log of
+replays. So between reading it and writing to it nobody else writes, and a killed replay leaves nothing half done.
 """
 
 import time
@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import msgspec
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from cli.rejected.ledger import TOPIC
+from cli.rejected.replay_log import TOPIC
 from pipelines.rejected.record import Position
 from pipelines.rejected.verdicts import Sent
 
@@ -54,7 +54,7 @@ class Outgoing(NamedTuple):
 
     Attributes:
         position: of the record.
-        entry: for the ledger.
+        entry: for the log of replays.
         records: what goes to raw topics.
     """
 
@@ -146,5 +146,5 @@ class Sender:
             return SendError(f"Kafka refused a batch of {self._name} ({error.str()}); nothing of this batch was sent")
         return SendError(
             f"{self._name} has stopped: {error.str()}. Batches before this one were sent, this one wholly or not at all; "
-            "run the command again: the ledger knows"
+            "run the command again: the log of replays knows"
         )

@@ -1,4 +1,4 @@
-"""What the topic `cdp.unmapped` holds, with what the ledger of replays knows of it."""
+"""What the topic `cdp.unmapped` holds, with what the log of replays knows of it."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from confluent_kafka import Message
 
 from cli.newest import Newest
-from cli.rejected import ledger
+from cli.rejected import replay_log
 from cli.unmapped.selection import Chosen, State, everywhere, position, state
 from config import loader
 from importers.unmapped import TOPIC, Kept, read
@@ -16,7 +16,7 @@ from pipelines.rejected.verdicts import Sent
 
 
 class Seen(NamedTuple):
-    """A record and its newest entry in the ledger, None for none."""
+    """A record and its newest entry in the log of replays, None for none."""
 
     kept: Kept
     entry: Sent | None
@@ -86,7 +86,7 @@ def newest(wanted: Callable[[Kept], bool], limit: int, only: State | None = None
         only: of this state; None for any.
     """
     bootstrap = loader.platform().kafka.bootstrap
-    known, held = ledger.read(bootstrap, wait=False), Newest[Seen](limit)
+    known, held = replay_log.read(bootstrap, wait=False), Newest[Seen](limit)
 
     def take(kept: Kept) -> None:
         seen = Seen(kept, known.of(kept.place))
@@ -105,7 +105,7 @@ def at(wanted: Position) -> Seen | None:
 def groups(chosen: Chosen) -> list[Group]:
     """Records counted by source, code and field, those with the most open ones first."""
     bootstrap = loader.platform().kafka.bootstrap
-    known = ledger.read(bootstrap, wait=False)
+    known = replay_log.read(bootstrap, wait=False)
     found: dict[tuple[str, str, str], Group] = {}
 
     def take(kept: Kept) -> None:

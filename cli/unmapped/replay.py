@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from cli.import_job import decoder
-from cli.rejected import clock, ledger, outcomes
+from cli.rejected import clock, outcomes, replay_log
 from cli.rejected.sender import BATCH, Outgoing, Raw, Sender
 from cli.unmapped import records
 from cli.unmapped.selection import Chosen, position, state
@@ -54,7 +54,7 @@ class Tally(msgspec.Struct):
         skipped: records that the mapping skips by now, by reason.
         failing: records that still fail, by code and field.
         applied: records whose events were applied already: the source sent them again.
-        noted: records of which nothing is sent, but the ledger learns that they were skipped or applied.
+        noted: records of which nothing is sent, but the log of replays learns that they were skipped or applied.
         before: records that were brought back before.
         drifts: records that were mapped when they came.
         sent: events sent; none in a dry run.
@@ -125,9 +125,9 @@ class Replay:
         """
         bootstrap = self._platform.kafka.bootstrap
         try:
-            if not self._dry_run:  # before the ledger is read: from here on nobody else brings kept records back
+            if not self._dry_run:  # before the log of replays is read: from here on nobody else brings kept records back
                 self._sender = Sender(bootstrap, "cdp-unmapped-replay", NAME)
-            self._ledger = ledger.read(bootstrap, wait=not self._dry_run)
+            self._log = replay_log.read(bootstrap, wait=not self._dry_run)
             records.scan(bootstrap, self._take, tell)
             self._flush()
         finally:
@@ -139,7 +139,7 @@ class Replay:
         if not self._chosen.holds(kept):
             return
         self.tally.matched += 1
-        entry = self._ledger.of(kept.place)
+        entry = self._log.of(kept.place)
         now = state(kept, entry)
         if now in ("mapped", "brought back"):
             self.tally.drifts += now == "mapped"

@@ -84,7 +84,7 @@ def everywhere(field: str) -> str:
 
 
 def position(kept: Kept) -> Position:
-    """The place of a record as the ledger knows it."""
+    """The place of a record as the log of replays knows it."""
     return Position(TOPIC, kept.partition, kept.offset)
 
 
@@ -105,7 +105,7 @@ def state(kept: Kept, entry: Sent | None) -> State:
 
     Args:
         kept: the record.
-        entry: the ledger's, None for none.
+        entry: the log's, None for none.
     """
     if kept.code == SCHEMA_DRIFT:
         return "mapped"

@@ -20,7 +20,7 @@ from pipelines.history.group import GROUP as HISTORY
 from pipelines.history.group import LogError, topic_ids
 from pipelines.history.plan import Partition, Range, planned
 from sinks.clickhouse import ClickHouse
-from stack import ledger
+from stack import run_book
 from stack.errors import RefusedError, StackError
 from stack.process import write_json
 from tests.stacks import Stack, config_copy, eventually
@@ -81,15 +81,15 @@ def test_what_a_job_will_commit_itself_and_what_is_not_there_is_refused(
     assert isinstance(missing, StackError)
     assert missing.remedy == "`cdp transactions list --all` shows them"
     opened(OF_A_JOB)
-    file = ledger.path(stack.settings, "profiles")
+    file = run_book.path(stack.settings, "profiles")
     file.parent.mkdir(parents=True, exist_ok=True)
     request.addfinalizer(lambda: file.unlink())
-    write_json(file, ledger.Ledger(runs=[ledger.Run("a" * 32, 1.0)]))
+    write_json(file, run_book.RunBook(runs=[run_book.Run("a" * 32, 1.0)]))
     wanted = cdp("transactions", "abort", OF_A_JOB).exception
     assert isinstance(wanted, RefusedError)
     assert "stop it first: `cdp job stop profiles`" in wanted.problem
     assert OF_A_JOB in said("transactions", "list")
-    write_json(file, ledger.Ledger(desired="stopped", runs=[ledger.Run("a" * 32, 1.0)]))
+    write_json(file, run_book.RunBook(desired="stopped", runs=[run_book.Run("a" * 32, 1.0)]))
     assert "is aborted" in said("transactions", "abort", OF_A_JOB)
 
 

@@ -8,7 +8,7 @@ import pytest
 import urllib3
 from confluent_kafka import Producer
 
-from stack import board, job_control, ledger
+from stack import board, job_control, run_book
 from stack.errors import StackError
 from stack.flink_rest import Rest
 from tests.stacks import Stack, config_copy, eventually, kill_nine, read_all
@@ -53,11 +53,11 @@ class Counted:
     def await_exact(self) -> None:
         eventually(self.is_exact, f"each of {KEYS} keys counted from 1 to {self.sent // KEYS}", 120.0)
 
-    def book(self) -> ledger.Ledger:
-        return ledger.read(self.stack.settings, JOB)
+    def book(self) -> run_book.RunBook:
+        return run_book.read(self.stack.settings, JOB)
 
-    def newest(self) -> ledger.Point:
-        point = ledger.newest(self.stack.settings, self.book())
+    def newest(self) -> run_book.Point:
+        point = run_book.newest(self.stack.settings, self.book())
         assert point is not None
         return point
 
@@ -68,7 +68,7 @@ class Counted:
         eventually(lambda: self.newest().run == run and self.newest().checkpoint_id >= before + 2, "two more checkpoints")
 
     def _has_point(self) -> bool:
-        return ledger.newest(self.stack.settings, self.book()) is not None
+        return run_book.newest(self.stack.settings, self.book()) is not None
 
 
 @pytest.fixture(scope="module")
@@ -254,7 +254,7 @@ def test_a_job_that_fails_again_and_again_can_be_stopped_and_goes_on_from_its_ne
 def test_stop_with_savepoint_stays_stopped_and_start_goes_on_from_it(counted: Counted) -> None:
     counted.await_checkpoint()
     folder = Path(job_control.stop(counted.stack.settings, JOB))
-    manifest = msgspec.json.decode((folder / "cdp.json").read_bytes(), type=ledger.Manifest)
+    manifest = msgspec.json.decode((folder / "cdp.json").read_bytes(), type=run_book.Manifest)
     assert (manifest.job, manifest.execution_mode, manifest.platform_version) == (JOB, "thread", "0.1.0")
     assert counted.newest().path == str(folder)
     whole = (folder / "_metadata").read_bytes()

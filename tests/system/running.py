@@ -17,7 +17,7 @@ from demo.dataset import DAY_MS
 from demo.pipeline_watch import Ends, PipelineWatch
 from operations import raw_topics
 from sinks.clickhouse import ClickHouse
-from stack import jobs, ledger, offsets
+from stack import jobs, offsets, run_book
 from stack.flink_rest import Rest
 from stack.settings import PROJECT
 from tests.stacks import Stack, eventually, kill_nine
@@ -91,7 +91,7 @@ class Running:
 
     def run_id(self) -> str:
         """Flink's id of the job as it runs now."""
-        return ledger.read(self.settings, JOB).runs[-1].job_id
+        return run_book.read(self.settings, JOB).runs[-1].job_id
 
     def restarts(self) -> tuple[str, int]:
         """The run and how often Flink has restarted it: unchanged as long as nothing failed."""

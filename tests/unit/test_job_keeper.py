@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from stack import job_keeper, ledger, link_log, requests, settings, start_checks, submission
+from stack import job_keeper, link_log, requests, run_book, settings, start_checks, submission
 from stack.checkpoint_files import MAGIC
 from stack.errors import RefusedError, StackError
 from stack.flink_rest import JobState
 from stack.job_keeper import JobKeeper
 from stack.jobs import Job
-from stack.ledger import Ledger, Run
+from stack.run_book import Run, RunBook
 from stack.settings import Settings
 
 JOB = Job(kind="flink", entry="jobs/profiles.py")
@@ -96,8 +96,8 @@ class World:
         return given
 
     @property
-    def book(self) -> Ledger:
-        return ledger.read(self.settings, "count")
+    def book(self) -> RunBook:
+        return run_book.read(self.settings, "count")
 
     @property
     def run(self) -> Run:

@@ -12,9 +12,9 @@ from rich.console import Console
 
 from cli.rejected import card, selection, stats
 from cli.rejected.export import ExportError, line, write
-from cli.rejected.ledger import Ledger
 from cli.rejected.masked import MASK, masked
 from cli.rejected.outcomes import Outcome
+from cli.rejected.replay_log import ReplayLog
 from cli.rejected.views import list_table
 from cli.terminal import shown
 from config import loader
@@ -191,13 +191,13 @@ def test_the_ledger_finds_entries_by_position_and_by_id() -> None:
     def sent(message_id: str, fix: str = "") -> Sent:
         return Sent(fix, message_id, NOW, "demo", "cdp.raw.orders")
 
-    ledger = Ledger([("a:0:1", sent("m")), ("a:0:2", sent("m")), ("a:0:3", sent("n")), ("a:0:1", sent("m", "again@1"))])
-    assert len(ledger) == 3
-    assert ledger.of("a:0:1") == sent("m", "again@1")
-    assert ledger.of("a:0:9") is None
-    assert ledger.others("demo", "m", "a:0:2") == [sent("m", "again@1")]
-    assert ledger.others("demo", "n", "a:0:3") == []
-    assert ledger.others("shop", "m", "") == []
+    log = ReplayLog([("a:0:1", sent("m")), ("a:0:2", sent("m")), ("a:0:3", sent("n")), ("a:0:1", sent("m", "again@1"))])
+    assert len(log) == 3
+    assert log.of("a:0:1") == sent("m", "again@1")
+    assert log.of("a:0:9") is None
+    assert log.others("demo", "m", "a:0:2") == [sent("m", "again@1")]
+    assert log.others("demo", "n", "a:0:3") == []
+    assert log.others("shop", "m", "") == []
 
 
 def test_an_exported_line_holds_the_bytes_as_they_came() -> None:

@@ -16,7 +16,7 @@ from profile_store import layout
 from profile_store.errors import StoreChangedError
 from profile_store.journal import Covered, Journal
 from profile_store.patch import Patch, coalesce, from_record
-from stack.ledger import Ledger, Run, next_number
+from stack.run_book import Run, RunBook, next_number
 from tests.unit.test_profile_patch import Held, Key, apply, personal
 
 FIELDS = ("a", "b", layout.TRAITS)
@@ -337,7 +337,7 @@ def test_progress_tells_the_group_where_the_store_is_and_what_is_missing() -> No
 
 @given(st.lists(st.tuples(st.integers(0, 2**33), st.integers(0, 50)), min_size=1, max_size=20))
 def test_each_start_of_the_operator_has_a_greater_number_whatever_the_clock_does(starts: list[tuple[int, int]]) -> None:
-    book, numbers = Ledger(), []
+    book, numbers = RunBook(), []
     for now_s, attempts in starts:
         book.runs.append(Run("x", 0.0, number=next_number(book, now_s)))
         numbers += [incarnation(book.runs[-1].number, attempt) for attempt in range(attempts + 1)]

@@ -1,4 +1,4 @@
-"""The ledger of replays, `cdp.replays`: which rejected or kept records were sent, as what, and where to. Compacted, keyed by position."""
+"""The log of replays, `cdp.replays`: which rejected or kept records were sent, as what, and where to. Compacted, keyed by position."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -13,11 +13,11 @@ TOPIC: Final = "cdp.replays"
 _decode = msgspec.json.Decoder(Sent).decode
 
 
-class LedgerError(ValueError):
-    """An entry of the ledger cannot be read."""
+class ReplayLogError(ValueError):
+    """An entry of the log cannot be read."""
 
 
-class Ledger:
+class ReplayLog:
     """The newest entry of each position.
 
     Args:
@@ -50,8 +50,8 @@ class Ledger:
         return len(self._sent)
 
 
-def read(bootstrap: str, *, wait: bool = True) -> Ledger:
-    """Read the ledger to its end.
+def read(bootstrap: str, *, wait: bool = True) -> ReplayLog:
+    """Read the log to its end.
 
     Args:
         bootstrap: Kafka.
@@ -60,10 +60,10 @@ def read(bootstrap: str, *, wait: bool = True) -> Ledger:
             first of them, and pass over entries that cannot be read: good enough for showing.
 
     Raises:
-        LedgerError: an entry cannot be read (with `wait` only).
+        ReplayLogError: an entry cannot be read (with `wait` only).
         TopicsAwayError: Kafka does not answer, or the topic is not there.
     """
-    ledger = Ledger()
+    found = ReplayLog()
 
     def take(message: Message) -> None:
         value = message.value()
@@ -71,11 +71,13 @@ def read(bootstrap: str, *, wait: bool = True) -> Ledger:
             return
         place = f"partition {message.partition()}, offset {message.offset()}"
         try:
-            ledger.add((message.key() or b"").decode(), _decode(value))
+            found.add((message.key() or b"").decode(), _decode(value))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             if not wait:
                 return
-            raise LedgerError(f"{TOPIC}: the entry at {place} cannot be read: {error}; a tombstone with its key takes it away") from error
+            raise ReplayLogError(
+                f"{TOPIC}: the entry at {place} cannot be read: {error}; a tombstone with its key takes it away"
+            ) from error
 
     each(bootstrap, TOPIC, take, wait=wait)
-    return ledger
+    return found

@@ -49,7 +49,7 @@ class Run(msgspec.Struct, frozen=True):
     number: int = 0
 
 
-class Ledger(msgspec.Struct):
+class RunBook(msgspec.Struct):
     """The file. `desired` survives `cdp down`: a job that was stopped on purpose stays stopped.
 
     `ended_by_us` is a run that the platform itself ended and means to follow with another (`cdp down`, a job without checkpoints);
@@ -81,78 +81,78 @@ def in_words(point: Point | None) -> str:
 
 
 def path(settings: Settings, job: str) -> Path:
-    """The ledger's file."""
+    """The book's file."""
     return settings.data / "jobs" / f"{job}.json"
 
 
-def read(settings: Settings, job: str) -> Ledger:
-    """The ledger; an empty one when the job never ran.
+def read(settings: Settings, job: str) -> RunBook:
+    """The book; an empty one when the job never ran.
 
     Raises:
         StackError: the file is damaged; starting a job without it could lose its state.
     """
     file = path(settings, job)
     try:
-        return msgspec.json.decode(file.read_bytes(), type=Ledger)
+        return msgspec.json.decode(file.read_bytes(), type=RunBook)
     except FileNotFoundError:
-        return Ledger()
+        return RunBook()
     except msgspec.DecodeError as error:
         raise StackError(
             f"{file} is damaged: {error}", "mend it by hand; without it the job would start empty beside its own checkpoints"
         ) from error
 
 
-def next_number(ledger: Ledger, now_s: float) -> int:
-    """A number for the next submission: greater than every one before, and no less than the time, should the ledger itself be lost.
+def next_number(book: RunBook, now_s: float) -> int:
+    """A number for the next submission: greater than every one before, and no less than the time, should the book itself be lost.
 
     What a job publishes carries it, so that what it takes back after a failure is older than what it publishes instead.
 
     Args:
-        ledger: of the job.
+        book: of the job.
         now_s: Unix time.
     """
-    return max([int(now_s), *(run.number + 1 for run in ledger.runs)])
+    return max([int(now_s), *(run.number + 1 for run in book.runs)])
 
 
-def write(settings: Settings, job: str, ledger: Ledger) -> None:
-    """Replace the ledger."""
-    ledger.runs = ledger.runs[-KEEP_RUNS:]
+def write(settings: Settings, job: str, book: RunBook) -> None:
+    """Replace the book."""
+    book.runs = book.runs[-KEEP_RUNS:]
     file = path(settings, job)
     file.parent.mkdir(parents=True, exist_ok=True)
-    write_json(file, ledger)
+    write_json(file, book)
 
 
-def newest(settings: Settings, ledger: Ledger) -> Point | None:
+def newest(settings: Settings, book: RunBook) -> Point | None:
     """The newest point of a job, or None when it has none (it never completed a checkpoint)."""
-    if not ledger.runs:
+    if not book.runs:
         return None
-    run = ledger.runs[-1]
+    run = book.runs[-1]
     own = [
         *_checkpoints(settings, run),
-        *(point for point in ledger.savepoints if point.run == run.job_id and (Path(point.path) / METADATA).exists()),
+        *(point for point in book.savepoints if point.run == run.job_id and (Path(point.path) / METADATA).exists()),
     ]
     return max(own, key=lambda point: point.checkpoint_id, default=run.start)
 
 
-def choose(settings: Settings, job: str, ledger: Ledger, wanted: str = "", rewind: bool = False) -> Point | None:
+def choose(settings: Settings, job: str, book: RunBook, wanted: str = "", rewind: bool = False) -> Point | None:
     """The point a job shall start from.
 
     Args:
         settings: which stack.
         job: its name.
-        ledger: its ledger.
+        book: its book.
         wanted: folder of a checkpoint or savepoint; empty for the newest point.
         rewind: whether an older point (or one whose age is unknown) is allowed.
 
     Raises:
         RefusedError: the point is damaged, was made in another execution mode, or is older than the newest one.
     """
-    last = newest(settings, ledger)
+    last = newest(settings, book)
     if not wanted:
         if last and (wrong := damage(Path(last.path), read_seals(settings, job))):
-            raise RefusedError(f"the newest point of {job} is damaged: {last.path}: {wrong}", _older(settings, job, ledger, last))
-        return _identify(settings, job, ledger, Path(last.path)) if last else None
-    point = _identify(settings, job, ledger, Path(wanted.removeprefix("file://")).expanduser().absolute())
+            raise RefusedError(f"the newest point of {job} is damaged: {last.path}: {wrong}", _older(settings, job, book, last))
+        return _identify(settings, job, book, Path(last.path)) if last else None
+    point = _identify(settings, job, book, Path(wanted.removeprefix("file://")).expanduser().absolute())
     if last and point.path != last.path and not rewind:
         known = (
             f"has id {point.checkpoint_id}"
@@ -173,19 +173,19 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     write_json(folder / MANIFEST, manifest)
 
 
-def forget_earlier_runs(settings: Settings, ledger: Ledger) -> list[Path]:
+def forget_earlier_runs(settings: Settings, book: RunBook) -> list[Path]:
     """Folders of checkpoints that nobody needs any more: earlier runs', once the last run has one (its first one is always full)."""
-    if not ledger.runs or not any(not damage(Path(point.path)) for point in _checkpoints(settings, ledger.runs[-1])):
+    if not book.runs or not any(not damage(Path(point.path)) for point in _checkpoints(settings, book.runs[-1])):
         return []
-    return [folder for run in ledger.runs[:-1] if (folder := settings.checkpoints / run.job_id).is_dir()]
+    return [folder for run in book.runs[:-1] if (folder := settings.checkpoints / run.job_id).is_dir()]
 
 
-def _older(settings: Settings, job: str, ledger: Ledger, damaged: Point) -> str:
+def _older(settings: Settings, job: str, book: RunBook, damaged: Point) -> str:
     """What to do about a damaged newest point: which one is the newest that is whole."""
     seals = read_seals(settings, job)
-    runs = [run for run in ledger.runs if run.job_id == damaged.run]
-    points = [*(point for run in runs for point in _checkpoints(settings, run)), *ledger.savepoints]
-    points += [run.start for run in ledger.runs if run.start]
+    runs = [run for run in book.runs if run.job_id == damaged.run]
+    points = [*(point for run in runs for point in _checkpoints(settings, run)), *book.savepoints]
+    points += [run.start for run in book.runs if run.start]
     whole = [point for point in points if point.path != damaged.path and not damage(Path(point.path), seals)]
     if not whole:
         return "bring its files back from a backup; no other point of this job is whole, so the only other way is a new stack"
@@ -196,10 +196,10 @@ def _older(settings: Settings, job: str, ledger: Ledger, damaged: Point) -> str:
     )
 
 
-def _identify(settings: Settings, job: str, ledger: Ledger, folder: Path) -> Point:
+def _identify(settings: Settings, job: str, book: RunBook, folder: Path) -> Point:
     if wrong := damage(folder, read_seals(settings, job)):
         raise RefusedError(f"{folder} is no whole checkpoint or savepoint: {wrong}", f"name a folder that holds the file `{METADATA}`")
-    for run in ledger.runs:
+    for run in book.runs:
         for point in _checkpoints(settings, run):
             if point.path == str(folder):
                 return point
@@ -216,7 +216,7 @@ def _identify(settings: Settings, job: str, ledger: Ledger, folder: Path) -> Poi
         )
     if manifest.job != job:
         raise RefusedError(f"{folder} is a savepoint of job `{manifest.job}`, not of `{job}`", "name one of this job")
-    known = any(run.job_id == manifest.job_id for run in ledger.runs)
+    known = any(run.job_id == manifest.job_id for run in book.runs)
     return Point(str(folder), "savepoint", manifest.job_id if known else "", manifest.checkpoint_id, manifest.taken_at)
 
 
