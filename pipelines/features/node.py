@@ -24,6 +24,7 @@ from pipelines.ingest.told_traits import TRAITS_FLAG
 from pipelines.ingest.traffic import Recent, Traffic
 from pipelines.traits.claims import MAX_PACKED, bounded, claims_of, merged, pack, unpack
 from pipelines.wire import Alias, Event, Fact, Give, Join, Leave, Membership, Told, Update, Value, Word
+from schemas import json_text
 
 _LINKS_REMEMBERED: Final = 256
 _MONEY: Final = ("orders", "refunds")
@@ -31,7 +32,6 @@ _MONEY: Final = ("orders", "refunds")
 MAX_GROUPS: Final = 50
 LIMIT_AMOUNTS: Final = LIMIT + "amounts"
 """On an event that made no entry in a series whose sum would leave 64 bits."""
-decode_properties: Final = msgspec.json.Decoder(dict[str, Any]).decode
 LINKS_FLAG: Final = "limit:links"
 """On an event that links its node to more identifiers than a node remembers; `limit:` as in docs/features.md, "Limits"."""
 
@@ -325,7 +325,7 @@ class NodeLogic:
         for feed in (*self._plan.by_event.get(event.name, ()), *self._plan.by_type.get(event.type, ())):
             value: Any = 0
             if not feed.is_plain:
-                properties = decode_properties(event.properties) if properties is None else properties
+                properties = json_text.read_object(event.properties) if properties is None else properties
                 value = feed.value(properties)
                 if value is None:
                     continue

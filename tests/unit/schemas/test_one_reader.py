@@ -12,7 +12,7 @@ OURS = {
     "api/collector/app.py": "the quality agent's own metrics, of which only the number is used",
     "cli/audit/served.py": "fields that `serve` has written to Redis",
     "cli/profile_history.py": "features that `profiles` has published",
-    "cli/rejected/run_book.py": "what `cdp rejected replay` has noted",
+    "cli/rejected/replay_log.py": "what `cdp rejected replay` has noted",
     "cli/tail_lines.py": "canonical texts of the clean topics",
     "importers/cdc/progress.py": "what the bridge has noted",
     "importers/files/progress.py": "what an import has noted",
