@@ -1,7 +1,9 @@
 """Which events feed a series, and with which values."""
 
+import functools
 import hashlib
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -82,7 +84,7 @@ def value_kind(series: Series, known: Mapping[str, Contract] | None = None) -> s
         return "number"
     if not series.of:
         return NO_VALUE
-    known = contracts.load() if known is None else known
+    known = in_force() if known is None else known
     kinds = set()
     for event in series.events:
         field = known[event].fields.get(series.of) if event in known else None
@@ -92,6 +94,17 @@ def value_kind(series: Series, known: Mapping[str, Contract] | None = None) -> s
     if len(kinds) != 1:
         raise ConfigError(f"features.yaml: `{series.of}` is a number in one of {series.events} and a text in another")
     return kinds.pop()
+
+
+def in_force() -> Mapping[str, Contract]:
+    """The contracts in force, read again only when one of their files has changed: each feature asks for them."""
+    folder = contracts.folder()
+    return _read(folder, max((file.stat().st_mtime_ns for file in folder.glob("*.yaml")), default=0))
+
+
+@functools.lru_cache(maxsize=4)
+def _read(folder: Path, _newest: int) -> Mapping[str, Contract]:
+    return contracts.load(folder)
 
 
 def feeds(features: Features) -> tuple[dict[str, list[Feed]], dict[str, list[Feed]]]:
@@ -104,7 +117,7 @@ def feeds(features: Features) -> tuple[dict[str, list[Feed]], dict[str, list[Fee
     by_event: dict[str, list[Feed]] = {}
     by_type: dict[str, list[Feed]] = {}
     needs_contracts = any(series.where or series.of for series in features.series.values())
-    known = contracts.load() if needs_contracts else {}
+    known = in_force() if needs_contracts else {}
     for name, series in features.series.items():
         asked = dict.fromkeys(feature.measure for feature in features.features if feature.series == name)
         cells = tuple(ALL[measure] for measure in asked if measure in ALL and ALL[measure].has_cells)
