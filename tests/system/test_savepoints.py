@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
+from confluent_kafka import Consumer, TopicPartition
 
 from config import loader
 from demo.dataset import DAY_MS
@@ -13,6 +14,7 @@ from demo.stream import Slice
 from sinks.clickhouse import ClickHouse
 from stack import transactions
 from tests.oracle.compare import differences
+from tests.stacks import eventually
 from tests.system import shop
 from tests.system.outcome import changes, check_profiles, newest
 from tests.system.running import JOB, Running, say
@@ -31,11 +33,23 @@ NEW_FIELDS = {f"{feature}_{WINDOW}" for feature in ("orders", "views")}
 LASTING = ("orders_lifetime", "gross_lifetime", "refunded_lifetime", "first_seen_at", "first_order_at", "last_order_at", "top_products")
 
 
+def _written(platform: Running) -> int:
+    """How far `cdp.events` has been written, open transactions included."""
+    reader = Consumer({"bootstrap.servers": platform.bootstrap, "group.id": "savepoints"})
+    try:
+        parts = reader.list_topics("cdp.events", timeout=10).topics["cdp.events"].partitions
+        return sum(reader.get_watermark_offsets(TopicPartition("cdp.events", number), timeout=10)[1] for number in parts)
+    finally:
+        reader.close()
+
+
 @pytest.mark.timeout(1200)
 def test_a_savepoint_carries_the_job_to_another_configuration(platform: Running) -> None:
     events = shop.instalment(FIRST, platform.clock_ms(), BACK)
+    before = _written(platform)
     with shop.Player(platform, events, rate=WHILE_SAVED) as player:
         player.portion()  # there has to be something that a start from the savepoint would have to commit
+        eventually(lambda: _written(platform) > before, "the job writes what comes in")
         older = platform.cdp("job", "savepoint", JOB).splitlines()[-1]
         player.finish()
     platform.await_processed()
