@@ -205,11 +205,11 @@ def _turn(comparison: Comparison, at: Callable[[int], dict[str, Any]], now: int)
     Moving evenly they cross once at most, so it turns before a far moment if it is another one then. Where, their difference tells to some
     milliseconds, unless it is lost in the rounding of large numbers: then it is looked for by halves.
     """
-    far = now + 100 * 366 * DAY_MS
-    truth = comparison.holds(at(now), now)
+    far, present = now + 100 * 366 * DAY_MS, at(now)
+    truth = comparison.holds(present, now)
     if comparison.holds(at(far), far) == truth:
         return None
-    here, later = comparison.difference(at(now), now), comparison.difference(at(now + DAY_MS), now + DAY_MS)
+    here, later = comparison.difference(present, now), comparison.difference(at(now + DAY_MS), now + DAY_MS)
     if here is not None and later is not None and here != later:
         start = math.floor(now - here * DAY_MS / (later - here)) - 2
         first = max(start, now + 1)

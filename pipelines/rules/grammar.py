@@ -13,12 +13,12 @@ from lark import Lark, Token, Tree, UnexpectedCharacters, UnexpectedInput, Unexp
 
 from pipelines.rules import functions
 from pipelines.rules.errors import RuleError
+from pipelines.rules.moments import UNITS_MS
 from pipelines.rules.symbols import Symbols
 
 MAX_LENGTH: Final = 2000
 MAX_DEPTH: Final = 30
 NAME: Final = r"[A-Za-z_][A-Za-z0-9_]*(?::[A-Za-z_][A-Za-z0-9_]*)?"
-UNITS_MS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 
 _GRAMMAR: Final = r"""
     ?start: either

@@ -13,7 +13,7 @@ from typing import Any, Final
 from pipelines.rules.functions import ALL, Function, rounded
 from pipelines.rules.moments import moment_ms
 from pipelines.rules.symbols import NOW, Symbol, Symbols
-from pipelines.rules.tree import Call, Field, Kind, Literal, Node
+from pipelines.rules.tree import Call, Field, Kind, Literal, Node, fields
 
 Values = Mapping[str, Any]
 Holds = Callable[..., bool]
@@ -121,7 +121,7 @@ class _Writer:
         return [f"({chosen} := ({first}) if {known} else ({other})) is not None"], chosen
 
     def _over(self, node: Call, function: Function) -> Code:
-        lists = {field.of for field in _fields(node.arguments[0]) if field.of}
+        lists = {field.of for field in fields(node.arguments[0]) if field.of}
         (of,) = lists
         before, self._entry = self._entry, f"e{next(self._numbers)}"
         entry = self._entry
@@ -155,14 +155,6 @@ class _Writer:
         symbol = self._symbols.of(field.name, field.of)
         assert symbol is not None
         return symbol
-
-
-def _fields(node: Node) -> Iterable[Field]:
-    if isinstance(node, Field):
-        yield node
-    elif isinstance(node, Call):
-        for argument in node.arguments:
-            yield from _fields(argument)
 
 
 def _if_known(code: Code) -> str:

@@ -11,8 +11,8 @@ from lark import Token, Tree
 from pipelines.rules import grammar
 from pipelines.rules.errors import RuleError
 from pipelines.rules.functions import ALL, Function
-from pipelines.rules.grammar import MAX_DEPTH, RULE, UNITS_MS, Spelling
-from pipelines.rules.moments import bounded, moment_ms
+from pipelines.rules.grammar import MAX_DEPTH, RULE, Spelling
+from pipelines.rules.moments import UNITS_MS, bounded, moment_ms
 from pipelines.rules.symbols import NOW, Symbols
 from pipelines.rules.tree import Call, Field, Kind, Literal, Node, walk
 

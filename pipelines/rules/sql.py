@@ -7,7 +7,7 @@ null into 0 by itself.
 from pipelines.rules.functions import ALL, Function
 from pipelines.rules.moments import bounded
 from pipelines.rules.symbols import NOW, Symbol, Symbols
-from pipelines.rules.tree import Call, Field, Literal, Node
+from pipelines.rules.tree import Call, Field, Literal, Node, fields
 
 
 def quoted(text: str) -> str:
@@ -72,7 +72,7 @@ class _Writer:
         return self.value(node)
 
     def _over(self, node: Call, function: Function) -> str:
-        of = next(field.of for field in _fields(node) if field.of)
+        of = next(field.of for field in fields(node) if field.of)
         entries, each = self._symbols[of].sql, self.value(node.arguments[0])
         is_missing = f"arrayExists(entry -> isNull({each}), {entries})"
         if function.needs:
@@ -98,12 +98,6 @@ class _Writer:
         if symbol is None or not symbol.sql:
             raise ValueError(f"`{field.name}` cannot be asked for in ClickHouse here")
         return symbol.sql
-
-
-def _fields(node: Node) -> list[Field]:
-    if isinstance(node, Field):
-        return [node]
-    return [field for one in node.arguments for field in _fields(one)] if isinstance(node, Call) else []
 
 
 def _literal(node: Literal) -> str:

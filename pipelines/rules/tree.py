@@ -56,6 +56,11 @@ def walk(node: Node) -> Iterator[Node]:
             yield from walk(argument)
 
 
+def fields(node: Node) -> list[Field]:
+    """The fields in a node, from left to right."""
+    return [found for found in walk(node) if isinstance(found, Field)]
+
+
 def names(node: Node) -> frozenset[str]:
     """The fields and lists that a node reads."""
-    return frozenset(found.of or found.name for found in walk(node) if isinstance(found, Field))
+    return frozenset(found.of or found.name for found in fields(node))

@@ -4,8 +4,8 @@ import re
 from typing import Final
 
 from pipelines.rules.functions import ALL, LOGIC
-from pipelines.rules.grammar import CHINESE, NAME, RULE, UNITS_MS, Spelling, words
-from pipelines.rules.moments import written
+from pipelines.rules.grammar import CHINESE, NAME, RULE, Spelling, words
+from pipelines.rules.moments import UNITS_MS, written
 from pipelines.rules.symbols import Symbols
 from pipelines.rules.tree import Call, Field, Literal, Node
 
