@@ -168,5 +168,10 @@ def decode(message: bytes) -> dict[str, Any]:
 @cache
 def _without_logical_types(written: Format) -> Any:
     """Times stay integers in Python: the log's clock is compared and subtracted, never printed in the middle of a pipeline."""
-    plain = json.loads(json.dumps(written.avro), object_hook=lambda node: {k: v for k, v in node.items() if k != "logicalType"})
-    return fastavro.parse_schema(plain)
+    return fastavro.parse_schema(json.loads(json.dumps(written.avro), object_hook=_plain_type))
+
+
+def _plain_type(node: dict[str, Any]) -> Any:
+    """A node of a schema without its logical type; by its bare name where nothing else is left, which fastavro reads in a tenth of the time."""
+    kept = {key: value for key, value in node.items() if key != "logicalType"}
+    return kept["type"] if kept.keys() == {"type"} and isinstance(kept["type"], str) else kept
