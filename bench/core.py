@@ -212,7 +212,8 @@ class Core:
             return None
         self.timers += clock.run("node: next timer", self._node.next_timer, live) is not None
         self.heads[key] = clock.run("node: dump", self._node.dump, live)
-        clock.run("node: avro event", event_record, event, live.state.profile_id, live.state.seq)
+        found = getattr(live, "state", live)  # of earlier versions
+        clock.run("node: avro event", event_record, event, found.profile_id, found.seq)
         for stronger, weaker, rule in result.links:
             clock.run("node: avro link", link_record, event, stronger, weaker, rule)
         return result.update
@@ -248,8 +249,7 @@ class Core:
             update = self._clock.run("refresh: node tick", self._node.tick, live, log_ms)
             if update is None:
                 continue
-            mine = self._profiles.get(live.state.profile_id)
+            mine = self._profiles.get(update.profile_id)
             if mine is not None:
                 self._clock.run("refresh: profile update", self._profile.update, mine, update)
-                mine.state.publish_by = min(mine.state.publish_by, log_ms)
                 self._clock.run("refresh: profile tick", self._profile.tick, mine, log_ms)

@@ -18,6 +18,7 @@ from pyflink.datastream import StreamExecutionEnvironment
 
 from config import loader
 from jobs import topology
+from pipelines.features import layout
 from pipelines.features.operators import NodeFunction, ProfileFunction, definitions_descriptor
 from pipelines.identity.operators import ResolverFunction
 from pipelines.ingest.checks import Rules
@@ -68,7 +69,7 @@ def build(parallelism: int) -> StreamExecutionEnvironment:
 
     keyed = topology.key_in_jvm(nodes.union(rosters, pokes))
     profiles = keyed.connect(published.broadcast(definitions_descriptor())).process(
-        ProfileFunction(definitions, platform, topology.run_number()), RECORD
+        ProfileFunction(definitions, platform, topology.run_number(), layout.known()), RECORD
     )
     profiles.uid(PROFILE).name(PROFILE).slot_sharing_group(PROFILE)
 

@@ -230,7 +230,8 @@ class Update(msgspec.Struct, array_like=True, tag_field="_", tag="u"):
         now: the node's clock (ms).
         message_id: event that caused it; empty when time did.
         changed_at: clock at which the oldest unpublished change took place (`now` for events).
-        values: feature name -> value, for the parts that changed (all of them on a join).
+        numbers: of the parts that may have changed (all of them on a join): place in the layout of numbers, value, place, value and so on.
+        others: the same for values that are no numbers, by name.
         is_asked: the node was asked to tell everything because definitions have changed.
         hold: the profile shall be silent until the watermark reaches this, ms: an object changes hands. 0: need not.
     """
@@ -242,7 +243,8 @@ class Update(msgspec.Struct, array_like=True, tag_field="_", tag="u"):
     now: int
     message_id: str
     changed_at: int
-    values: dict[str, "Value"]
+    numbers: list[int]
+    others: dict[str, "Value"] = {}
     is_asked: bool = False
     hold: int = 0
 

@@ -172,6 +172,6 @@ def _without_logical_types(written: Format) -> Any:
 
 
 def _plain_type(node: dict[str, Any]) -> Any:
-    """A node of a schema without its logical type; by its bare name where nothing else is left, which fastavro reads in a tenth of the time."""
+    """A node of a schema without its logical type; by its bare name where nothing else is left: fastavro is quicker with that."""
     kept = {key: value for key, value in node.items() if key != "logicalType"}
     return kept["type"] if kept.keys() == {"type"} and isinstance(kept["type"], str) else kept

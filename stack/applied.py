@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from config import loader
+from pipelines.features import layout, plan
 from schemas import contracts
 
 CONFIG: Final = "config"
@@ -19,6 +20,8 @@ EVENTS: Final = "events"
 KEPT: Final = 20
 """Copies that are kept: a process goes on reading the one it was started with."""
 _CURRENT: Final = "current"
+_LAYOUTS: Final = "layouts.json"
+"""Never forgotten: a customer may have been silent since any of them."""
 _LEFT_OUT = shutil.ignore_patterns("*.py", "__pycache__", ".*")
 
 
@@ -43,6 +46,7 @@ def apply(run: Path) -> Path:
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     (root / name).touch()  # the order in which copies are forgotten
+    layout.add_to_file(root / _LAYOUTS, plan.layout(loader.definitions(root / name / CONFIG).features))
     _point_at(root, name)
     _forget(root, name)
     return root / name
@@ -61,7 +65,10 @@ def current(run: Path) -> Path | None:
 def environment(run: Path) -> dict[str, str]:
     """The variables that make a process read the copy in force; empty before the first is made."""
     found = current(run)
-    return {"CDP_CONFIG_DIR": str(found / CONFIG), contracts.VARIABLE: str(found / EVENTS)} if found else {}
+    if found is None:
+        return {}
+    layouts = str(found.parent / _LAYOUTS)
+    return {"CDP_CONFIG_DIR": str(found / CONFIG), contracts.VARIABLE: str(found / EVENTS), layout.VARIABLE: layouts}
 
 
 def _root(run: Path) -> Path:

@@ -46,6 +46,7 @@ class InProcess:
         platform: tenants and limits; by default those of `config/`.
         decoder: reads raw records; by default made as the job makes it.
         ledger_store: makes a node's ledger; by default a dict.
+        layouts: that state may have been written by.
 
     Attributes:
         applied: every event that took effect, as its node leaves it.
@@ -60,6 +61,7 @@ class InProcess:
         platform: Platform | None = None,
         decoder: Decoder | None = None,
         ledger_store: Callable[[], Store] | None = None,
+        layouts: dict[int, tuple[str, ...]] | None = None,
     ) -> None:
         self.definitions = definitions or loader.definitions()
         platform, identity = platform or loader.platform(), loader.identity()
@@ -79,7 +81,8 @@ class InProcess:
         self._node_logic = NodeLogic(
             plan, limits.dedupe_s * 1000, limits.lateness_s * 1000, Traffic(loader.traffic()), units, self.definitions.traits
         )
-        self.profile_logic = ProfileLogic(self.definitions, rules, units, 1)
+        self.layouts = {**(layouts or {}), plan.layout.id: plan.layout.names}
+        self.profile_logic = ProfileLogic(self.definitions, rules, units, 1, self.layouts)
         self.object_logic = ObjectLogic([namespace.name for namespace in identity.namespaces], limits.dedupe_s * 1000)
         self._object_blobs: dict[str, bytes] = {}
         self._object_stores: dict[str, ObjectStores] = {}
@@ -101,7 +104,7 @@ class InProcess:
 
     def restarted(self, definitions: Definitions) -> "InProcess":
         """The same state under other definitions, as after a restart from a savepoint."""
-        after = InProcess(definitions)
+        after = InProcess(definitions, layouts=self.layouts)
         after._stores, after._node_blobs, after._profile_blobs = self._stores, self._node_blobs, self._profile_blobs
         after._object_blobs, after._object_stores = self._object_blobs, self._object_stores
         after._timers, after.watermark, after.newest = self._timers, self.watermark, self.newest
@@ -133,7 +136,7 @@ class InProcess:
                 update = self._node_logic.tick(node, due)
                 self._save_node(node)
                 if update is not None:
-                    self._to_profile(node.state.profile_id, update)
+                    self._to_profile(node.profile_id, update)
             else:
                 profile = self._profile(key, "")
                 self._publish(profile, self.profile_logic.tick(profile, due))
@@ -141,7 +144,7 @@ class InProcess:
     def alias(self, alias: Alias) -> None:
         """The resolver's word to a node."""
         node = self._node(alias.node, alias.tenant)
-        before = node.state.profile_id
+        before = node.profile_id
         moved = self._node_logic.alias(node, alias, self.watermark)
         if moved is None:
             return
@@ -168,7 +171,7 @@ class InProcess:
         node = self._node(key, split(key)[0])
         update = self._node_logic.poke(node, self.watermark)
         self._save_node(node)
-        self._to_profile(node.state.profile_id, update)
+        self._to_profile(node.profile_id, update)
 
     def fields(self) -> Iterator[tuple[str, dict]]:
         """Newest published fields of every profile that is not merged away."""
@@ -204,7 +207,7 @@ class InProcess:
         else:
             update = self._node_logic.give(node, word, self.watermark, ledger)
         self._save_node(node)
-        self._to_profile(node.state.profile_id, update)
+        self._to_profile(node.profile_id, update)
 
     def _event(self, event: Event) -> str:
         node = self._node(event.node, event.tenant)
@@ -214,7 +217,7 @@ class InProcess:
         self._save_node(node)
         self.applied.append(event)
         self.links.extend(result.links)
-        self._to_profile(node.state.profile_id, result.update)
+        self._to_profile(node.profile_id, result.update)
         return "applied"
 
     def _to_profile(self, profile_id: str, message: Update | Join | Leave) -> None:

@@ -20,13 +20,14 @@ class Cells:
         partials: one a cell.
     """
 
-    __slots__ = ("_added", "_seen", "partials", "times")
+    __slots__ = ("_added", "_packed", "_seen", "partials", "times")
 
     def __init__(self, times: list[int] | None = None, partials: list[Any] | None = None) -> None:
         self.times, self.partials = times or [0], partials or [None]
         # What was found last in each window ("": the lifetime), from which time on, and how many entries had been added by then.
         self._seen: dict[str, tuple[int, Any, int]] = {}
         self._added: list[tuple[int, Any]] = []
+        self._packed = b""
 
     @classmethod
     def unpacked(cls, packed: bytes) -> "Cells":
@@ -36,10 +37,13 @@ class Cells:
 
     def packed(self) -> bytes:
         """For the node's state."""
-        return _encode((self.times, self.partials))
+        if not self._packed:
+            self._packed = _encode((self.times, self.partials))
+        return self._packed
 
     def add(self, time: int, partial: Any, combine: Combine) -> None:
         """Add an entry's partial to the cell at its time, making that if need be."""
+        self._packed = b""
         self._added.append((time, partial))
         if len(self._added) > _REMEMBERED:
             self._seen.clear()
@@ -67,7 +71,7 @@ class Cells:
             phase: as in `Series.look`.
             combine: of the aggregation.
         """
-        first, due = inside(self.times, now, window, exact, phase)
+        first, due = inside(self.times, len(self.times), now, window, exact, phase)
         return (None, NEVER) if due == NEVER else (self._from(window.name, first, self.times[first], combine), due)
 
     def _from(self, name: str, first: int, since: int, combine: Combine) -> Any:
@@ -88,6 +92,7 @@ class Cells:
         places, keep_from = kept(self.times, now, windows, exact, phase)
         if not keep_from:
             return
+        self._packed = b""
         begins = [0, *(place + 1 for place in places[:-1])]
         joined = [reduce(combine, self.partials[begin : place + 1]) for begin, place in zip(begins, places, strict=True)]
         self.times = [self.times[place] for place in places] + self.times[keep_from:]

@@ -10,20 +10,21 @@ from typing import Any, Final
 import msgspec
 
 from config.traits import Traits
-from pipelines.features.cells import Cells
+from pipelines.features import sessions
 from pipelines.features.combine import all_groups
-from pipelines.features.ledger import LIMIT, Ledger, Store
-from pipelines.features.node_state import FORMAT, LiveNode, NodeState, decode, encode
-from pipelines.features.node_values import NodeValues, cells_key
+from pipelines.features.layout import CHANNEL_PLACES, FIRST_SEEN, LAST_SEEN, LATE, MEMBERS, UNKNOWN
+from pipelines.features.ledger import LIMIT, Ledger, Store, Summary
+from pipelines.features.node_state import CLOCK, EPOCH, HOLD, OWN, PLAN, SEQ, TIMER, LiveNode, unpacked
+from pipelines.features.node_values import NodeValues, Said, cells_key
 from pipelines.features.plan import Plan
 from pipelines.features.series import NEVER
 from pipelines.identity.link_log import ALIAS, SEEN, Rule
 from pipelines.identity.nodes import phase_ms, profile_of, split
 from pipelines.ingest.dedupe import BY_BUSINESS_KEY, BY_MESSAGE_ID, Conflict, Duplicate, IdStore, tell_again
 from pipelines.ingest.told_traits import TRAITS_FLAG
-from pipelines.ingest.traffic import Recent, Traffic
+from pipelines.ingest.traffic import Traffic
 from pipelines.traits.claims import MAX_PACKED, bounded, claims_of, merged, pack, unpack
-from pipelines.wire import Alias, Event, Fact, Give, Join, Leave, Membership, Told, Update, Value, Word
+from pipelines.wire import Alias, Event, Fact, Give, Join, Leave, Membership, Told, Update, Word
 from schemas import json_text
 
 _LINKS_REMEMBERED: Final = 256
@@ -88,24 +89,26 @@ class NodeLogic:
             tenant: owner.
             blob: persisted state, None for a node never seen.
         """
-        state = NodeState(FORMAT, tenant, profile_of(key), 0) if blob is None else decode(blob)
-        self._forget_what_nobody_asks(state)
-        live = LiveNode(key, state, phase_ms(key, self._plan.longest_hop_ms))
-        if blob is not None:
-            # What was sent is what the state said at its clock: no need to persist it.
-            self._values.bring_up(live, state.clock, list(live.series), {})
+        phase = phase_ms(key, self._plan.longest_hop_ms)
+        if blob is None:
+            return LiveNode(key, tenant, profile_of(key), phase)
+        live = unpacked(key, blob, phase)
+        self._forget_what_nobody_asks(live)
+        # What was sent is what the state said at its clock: no need to persist it.
+        self._values.bring_up(live, live.numbers[CLOCK], live.series, Said([], {}))
         return live
 
-    def _forget_what_nobody_asks(self, state: NodeState) -> None:
+    def _forget_what_nobody_asks(self, live: LiveNode) -> None:
         """Cells, and series with values, of which definitions speak no more: they would have holes if they were asked for again."""
-        if state.cells:
-            state.cells = {key: packed for key, packed in state.cells.items() if key in self._cells}
-        if any("#" in name and name not in self._plan.asks for name in state.series):
-            state.series = {name: packed for name, packed in state.series.items() if "#" not in name or name in self._plan.asks}
+        if live.cells:
+            live.cells = {key: cells for key, cells in live.cells.items() if key in self._cells} or None
+        if any("#" in name and name not in self._plan.asks for name in live.series):
+            live.series = {name: series for name, series in live.series.items() if "#" not in name or name in self._plan.asks}
 
-    def dump(self, live: LiveNode) -> bytes:
+    @staticmethod
+    def dump(live: LiveNode) -> bytes:
         """Encode a node's state."""
-        return live.pack()
+        return live.packed()
 
     def apply(self, live: LiveNode, event: Event, watermark: int, stores: Stores) -> Applied | Duplicate | Conflict:
         """Apply an event to its node.
@@ -116,24 +119,25 @@ class NodeLogic:
             watermark: nothing with an older log time can come any more, ms.
             stores: ledger and spilled ids of this node.
         """
-        state = live.state
+        numbers = live.numbers
         if not event.object and not event.group:  # else it has passed the gate of its object or group
-            known = live.ids.find(event.id_hash, stores.ids)
+            known = live.seen.find(event.id_hash, stores.ids)
             if known is not None:
                 return BY_MESSAGE_ID if known == event.fingerprint else Conflict()
             if event.business_key and tell_again(stores.ledger, event.business_key, event.business_content):
                 return BY_BUSINESS_KEY
-            live.ids.remember(event.id_hash, event.fingerprint, event.log_time, watermark - self._dedupe_ms, stores.ids)
-        state.clock = max(state.clock, event.log_time)
-        state.seq += 1
+            live.seen.remember(event.id_hash, event.fingerprint, event.log_time, watermark - self._dedupe_ms, stores.ids)
+        if numbers[CLOCK] < event.log_time:
+            numbers[CLOCK] = event.log_time
+        numbers[SEQ] += 1
         touched: list[str] = []
+        said = Said([], {})
         if event.late:
-            state.late_events += 1
-        elif not self._caught(state.recent, event):
-            touched = self._count(live, event, watermark, stores)
-        changed: dict[str, Value] = {}
-        self._values.bring_up(live, state.clock, touched, changed)
-        update = self._update(live, self._all_if_new(live, changed), event.message_id, watermark)
+            live.tell(LATE, numbers[OWN + LATE] + 1, said.numbers)
+        elif not self._caught(live, event):
+            touched = self._count(live, event, watermark, stores, said)
+        self._values.bring_up(live, numbers[CLOCK], touched, said)
+        update = self._update(live, self._all_if_new(live, said), event.message_id, watermark)
         return Applied(update, self._new_links(live, event))
 
     def join_group(self, live: LiveNode, call: Membership, watermark: int, store: Store) -> Update:
@@ -145,38 +149,38 @@ class NodeLogic:
             watermark: nothing with an older log time can come any more, ms.
             store: of this node's members.
         """
-        state = live.state
-        state.group = split(live.key)[1]
-        state.clock = max(state.clock, call.told.position[0])
-        state.seq += 1
-        self._seen(state, call.told.time)
+        said = Said([], {})
+        live.group = split(live.key)[1]
+        live.numbers[CLOCK] = max(live.numbers[CLOCK], call.told.position[0])
+        live.numbers[SEQ] += 1
+        self._see(live, call.told.time, said)
         member = f"m:{call.member}"
         if store.get(member) is None:
             store.put(member, b"")
-            state.members += 1
-        self._tell(state, call.words, call.origin, call.told)
-        changed: dict[str, Value] = {}
-        self._values.bring_up(live, state.clock, [], changed)
-        return self._update(live, self._all_if_new(live, changed), call.message_id, watermark)
+            live.tell(MEMBERS, live.numbers[OWN + MEMBERS] + 1, said.numbers)
+        self._tell(live, call.words, call.origin, call.told)
+        self._values.bring_up(live, live.numbers[CLOCK], (), said)
+        return self._update(live, self._all_if_new(live, said), call.message_id, watermark)
 
-    def _tell(self, state: NodeState, words: Sequence[Word], source: str, told: Told) -> bool:
+    def _tell(self, live: LiveNode, words: Sequence[Word], source: str, told: Told) -> bool:
         """Note what a call says by its traits; whether all of it could be kept."""
         if not words:
             return True
-        both = merged((unpack(state.traits), claims_of(words, source, told)))
-        kept, is_cut = bounded(both, self._listed[state.tenant])
+        both = merged((unpack(live.traits), claims_of(words, source, told)))
+        kept, is_cut = bounded(both, self._listed[live.tenant])
         packed = pack(kept)
-        if len(packed) > MAX_PACKED and len(packed) > len(state.traits):
+        if len(packed) > MAX_PACKED and len(packed) > len(live.traits):
             return False
-        state.traits = packed
+        live.traits = packed
         return not is_cut
 
     @staticmethod
-    def _seen(state: NodeState, time: int) -> None:
-        if state.first_seen is None or time < state.first_seen:
-            state.first_seen = time
-        if state.last_seen is None or time > state.last_seen:
-            state.last_seen = time
+    def _see(live: LiveNode, time: int, said: Said) -> None:
+        first, last = live.numbers[OWN + FIRST_SEEN], live.numbers[OWN + LAST_SEEN]
+        if time < first or first == UNKNOWN:
+            live.tell(FIRST_SEEN, time, said.numbers)
+        if time > last:  # than nothing is every time greater
+            live.tell(LAST_SEEN, time, said.numbers)
 
     def fact(self, live: LiveNode, fact: Fact, watermark: int, store: Store) -> Update:
         """Count what an object of this node has been told by others.
@@ -198,24 +202,28 @@ class NodeLogic:
         return self._moved(live, give, watermark, changed=changed)
 
     def _moved(self, live: LiveNode, word: Fact | Give, watermark: int, *, changed: bool) -> Update:
-        state, plan = live.state, self._plan
-        state.clock, state.hold = max(state.clock, word.log_time), max(state.hold, word.hold)
-        touched = [*_MONEY] if changed else []
-        live.dirty.update(touched)
+        plan, numbers = self._plan, live.numbers
+        numbers[CLOCK], numbers[HOLD] = max(numbers[CLOCK], word.log_time), max(numbers[HOLD], word.hold)
+        touched = _MONEY if changed else ()
         for name in touched:
-            live.series[name].thin(state.clock, plan.windows, plan.exact_entries, live.phase)
-        values: dict[str, Value] = {}
-        self._values.bring_up(live, state.clock, touched, values)
-        return self._update(live, self._all_if_new(live, values), word.message_id, watermark)
+            live.series[name].thin(numbers[CLOCK], plan.windows, plan.exact_entries, live.phase)
+        said = Said([], {})
+        self._values.bring_up(live, numbers[CLOCK], touched, said)
+        return self._update(live, self._all_if_new(live, said), word.message_id, watermark)
 
     @staticmethod
-    def _update(live: LiveNode, values: dict[str, Value], message_id: str, watermark: int) -> Update:
-        state = live.state
-        hold = state.hold if state.hold > watermark else 0
-        return Update(state.profile_id, live.key, state.tenant, state.seq, state.clock, message_id, state.clock, values, hold=hold)
+    def _update(live: LiveNode, said: Said, message_id: str, watermark: int) -> Update:
+        numbers = live.numbers
+        hold, clock = numbers[HOLD], numbers[CLOCK]
+        return Update(
+            *(live.profile_id, live.key, live.tenant, numbers[SEQ], clock, message_id, clock, said.numbers, said.others),
+            hold=hold if hold > watermark else 0,
+        )
 
     def _ledger(self, live: LiveNode, store: Store) -> Ledger:
-        return Ledger(store, live.summary, live.series_of("orders"), live.series_of("refunds"), self._units[live.state.tenant])
+        if live.summary is None:
+            live.summary = Summary()
+        return Ledger(store, live.summary, live.series_of("orders"), live.series_of("refunds"), self._units[live.tenant])
 
     def tick(self, live: LiveNode, now: int) -> Update | None:
         """Let time pass: a timer has fired.
@@ -227,16 +235,17 @@ class NodeLogic:
         Returns:
             The values that have fallen, or None when none has.
         """
-        state = live.state
-        if state.timer <= now:
-            state.timer = 0
-        state.clock = max(state.clock, now)
-        changed: dict[str, Value] = {}
-        since = self._values.refresh(live, state.clock, [], changed)
-        changed = self._all_if_new(live, changed)
-        if not changed:
+        numbers = live.numbers
+        if numbers[TIMER] <= now:
+            numbers[TIMER] = 0
+        numbers[CLOCK] = max(numbers[CLOCK], now)
+        said = Said([], {})
+        since = self._values.refresh(live, numbers[CLOCK], (), said)
+        said = self._all_if_new(live, said)
+        if not said:
             return None
-        return Update(state.profile_id, live.key, state.tenant, state.seq, state.clock, "", since, changed)
+        clock = numbers[CLOCK]
+        return Update(live.profile_id, live.key, live.tenant, numbers[SEQ], clock, "", since, said.numbers, said.others)
 
     def alias(self, live: LiveNode, alias: Alias, now: int) -> tuple[Leave | None, Join] | None:
         """Move to another profile when the resolver says so.
@@ -249,72 +258,76 @@ class NodeLogic:
         Returns:
             What to tell the old profile (None when there is none to tell) and the new one; None when the word is old.
         """
-        state = live.state
-        if alias.epoch <= state.epoch:
+        numbers = live.numbers
+        if alias.epoch <= numbers[EPOCH]:
             return None
-        state.clock = max(state.clock, now)
-        self._values.refresh(live, state.clock, [], {})
+        numbers[CLOCK] = max(numbers[CLOCK], now)
         leave = None
-        if state.profile_id != alias.profile_id:
-            leave = Leave(live.key, state.tenant, alias.epoch, alias.profile_id, state.clock)
-        state.profile_id, state.epoch = alias.profile_id, alias.epoch
-        return leave, Join(self._update(live, dict(live.values), "", now), alias.epoch)
+        if live.profile_id != alias.profile_id:
+            leave = Leave(live.key, live.tenant, alias.epoch, alias.profile_id, numbers[CLOCK])
+        live.profile_id, numbers[EPOCH] = alias.profile_id, alias.epoch
+        return leave, Join(self._update(live, self._values.all(live, numbers[CLOCK]), "", now), alias.epoch)
 
     def poke(self, live: LiveNode, now: int) -> Update:
         """Tell all values, at watermark `now` (ms), because definitions have changed; timers follow from the next `next_timer`."""
-        state = live.state
-        state.clock, state.plan = max(state.clock, now), self._plan.version
-        self._values.refresh(live, state.clock, [], {})
-        values = dict(live.values)
-        return Update(state.profile_id, live.key, state.tenant, state.seq, state.clock, "", state.clock, values, is_asked=True)
+        numbers = live.numbers
+        clock = numbers[CLOCK] = max(numbers[CLOCK], now)
+        numbers[PLAN] = self._plan.version
+        said = self._values.all(live, clock, is_anew=True)
+        return Update(live.profile_id, live.key, live.tenant, numbers[SEQ], clock, "", clock, said.numbers, said.others, is_asked=True)
 
-    def _all_if_new(self, live: LiveNode, changed: dict[str, Value]) -> dict[str, Value]:
+    def _all_if_new(self, live: LiveNode, said: Said) -> Said:
         """What to tell: all values when the node last spoke by another plan, which had others, else those that changed."""
-        if live.state.plan == self._plan.version:
-            return changed
-        live.state.plan = self._plan.version
-        return dict(live.values)
+        if live.numbers[PLAN] == self._plan.version:
+            return said
+        live.numbers[PLAN] = self._plan.version
+        return self._values.all(live, live.numbers[CLOCK], is_anew=True)
 
-    def next_timer(self, live: LiveNode) -> int | None:
+    @staticmethod
+    def next_timer(live: LiveNode) -> int | None:
         """The moment for which a timer has to be set now, or None when the outstanding one will do. Marks it as set."""
-        due = min(live.timers.values(), default=NEVER)
-        state = live.state
-        if due >= NEVER or (state.timer and state.timer <= due):
+        due = NEVER
+        for series in live.series.values():
+            if series.timer < due:
+                due = series.timer
+        outstanding = live.numbers[TIMER]
+        if due >= NEVER or 0 < outstanding <= due:
             return None
-        state.timer = due
+        live.numbers[TIMER] = due
         return due
 
-    def _caught(self, recent: Recent, event: Event) -> bool:
+    def _caught(self, live: LiveNode, event: Event) -> bool:
         """Flag what a traffic rule catches; whether the rule keeps it out of the features."""
         if event.facts is not None:
             return False
-        rule = self._traffic.caught_by(recent, event.name, event.target, event.event_time)
+        rule = self._traffic.caught_by(live.recent, event.name, event.target, event.event_time)
         if rule is None:
             return False
         event.flags = [*event.flags, rule.name]
         return rule.exclude
 
-    def _count(self, live: LiveNode, event: Event, watermark: int, stores: Stores) -> list[str]:
+    def _count(self, live: LiveNode, event: Event, watermark: int, stores: Stores, said: Said) -> list[str]:
         """Fold an event into series, ledger, sessions and counters; returns the series it touched."""
-        plan, state, time = self._plan, live.state, event.event_time
+        plan, clock, time = self._plan, live.numbers[CLOCK], event.event_time
         touched = self._feed(live, event)
         if event.facts is not None and event.is_owner:
             applied = self._ledger(live, stores.ledger).apply(event.facts, event.told, event.object)
             if applied.changed:
                 touched += _MONEY
             event.flags = [*event.flags, *applied.flags]
-        live.dirty.update(touched)
         for name in touched:
-            live.series[name].thin(state.clock, plan.windows, plan.exact_entries, live.phase)
+            live.series[name].thin(clock, plan.windows, plan.exact_entries, live.phase)
             for aggregation in plan.cells.get(name, ()):
-                cells = live.cells.setdefault(cells_key(name, aggregation.name), Cells())
-                cells.thin(state.clock, plan.windows, plan.exact_entries, live.phase, aggregation.combine)
-        state.sessions.add(time, plan.session_gap_ms, watermark - self._lateness_ms)
-        state.channels[event.channel] = state.channels.get(event.channel, 0) + 1
-        self._seen(state, time)
-        if event.words and not event.group and not self._tell(state, event.words, event.origin, event.told):
+                live.cells_of(cells_key(name, aggregation.name)).thin(
+                    clock, plan.windows, plan.exact_entries, live.phase, aggregation.combine
+                )
+        sessions.add(live.sessions, time, plan.session_gap_ms, watermark - self._lateness_ms)
+        channel = CHANNEL_PLACES[event.channel]
+        live.tell(channel, live.numbers[OWN + channel] + 1, said.numbers)
+        self._see(live, time, said)
+        if event.words and not event.group and not self._tell(live, event.words, event.origin, event.told):
             event.flags = [*dict.fromkeys([*event.flags, TRAITS_FLAG])]
-        if event.group and not _enter(state, event.group, time):
+        if event.group and not _enter(live, event.group, time):
             event.flags = [*event.flags, TRAITS_FLAG]
         return touched
 
@@ -334,7 +347,7 @@ class NodeLogic:
                 event.flags = [*dict.fromkeys([*event.flags, LIMIT_AMOUNTS])]
                 continue
             for aggregation in feed.cells:
-                cells = live.cells.setdefault(cells_key(feed.series, aggregation.name), Cells())
+                cells = live.cells_of(cells_key(feed.series, aggregation.name))
                 cells.add(event.event_time, aggregation.lift(event.event_time, value), aggregation.combine)
             touched.append(feed.series)
         return touched
@@ -344,19 +357,17 @@ class NodeLogic:
         stated = event.stated
         fresh = [other for other in event.identifiers[1:] if other not in linked and other not in stated]
         if fresh:  # beyond the bound links are reported again, which changes nothing downstream
-            linked.update(dict.fromkeys(fresh))
+            linked = live.linked = (*linked, *fresh)
             if len(linked) > _LINKS_REMEMBERED:
                 event.flags = [*event.flags, LINKS_FLAG]
-            while len(linked) > _LINKS_REMEMBERED:
-                del linked[next(iter(linked))]
-            live.state.linked = encode(list(linked))
+                live.linked = linked[-_LINKS_REMEMBERED:]
         links: list[tuple[str, str, Rule]] = [(event.node, other, SEEN) for other in fresh]
         # Whoever states it anew may want to take back what was unbound since.
         return links + [(event.node, other, ALIAS) for other in stated]
 
 
-def _enter(state: NodeState, group: str, time: int) -> bool:
+def _enter(live: LiveNode, group: str, time: int) -> bool:
     """Note that somebody is in a group; whether there was room for all."""
-    groups = all_groups((state.groups, [(group, time)]))
-    state.groups = sorted(sorted(groups, key=lambda entry: (entry[1], entry[0]))[-MAX_GROUPS:])
+    groups = all_groups((live.groups, [(group, time)]))
+    live.groups = sorted(sorted(groups, key=lambda entry: (entry[1], entry[0]))[-MAX_GROUPS:])
     return len(groups) <= MAX_GROUPS

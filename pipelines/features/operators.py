@@ -3,7 +3,7 @@
 Both keep decoded objects in a bounded cache in front of the keyed state and write through on each change, so a restart loses nothing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -113,10 +113,9 @@ class NodeFunction(KeyedProcessFunction):
             self._count_flagged.inc()
             if any(flag.startswith(LIMIT) for flag in event.flags):
                 self._count_limits.inc()
-        state = live.state
         self._save(live, ctx)
-        yield Out(state.profile_id, self._encode(result.update))
-        yield self._events, Out(*event_record(event, state.profile_id, state.seq))
+        yield Out(live.profile_id, self._encode(result.update))
+        yield self._events, Out(*event_record(event, live.profile_id, live.seq))
         for stronger, weaker, rule in result.links:
             yield self._links, Out(*link_record(event, stronger, weaker, rule))
 
@@ -127,7 +126,7 @@ class NodeFunction(KeyedProcessFunction):
         update = self._logic.tick(live, timestamp)
         self._save(live, ctx)
         if update is not None:
-            yield Out(live.state.profile_id, self._encode(update))
+            yield Out(live.profile_id, self._encode(update))
 
     def _told(self, framed: control.Framed, ctx: KeyedProcessFunction.Context) -> Iterator[Any]:
         """Take a poke. Pokes of profiles pass here too and are not for us."""
@@ -145,7 +144,7 @@ class NodeFunction(KeyedProcessFunction):
         live = self._live(key, tenant)
         update = self._logic.poke(live, ctx.timer_service().current_watermark())
         self._save(live, ctx)
-        yield Out(live.state.profile_id, self._encode(update))
+        yield Out(live.profile_id, self._encode(update))
 
     def _word(self, word: Fact | Give | Membership, ctx: KeyedProcessFunction.Context) -> Out:
         """Take what an object says of its documents, or what a `group` call says of a group."""
@@ -157,11 +156,11 @@ class NodeFunction(KeyedProcessFunction):
         else:
             update = self._logic.give(live, word, now, self._stores.ledger)
         self._save(live, ctx)
-        return Out(live.state.profile_id, self._encode(update))
+        return Out(live.profile_id, self._encode(update))
 
     def _alias(self, alias: Alias, ctx: KeyedProcessFunction.Context) -> Iterator[Any]:
         live = self._live(alias.node, alias.tenant)
-        before = live.state.profile_id
+        before = live.profile_id
         moved = self._logic.alias(live, alias, ctx.timer_service().current_watermark())
         if moved is None:
             return
@@ -196,10 +195,12 @@ class ProfileFunction(KeyedBroadcastProcessFunction):
         definitions: features and rules as of submission.
         platform: tenants.
         run: number of this submission of the job, greater than that of every earlier one (`jobs.topology.run_number`).
+        layouts: names of the numbers of layouts that the state may have been written by, by id.
     """
 
-    def __init__(self, definitions: Definitions, platform: Platform, run: int) -> None:
+    def __init__(self, definitions: Definitions, platform: Platform, run: int, layouts: Mapping[int, tuple[str, ...]]) -> None:
         self._definitions = definitions
+        self._layouts = layouts
         self._platform = platform
         self._run = run
 
@@ -209,7 +210,7 @@ class ProfileFunction(KeyedBroadcastProcessFunction):
         collect_seldom()
         scale = {name: 10**tenant.minor_units for name, tenant in self._platform.tenants.items()}
         incarnation = profile.incarnation(self._run, attempt_number(runtime_context))
-        self._logic = profile.ProfileLogic(self._definitions, RuleBook(self._definitions), scale, incarnation)
+        self._logic = profile.ProfileLogic(self._definitions, RuleBook(self._definitions), scale, incarnation, self._layouts)
         self._state = runtime_context.get_state(ValueStateDescriptor("profile", Types.PICKLED_BYTE_ARRAY()))
         self._cache: Cache[LiveProfile] = Cache(PROFILES_CACHED)
         self._decode = msgspec.msgpack.Decoder(ProfileInput).decode
@@ -284,7 +285,7 @@ class ProfileFunction(KeyedBroadcastProcessFunction):
             return
         if not isinstance(found, Rejected):
             live = self._live(ctx.get_current_key(), found.tenant)
-            if live.state.tenant != found.tenant:
+            if live.tenant != found.tenant:
                 found = control.foreign(framed, found.tenant)
         if isinstance(found, Rejected):
             self._count_control.inc()
@@ -302,7 +303,7 @@ class ProfileFunction(KeyedBroadcastProcessFunction):
         due = self._logic.next_timer(live)
         if due is not None:
             ctx.timer_service().register_event_time_timer(due)
-        if live.state.nodes or live.state.version or live.state.roster is not None or live.state.left_to:
+        if live.is_begun:
             self._state.update(self._logic.dump(live))
         if change is not None:
             self._count_changes.inc()

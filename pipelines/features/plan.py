@@ -3,6 +3,7 @@
 import functools
 import itertools
 import zlib
+from typing import Final
 
 import msgspec
 
@@ -11,11 +12,14 @@ from config.loader import ConfigError
 from pipelines.aggregations.contract import MICRO, Aggregation
 from pipelines.aggregations.registry import ALL
 from pipelines.features.feeds import Feed, feeds, state_name, value_kind
+from pipelines.features.layout import Layout, layout_of
 from pipelines.features.series import Window
 from pipelines.rules.tree import Kind
 
 LIFETIME = "lifetime"
 MINUTE_MS = 60_000
+NUMBERS: Final = frozenset({"count", "amount"})
+"""Measures whose values are whole numbers that are added up over nodes: they have a place in the layout."""
 
 
 class Ask(msgspec.Struct, frozen=True):
@@ -40,6 +44,7 @@ class Plan(msgspec.Struct, frozen=True):
         exact_entries, session_gap_ms, refresh_ms: see `features.yaml`.
         longest_hop_ms: modulus of tile phases.
         version: changes with whatever makes a node tell other values of the same past; never 0.
+        layout: where numbers lie in what nodes tell and profiles keep.
     """
 
     windows: list[Window]
@@ -53,6 +58,7 @@ class Plan(msgspec.Struct, frozen=True):
     refresh_ms: int
     longest_hop_ms: int
     version: int
+    layout: Layout
 
 
 class Published(msgspec.Struct, frozen=True):
@@ -112,7 +118,7 @@ def published_fields(features: Features) -> list[Published]:
         shown = _shown(features, feature, source)
         if feature.difference:
             other = _shown(features, feature, by_name[feature.difference[1]])
-            if not {shown.measure, other.measure} <= {"count", "amount"} or (shown.measure, shown.money) != (other.measure, other.money):
+            if not {shown.measure, other.measure} <= NUMBERS or (shown.measure, shown.money) != (other.measure, other.money):
                 raise ConfigError(f"features.yaml: feature `{feature.name}`: only counts, or amounts in the same units, can be subtracted")
         for window in feature.windows:
             if window != LIFETIME and window not in features.windows:
@@ -217,8 +223,16 @@ def compile_plan(definitions: Definitions, read_by_rules: set[str]) -> Plan:
         session_gap_ms=features.session_gap_s * 1000,
         refresh_ms=features.refresh_s * 1000,
         longest_hop_ms=max(window.hop for window in windows),
+        layout=layout(features),
         version=1 + zlib.crc32(msgspec.json.encode([sorted(asks.values(), key=_by_name), features.exact_entries, _fed(features)])),
     )
+
+
+def layout(features: Features) -> Layout:
+    """The layout of numbers by a configuration, which `published_fields` finds no mistake in."""
+    by_name = {feature.name: feature for feature in features.features}
+    read = {value for feature in features.features for window in feature.windows for value in _read(features, feature, by_name, window)}
+    return layout_of(tuple(sorted(value for value in read if value is not None and value.split(".")[1] in NUMBERS)))
 
 
 def _by_name(ask: Ask) -> str:

@@ -1,6 +1,6 @@
 """A profile: the combined values of its nodes, the verdict of the rules, and when to publish. Pure: time comes in with the messages."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -8,15 +8,33 @@ import orjson
 
 from config.definitions import CutPoints, Definitions
 from pipelines.audiences.rules import RuleBook, Verdict, clock_fields
-from pipelines.features.combine import Fields, combine, of_group
-from pipelines.features.plan import published_fields
-from pipelines.features.profile_state import FORMAT, LiveProfile, Part, ProfileState, decode, encode
+from pipelines.features import plan
+from pipelines.features.combine import Fields, combined, combined_other, of_group
+from pipelines.features.layout import LAST_ORDER, UNKNOWN, Layouts
+from pipelines.features.profile_state import (
+    CLOCK,
+    FLIP_AT,
+    HOLD,
+    INCARNATION,
+    NONE,
+    NOTHING,
+    PUBLISH_BY,
+    ROSTER_EPOCH,
+    TIMER,
+    VERSION,
+    LiveProfile,
+    Part,
+    unpacked,
+)
 from pipelines.traits.claims import unpack
 from pipelines.traits.golden import EMPTY, FIELD, golden
-from pipelines.wire import Join, Leave, Roster, Update, Value
+from pipelines.wire import Join, Leave, Roster, Update
 from profile_store.patch import Patch, from_record
 
 ATTEMPTS: Final = 1_000_000
+_VERDICTS: Final = 4096
+"""So many different verdicts are kept once; thousands of profiles share one."""
+_NO_LAST_ORDER: Final = clock_fields(None, None, 0)
 
 
 def incarnation(run: int, attempt: int) -> int:
@@ -51,17 +69,31 @@ class ProfileLogic:
         rules: the same, compiled.
         scale: minor units in a major one, by tenant.
         incarnation: of this writer; grows with every start.
+        layouts: names of the numbers of layouts that there have been, by id: the state may have rows of them.
+
+    Raises:
+        ConfigError: see `plan.published_fields`.
     """
 
-    def __init__(self, definitions: Definitions, rules: RuleBook, scale: dict[str, int], incarnation: int) -> None:
-        published = published_fields(definitions.features)
-        self._fields = {tenant: Fields(published, units) for tenant, units in scale.items()}
+    def __init__(
+        self,
+        definitions: Definitions,
+        rules: RuleBook,
+        scale: dict[str, int],
+        incarnation: int,
+        layouts: Mapping[int, tuple[str, ...]] | None = None,
+    ) -> None:
+        published = plan.published_fields(definitions.features)
+        self._layout = plan.layout(definitions.features)
+        self._layouts = Layouts(self._layout, layouts or {})
+        self._fields = {tenant: Fields(published, self._layout, units) for tenant, units in scale.items()}
         self._rules = rules
         self._traits = definitions.traits
         self._initial_cuts = definitions.rfm.initial
         self._cuts: dict[str, CutPoints] = {}
         self._incarnation = incarnation
         self._refresh_ms = definitions.features.refresh_s * 1000
+        self._verdicts: dict[tuple[object, ...], tuple[Verdict, dict[str, Any]]] = {}
 
     def set_cut_points(self, tenant: str, cuts: CutPoints) -> bool:
         """Use other cut points from now on; an older version is ignored.
@@ -81,26 +113,26 @@ class ProfileLogic:
     def load(self, profile_id: str, tenant: str, blob: bytes | None) -> LiveProfile:
         """Decode a profile, or begin it."""
         if blob is None:
-            return LiveProfile(profile_id, ProfileState(FORMAT, tenant))
-        live = LiveProfile(profile_id, decode(blob))
-        state = live.state
-        if state.incarnation > self._incarnation:
+            return LiveProfile(profile_id, tenant)
+        live = unpacked(profile_id, blob, self._layouts)
+        if live.verdict is not None:
+            live.verdict, _ = self._shared(live.verdict)
+            if live.published_tags == live.verdict.tags:
+                live.published_tags = live.verdict.tags
+        numbers = live.numbers
+        if numbers[INCARNATION] > self._incarnation:
             # Whoever numbered this start had lost count. The store would take what we write for old: go on above what it holds.
-            self._incarnation = state.incarnation + 1
-        if state.incarnation == self._incarnation and state.nodes and not state.publish_by and not state.hold and _is_whole(state):
+            self._incarnation = numbers[INCARNATION] + 1
+        is_settled = not numbers[PUBLISH_BY] and not numbers[HOLD] and _is_whole(live)
+        if numbers[INCARNATION] == self._incarnation and live.nodes and is_settled:
             # Its fields are those that this writer published last: what changes from here on is all that has to be told.
-            live.fields = self._all_fields(live)
-            if _is_group(live):
-                live.fields["rules_version"] = self._rules.version
-            else:
-                live.fields |= self._shown(state.verdict)
-                live.fields |= clock_fields(live.fields["last_order_at"], live.fields["mean_interpurchase_days"], state.clock)
+            self._combine(live)
             live.published = True
         return live
 
     def dump(self, live: LiveProfile) -> bytes:
         """Encode a profile's state."""
-        return encode(live.state)
+        return live.packed(self._layout)
 
     def update(self, live: LiveProfile, update: Update, epoch: int | None = None) -> Change | None:
         """Take what a node tells.
@@ -110,26 +142,30 @@ class ProfileLogic:
             update: the node's values.
             epoch: of the membership, when the node joins.
         """
-        state = live.state
-        part = state.nodes.get(update.node)
+        numbers = live.numbers
+        part = live.nodes.get(update.node)
+        places: Sequence[int] = ()
+        names: Sequence[str] = ()
         if part is None:
-            part = state.nodes[update.node] = Part(update.seq, epoch or 0, update.values)
-            live.fields, live.published = None, False
+            part = live.nodes[update.node] = Part(update.seq, epoch or 0, self._layout.row(), None)
+            part.take(update.numbers, update.others)
+            live.values, live.published = None, False
         else:
             part.seq = update.seq
-            part.values.update(update.values)
+            places, names = part.take(update.numbers, update.others)
             if epoch is not None:
                 part.epoch = epoch
                 live.published = False
-        state.clock, state.hold = max(state.clock, update.now), max(state.hold, update.hold)
-        self._recompute(live, update.values)
+        numbers[CLOCK], numbers[HOLD] = max(numbers[CLOCK], update.now), max(numbers[HOLD], update.hold)
+        is_news = places or names or live.values is None
+        fields = self._recompute(live, places, names)
         if update.message_id:
-            return self._publish(live, "event", update.message_id)
-        if not update.is_asked or live.changed:
+            return self._publish(live, fields, "event", update.message_id)
+        if live.changed if update.is_asked else is_news:
             due = update.changed_at + self._refresh_ms
-            state.publish_by = min(state.publish_by or due, due)
+            numbers[PUBLISH_BY] = min(numbers[PUBLISH_BY] or due, due)
         cause = "identity" if epoch is not None else "definitions" if update.is_asked else "time"
-        return self._publish_if_due(live, cause, force=epoch is not None)
+        return self._publish_if_due(live, fields, cause, force=epoch is not None)
 
     def join(self, live: LiveProfile, join: Join) -> Change | None:
         """A node comes in."""
@@ -137,32 +173,30 @@ class ProfileLogic:
 
     def leave(self, live: LiveProfile, leave: Leave) -> Change | None:
         """A node goes; the last one leaves a forwarding address."""
-        state = live.state
-        part = state.nodes.get(leave.node)
+        numbers = live.numbers
+        part = live.nodes.get(leave.node)
         if part is None:
-            state.left_to, state.clock = leave.to_profile, max(state.clock, leave.now)
+            live.left_to, numbers[CLOCK] = leave.to_profile, max(numbers[CLOCK], leave.now)
             return self._forward_unseen(live)
         if part.epoch >= leave.epoch:
             return None
-        del state.nodes[leave.node]
-        state.clock = max(state.clock, leave.now)
-        live.fields, live.published = None, False
-        if not state.nodes:
+        del live.nodes[leave.node]
+        numbers[CLOCK] = max(numbers[CLOCK], leave.now)
+        live.values, live.published = None, False
+        if not live.nodes:
             return self._forward(live, leave.to_profile)
-        self._recompute(live, {})
-        return self._publish_if_due(live, "identity", force=True)
+        return self._publish_if_due(live, self._recompute(live), "identity", force=True)
 
     def roster(self, live: LiveProfile, roster: Roster, now: int) -> Change | None:
         """The resolver says which nodes make up the profile, at watermark `now` (ms)."""
-        state = live.state
-        if roster.epoch <= state.roster_epoch:
+        numbers = live.numbers
+        if roster.epoch <= numbers[ROSTER_EPOCH]:
             return None
-        state.roster, state.roster_epoch = roster.nodes, roster.epoch
-        state.clock = max(state.clock, now)
-        if not state.nodes:
+        live.roster, numbers[ROSTER_EPOCH] = roster.nodes, roster.epoch
+        numbers[CLOCK] = max(numbers[CLOCK], now)
+        if not live.nodes:
             return self._forward_unseen(live)
-        self._recompute(live, {})
-        return self._publish_if_due(live, "identity", force=True)
+        return self._publish_if_due(live, self._recompute(live), "identity", force=True)
 
     def poke(self, live: LiveProfile, now: int) -> Change | None:
         """Look again because a definition changed. Who comes to be judged by other rules or cut points says so, though no verdict turns."""
@@ -170,151 +204,188 @@ class ProfileLogic:
 
     def tick(self, live: LiveProfile, now: int) -> Change | None:
         """Let time pass: a timer has fired."""
-        state = live.state
-        if state.timer <= now:
-            state.timer = 0
-        if 0 < state.hold <= now:
-            state.hold, state.publish_by = 0, now  # what it was silent about is due
+        numbers = live.numbers
+        if numbers[TIMER] <= now:
+            numbers[TIMER] = 0
+        if 0 < numbers[HOLD] <= now:
+            numbers[HOLD], numbers[PUBLISH_BY] = 0, now  # what it was silent about is due
             return self._look_again(live, now, "object")
         return self._look_again(live, now, "time")
 
     def _look_again(self, live: LiveProfile, now: int, cause: str) -> Change | None:
-        state = live.state
-        if not state.nodes:
+        if not live.nodes:
             return None
-        state.clock = max(state.clock, now)
-        self._recompute(live, {})
-        return self._publish_if_due(live, cause)
+        live.numbers[CLOCK] = max(live.numbers[CLOCK], now)
+        return self._publish_if_due(live, self._recompute(live), cause)
 
-    def next_timer(self, live: LiveProfile) -> int | None:
+    @staticmethod
+    def next_timer(live: LiveProfile) -> int | None:
         """The moment for which a timer has to be set now, or None when the outstanding one will do. Marks it as set."""
-        state = live.state
-        due = state.hold or min(filter(None, (state.flip_at, state.publish_by)), default=0)
-        if not due or (state.timer and state.timer <= due):
+        numbers = live.numbers
+        due, turn, outstanding = numbers[PUBLISH_BY], numbers[FLIP_AT], numbers[TIMER]
+        if not due or 0 < turn < due:
+            due = turn
+        due = numbers[HOLD] or due
+        if not due or 0 < outstanding <= due:
             return None
-        state.timer = due
+        numbers[TIMER] = due
         return due
 
-    def _recompute(self, live: LiveProfile, values: dict[str, Value]) -> None:
+    def _recompute(self, live: LiveProfile, places: Sequence[int] = (), names: Sequence[str] = ()) -> dict[str, Any] | None:
         """Bring fields and verdict up to the clock after some node values changed, unless that would be half of a merge.
 
         Nobody is told of halves, and to compute each of them would cost the square of the nodes that move: whoever completes the merge
         computes once.
-        """
-        state = live.state
-        if not _is_whole(state):
-            live.fields, live.published, state.flip_at = None, False, 0
-            live.changed.clear()
-            return
-        fields = self._fields[state.tenant]
-        if live.fields is None:
-            live.fields = {}
-            stirred = self._all_fields(live)
-        elif values:
-            if len(state.nodes) > 1:  # else they are the node's own
-                parts = [part.values for part in state.nodes.values()]
-                live.values.update({name: combine(name, parts) for name in values})
-            stirred = of_group(live.values) if _is_group(live) else fields.stirred(values, live.values, live.fields)
-            if "traits" in values:
-                self._choose_traits(live, stirred)
-        else:
-            stirred = {}
-        known = live.fields
-        if _is_group(live):
-            self._note(live, stirred)
-            self._judge_group(live)
-            return
-        self._note(live, stirred)
-        if known["last_order_at"] is not None or "last_order_at" in stirred or "recency_days" not in known:
-            self._note(live, clock_fields(known["last_order_at"], known["mean_interpurchase_days"], state.clock))
-        self._judge(live, stirred)
 
-    def _all_fields(self, live: LiveProfile) -> dict[str, Any]:
-        """Every field that does not move with the clock, before the rules have spoken."""
-        parts = [part.values for part in live.state.nodes.values()]
-        live.values = parts[0] if len(parts) == 1 else {name: combine(name, parts) for name in {name for part in parts for name in part}}
-        fields = of_group(live.values) if _is_group(live) else self._fields[live.state.tenant].all(live.values)
-        self._choose_traits(live, fields)
+        Args:
+            live: the profile.
+            places: of numbers that changed.
+            names: of other values that changed.
+
+        Returns:
+            All fields; None for half of a merge.
+        """
+        if not _is_whole(live):
+            live.values, live.published, live.numbers[FLIP_AT] = None, False, 0
+            live.changed = NOTHING
+            return None
+        is_new = live.values is None
+        if is_new:
+            self._combine(live)
+        elif len(live.nodes) > 1:  # else they are the node's own
+            self._combine_again(live, places, names)
+        elif names:
+            self._take_others(live)
+        if "traits" in names:
+            self._choose_traits(live)
+        assert live.values is not None
+        assert live.golden is not None
+        now = live.numbers[CLOCK]
+        if _is_group(live):
+            fields = of_group(live.values, live.others) | live.golden.fields
+            self._judge_group(live, fields)
+            live.note(fields)
+            return fields
+        compute = self._fields[live.tenant]
+        fields = compute.all(live.values, live.others, has_unknown=live.has_unknown)
+        fields.update(live.golden.fields)
+        last = live.values[LAST_ORDER]
+        clock = _NO_LAST_ORDER if last == UNKNOWN else clock_fields(last, fields["mean_interpurchase_days"], now)
+        fields.update(clock)
+        stirred = fields if is_new else compute.touched(places, names)
+        if is_new:
+            live.note(fields)
+        elif stirred:
+            live.note(stirred)
+        if last != UNKNOWN or "last_order_at" in stirred:
+            live.note(clock)
+        self._judge(live, fields, stirred, is_new=is_new)
         return fields
 
-    def _choose_traits(self, live: LiveProfile, fields: dict[str, Any]) -> None:
-        """Add to `fields` what the golden record is now, and take out of the profile what it no longer has."""
-        claims: Any = live.values.get("traits")
-        found = golden(unpack(claims), live.state.tenant, self._traits) if claims else EMPTY
-        live.personal = found.personal
-        known = live.fields or {}
-        for name in [name for name in known if name.startswith(FIELD) and name not in found.fields]:
-            del known[name]
-            live.changed[name] = None
-        fields |= found.fields
+    def _combine(self, live: LiveProfile) -> None:
+        """Bring together what all nodes have told."""
+        parts = list(live.nodes.values())
+        if len(parts) == 1:
+            live.values = parts[0].numbers
+        else:
+            rows = [part.numbers for part in parts]
+            live.values = [combined(place, rows) for place in range(len(self._layout.names))]
+        live.has_unknown = any(part.has_unknown for part in parts)
+        self._take_others(live)
+        self._choose_traits(live)
 
-    def _shown(self, verdict: Verdict | None) -> dict[str, Any]:
-        """The fields that say what the rules said."""
-        assert verdict is not None
-        shown: dict[str, Any] = {f"tag:{name}": int(name in verdict.tags) for name in self._rules.tag_names}
-        shown["r_score"], shown["f_score"], shown["m_score"] = verdict.scores
-        shown["rfm_segment"], shown["rfm_version"], shown["rules_version"] = verdict.segment, verdict.version, verdict.rules
-        return shown
+    def _combine_again(self, live: LiveProfile, places: Iterable[int], names: Iterable[str]) -> None:
+        parts = live.nodes.values()
+        rows = [part.numbers for part in parts]
+        assert isinstance(live.values, list)
+        for place in places:
+            live.values[place] = combined(place, rows)
+        if names:
+            others = [part.others or NONE for part in parts]
+            live.others = live.others | {name: combined_other(name, others) for name in names}
 
     @staticmethod
-    def _note(live: LiveProfile, fields: Mapping[str, Any]) -> None:
-        assert live.fields is not None
-        live.fields.update(fields)
-        live.changed.update(dict.fromkeys(fields))
+    def _take_others(live: LiveProfile) -> None:
+        others = [part.others for part in live.nodes.values() if part.others]
+        if len(others) < 2:
+            live.others = others[0] if others else NONE
+        else:
+            live.others = {name: combined_other(name, others) for name in {name for one in others for name in one}}
 
-    def _judge(self, live: LiveProfile, stirred: dict[str, Any]) -> None:
-        """Let the rules look again if they can come to another verdict; a turned rule is to be published at once."""
-        state, fields = live.state, live.fields
-        assert fields is not None
-        cuts = self.cut_points(state.tenant)
-        old = state.verdict
-        turned = 0 < state.flip_at <= state.clock
-        again = old is None or turned or old.version != cuts.version or old.rules != self._rules.version or "rfm_segment" not in fields
-        if not again and not self._rules.concerns(stirred):
-            return
-        new = self._rules.judge(fields, cuts, state.clock) if again else self._rules.judge(fields, cuts, state.clock, old, stirred)
-        if again or self._rules.moves_flip(stirred):
-            state.flip_at = self._rules.next_flip(fields, cuts, state.clock) or 0
+    def _choose_traits(self, live: LiveProfile) -> None:
+        """Choose the golden record, and note what the profile no longer has."""
+        claims: Any = live.others.get("traits")
+        before, live.golden = live.golden, golden(unpack(claims), live.tenant, self._traits) if claims else EMPTY
+        if before is not None and before is not live.golden:
+            live.note([name for name in before.fields if name.startswith(FIELD) and name not in live.golden.fields])
+            live.note(live.golden.fields)
+
+    def _shared(self, verdict: Verdict) -> tuple[Verdict, dict[str, Any]]:
+        """A verdict as all profiles share it, and the fields that say it."""
+        key = (*verdict.scores, verdict.segment, *verdict.tags, verdict.version, verdict.rules)
+        known = self._verdicts.get(key)
+        if known is None:
+            shown: dict[str, Any] = {f"tag:{name}": int(name in verdict.tags) for name in self._rules.tag_names}
+            shown["r_score"], shown["f_score"], shown["m_score"] = verdict.scores
+            shown["rfm_segment"], shown["rfm_version"], shown["rules_version"] = verdict.segment, verdict.version, verdict.rules
+            if len(self._verdicts) >= _VERDICTS:
+                self._verdicts.clear()
+            known = self._verdicts[key] = verdict, shown
+        return known
+
+    def _judge(self, live: LiveProfile, fields: dict[str, Any], stirred: Mapping[str, Any], *, is_new: bool) -> None:
+        """Let the rules look again if they can come to another verdict, and add to the fields what they say.
+
+        A turned rule is to be published at once.
+        """
+        numbers, rules = live.numbers, self._rules
+        now, cuts, old = numbers[CLOCK], self.cut_points(live.tenant), live.verdict
+        again = is_new or old is None or old.version != cuts.version or old.rules != rules.version or 0 < numbers[FLIP_AT] <= now
+        if old is not None:
+            fields.update(self._shared(old)[1])
+            if not again and not rules.concerns(stirred):
+                return
+        found = rules.judge(fields, cuts, now) if again else rules.judge(fields, cuts, now, old, stirred)
+        new, shown = self._shared(found)
+        if again or rules.moves_flip(stirred):
+            numbers[FLIP_AT] = rules.next_flip(fields, cuts, now) or 0
         if again or new != old:
-            self._note(live, self._shown(new))
-        state.verdict = new
+            fields.update(shown)
+            live.note(shown)
+        live.verdict = new
         if new != old:  # another verdict, or the same by other rules: whoever asked for it waits to see that
-            state.publish_by = state.clock
+            numbers[PUBLISH_BY] = now
 
-    def _judge_group(self, live: LiveProfile) -> None:
+    def _judge_group(self, live: LiveProfile, fields: dict[str, Any]) -> None:
         """Nothing is judged of a group; it says by which rules it was looked at, so that whoever asked for that sees it."""
         new = Verdict((0, 0, 0), "", [], 0, self._rules.version)
-        if live.state.verdict != new:
-            live.state.verdict, live.state.publish_by = new, live.state.clock
-        self._note(live, {"rules_version": new.rules})
+        if live.verdict != new:
+            live.verdict, live.numbers[PUBLISH_BY] = new, live.numbers[CLOCK]
+        fields["rules_version"] = new.rules
 
-    def _publish_if_due(self, live: LiveProfile, cause: str, *, force: bool = False) -> Change | None:
-        state = live.state
-        if force or 0 < state.publish_by <= state.clock:
-            return self._publish(live, cause, "")
+    def _publish_if_due(self, live: LiveProfile, fields: dict[str, Any] | None, cause: str, *, force: bool = False) -> Change | None:
+        if force or 0 < live.numbers[PUBLISH_BY] <= live.numbers[CLOCK]:
+            return self._publish(live, fields, cause, "")
         return None
 
-    def _publish(self, live: LiveProfile, cause: str, message_id: str) -> Change | None:
-        state = live.state
-        if state.hold:
+    def _publish(self, live: LiveProfile, fields: dict[str, Any] | None, cause: str, message_id: str) -> Change | None:
+        if live.numbers[HOLD]:
             return None  # an object changes hands: whoever lets time pass publishes
-        if live.fields is None:
-            state.publish_by = 0  # half of a merge: whoever completes it publishes
-            return None
-        tags, before = state.verdict.tags if state.verdict else [], state.published_tags
-        features = orjson.dumps(live.fields)
+        live.numbers[PUBLISH_BY] = 0
+        if fields is None:
+            return None  # half of a merge: whoever completes it publishes
+        tags, before = live.verdict.tags if live.verdict else (), live.published_tags
         change = self._change(
             live,
-            features,
+            orjson.dumps(fields),
             {
                 "cause": cause,
                 "message_id": message_id,
-                "tags_entered": [name for name in tags if name not in before],
-                "tags_exited": [name for name in before if name not in tags],
+                "tags_entered": [name for name in tags if name not in before] if tags else [],
+                "tags_exited": [name for name in before if name not in tags] if before else [],
             },
         )
-        state.published_tags = tags
-        state.publish_by = 0
+        live.published_tags = tags
         return change
 
     def _forward_unseen(self, live: LiveProfile) -> Change | None:
@@ -323,58 +394,60 @@ class ProfileLogic:
         An attempt that was undone may have shown it nevertheless: the store is written at once, and links are not undone. In the attempt
         that counts its node heard of its new profile before it had anything to tell.
         """
-        state = live.state
-        if state.nodes or state.version or state.roster != [] or not state.left_to:
+        if live.nodes or live.numbers[VERSION] or live.roster != [] or not live.left_to:
             return None
-        return self._forward(live, state.left_to)
+        return self._forward(live, live.left_to)
 
     def _forward(self, live: LiveProfile, to_profile: str) -> Change:
         """The profile is empty: whoever still reads it is sent on."""
-        state = live.state
-        exited, state.published_tags, state.verdict = state.published_tags, [], None
-        state.flip_at = state.publish_by = state.hold = 0
-        live.personal = EMPTY.personal
+        exited, live.published_tags, live.verdict = list(live.published_tags), (), None
+        for place in (FLIP_AT, PUBLISH_BY, HOLD):
+            live.numbers[place] = 0
+        live.golden = EMPTY
         features = orjson.dumps({"_merged_into": to_profile})
         change = self._change(live, features, {"cause": "identity", "message_id": "", "tags_entered": [], "tags_exited": exited})
         live.published = False
         return change
 
     def _change(self, live: LiveProfile, features: bytes, why: dict[str, Any]) -> Change:
-        state = live.state
-        partial = live.published and state.incarnation == self._incarnation
-        base, state.version, state.incarnation = state.version, state.version + 1, self._incarnation
+        numbers = live.numbers
+        partial = live.published and numbers[INCARNATION] == self._incarnation
+        base = numbers[VERSION]
+        numbers[VERSION], numbers[INCARNATION] = base + 1, self._incarnation
         record = {
-            "tenant": state.tenant,
+            "tenant": live.tenant,
             "profile_id": live.profile_id,
             "incarnation": self._incarnation,
-            "version": state.version,
-            "at": state.clock,
-            "nodes": {node: part.seq for node, part in state.nodes.items()},
+            "version": base + 1,
+            "at": numbers[CLOCK],
+            "nodes": {node: part.seq for node, part in live.nodes.items()},
             "features": features.decode(),
-            "pii": live.personal,
+            "pii": (live.golden or EMPTY).personal,
             "base_version": base if partial else 0,
             "changed": list(live.changed) if partial else [],
-            "epochs": {node: part.epoch for node, part in state.nodes.items() if part.epoch},
+            "epochs": {node: part.epoch for node, part in live.nodes.items() if part.epoch},
             **why,
         }
-        live.changed.clear()
+        live.changed = NOTHING
         live.published = True
         return Change(record)
 
 
 def _is_group(live: LiveProfile) -> bool:
     """Whether it is the profile of a group: the node of one says so, and groups are never merged."""
-    return "kind" in live.values
+    return "kind" in live.others
 
 
-def _is_whole(state: ProfileState) -> bool:
+def _is_whole(live: LiveProfile) -> bool:
     """Whether a profile holds the nodes that it has to hold, as far as it can know.
 
     A node that came by a later word of the resolver's than the roster is the first of a merge: the roster that names the others is on its
     way. Without any roster, nobody may have come: a node founds its profile at epoch 0.
     """
-    if state.roster is not None and len(state.nodes) != len(state.roster):
+    roster, nodes, epoch = live.roster, live.nodes, live.numbers[ROSTER_EPOCH]
+    if roster is not None and len(nodes) != len(roster):
         return False
-    if any(part.epoch > state.roster_epoch for part in state.nodes.values()):
-        return False
-    return state.roster is None or state.nodes.keys() == set(state.roster)
+    for part in nodes.values():
+        if part.epoch > epoch:
+            return False
+    return roster is None or nodes.keys() == set(roster)

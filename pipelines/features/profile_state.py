@@ -1,85 +1,205 @@
-"""The state of a profile: what is persisted of it, and what it is decoded to."""
+"""The state of a profile: rows of numbers, one of its own and one a node, and what is no number."""
 
+from array import array
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 
+from pipelines import rows
 from pipelines.audiences.rules import Verdict
-from pipelines.traits.golden import EMPTY
+from pipelines.features import older_state
+from pipelines.features.layout import BASE, CHANNEL_NAMES, UNKNOWN, Layout, Layouts
+from pipelines.rows import Row
+from pipelines.traits.golden import Golden
 from pipelines.wire import Value
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+VERSION, CLOCK, TIMER, PUBLISH_BY, FLIP_AT, ROSTER_EPOCH, INCARNATION, HOLD = range(8)
+"""Places in a profile's own numbers: version of the last published change; newest log time seen or timer fired (ms); earliest event-time
+timer outstanding (0: none); moment by which unpublished changes must be published (0: there are none); moment at which time alone turns a
+rule (0: never); epoch of the resolver's word on its nodes; incarnation of the writer that published the version; moment until which it has
+to be silent (ms; 0: need not)."""
+_START: Final = array("q", [0] * 8)
 
 
-class Part(msgspec.Struct, array_like=True):
-    """What one node has told: its counter, the epoch of its membership, its values."""
-
-    seq: int
-    epoch: int
-    values: dict[str, Value]
-
-
-class ProfileState(msgspec.Struct, array_like=True):
-    """What is persisted of a profile.
+class Part:
+    """What one node has told.
 
     Attributes:
-        format: version of this encoding; new fields go to the end with a default.
-        nodes: node key -> its part.
-        version: of the last published change.
-        clock: newest log time seen or timer fired, ms.
-        timer: earliest event-time timer outstanding, 0 if none.
-        publish_by: moment by which unpublished changes must be published, 0 if there are none.
-        flip_at: moment at which time alone turns a rule, 0 if never.
-        verdict: what the rules said last.
-        published_tags: tags that the last published change showed.
-        roster: nodes that must be present before the profile may publish; None without a resolver's word.
-        roster_epoch: epoch of that word.
-        incarnation: of the writer that published `version`.
-        left_to: profile to which a node went that this one never held; empty when there was none.
-        hold: silent until the watermark reaches this, ms; 0: need not be.
+        seq: the node's counter.
+        epoch: of its membership.
+        numbers: its row, by the present layout.
+        others: values that are no numbers; None while there are none.
+        has_unknown: whether something in the row has not been counted.
     """
+
+    __slots__ = ("epoch", "has_unknown", "numbers", "others", "seq")
+
+    def __init__(self, seq: int, epoch: int, numbers: Row, others: dict[str, Value] | None, *, has_unknown: bool = False) -> None:
+        self.seq, self.epoch, self.numbers, self.others, self.has_unknown = seq, epoch, numbers, others, has_unknown
+
+    def take(self, numbers: Sequence[int], others: dict[str, Value]) -> tuple[list[int], list[str]]:
+        """Take what the node tells (`wire.Update`); returns the places and the names of what has changed."""
+        row, pairs = self.numbers, iter(numbers)
+        places = []
+        for place, value in zip(pairs, pairs, strict=True):
+            if row[place] != value:
+                row[place] = value
+                places.append(place)
+        if not others:
+            return places, []
+        if self.others is None:
+            self.others = {}
+        known = self.others
+        names = [name for name, value in others.items() if name not in known or known[name] != value]
+        known.update(others)
+        return places, names
+
+
+class _Part(msgspec.Struct, array_like=True):
+    node: str
+    seq: int
+    epoch: int
+    numbers: bytes
+    others: dict[str, Value] | None
+
+
+class _State(msgspec.Struct, array_like=True):
+    """What is persisted of a profile; new fields go to the end with a default. `layout` is that of its nodes' rows."""
 
     format: int
     tenant: str
-    nodes: dict[str, Part] = {}
-    version: int = 0
-    clock: int = 0
-    timer: int = 0
-    publish_by: int = 0
-    flip_at: int = 0
-    verdict: Verdict | None = None
-    published_tags: list[str] = []
-    roster: list[str] | None = None
-    roster_epoch: int = 0
-    incarnation: int = 0
-    left_to: str = ""
-    hold: int = 0
+    numbers: bytes
+    layout: int
+    parts: list[_Part]
+    verdict: Verdict | None
+    published_tags: list[str]
+    roster: list[str] | None
+    left_to: str
 
 
 class LiveProfile:
-    """A decoded profile.
+    """A profile.
 
     Attributes:
         profile_id: its id.
-        state: the persisted part.
-        values: combined node values; of a single node that node's own.
-        fields: fields as last computed; None until they are (first touch).
+        tenant: owner.
+        numbers: its own row.
+        nodes: node key -> its part.
+        verdict: what the rules said last.
+        published_tags: tags that the last published change showed.
+        roster: nodes that must be present before the profile may publish; None without a resolver's word.
+        left_to: profile to which a node went that this one never held; empty when there was none.
+        values: the nodes' numbers, combined, by place; of a single node that node's own row. None until they are (first touch).
+        others: the same for values that are no numbers.
+        has_unknown: whether some of them have not been counted.
+        golden: the traits that are chosen; None until they are.
         changed: names of fields that differ from what is published.
         published: whether this writer has published the profile whole, so that changed fields suffice.
-        personal: its personal traits, sealed, as JSON (`golden.Golden.personal`).
     """
 
-    __slots__ = ("changed", "fields", "personal", "profile_id", "published", "state", "values")
+    __slots__ = (
+        "changed",
+        "golden",
+        "has_unknown",
+        "left_to",
+        "nodes",
+        "numbers",
+        "others",
+        "profile_id",
+        "published",
+        "published_tags",
+        "roster",
+        "tenant",
+        "values",
+        "verdict",
+    )
 
-    def __init__(self, profile_id: str, state: ProfileState) -> None:
-        self.profile_id = profile_id
-        self.state = state
-        self.values: dict[str, Value] = {}
-        self.fields: dict[str, Any] | None = None
-        self.changed: dict[str, None] = {}
+    def __init__(self, profile_id: str, tenant: str) -> None:
+        self.profile_id, self.tenant = profile_id, tenant
+        self.numbers = _START[:]
+        self.nodes: dict[str, Part] = {}
+        self.verdict: Verdict | None = None
+        self.published_tags: Sequence[str] = ()
+        self.roster: list[str] | None = None
+        self.left_to = ""
+        self.values: Sequence[int] | None = None
+        self.others: dict[str, Value] = NONE
+        self.has_unknown = False
+        self.golden: Golden | None = None
+        self.changed: dict[str, None] = NOTHING
         self.published = False
-        self.personal = EMPTY.personal
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether there is anything to keep."""
+        return bool(self.nodes or self.numbers[VERSION] or self.roster is not None or self.left_to)
+
+    def note(self, names: Sequence[str] | dict[str, Any]) -> None:
+        """These fields differ from what is published."""
+        if self.changed is NOTHING:
+            self.changed = dict.fromkeys(names)
+        else:
+            self.changed.update(dict.fromkeys(names))
+
+    def packed(self, layout: Layout) -> bytes:
+        """The state's bytes.
+
+        Args:
+            layout: of the nodes' rows.
+        """
+        parts = [(node, part.seq, part.epoch, part.numbers.tobytes(), part.others) for node, part in self.nodes.items()]
+        own = (FORMAT, self.tenant, self.numbers.tobytes(), layout.id, parts)
+        return _encode((*own, self.verdict, self.published_tags, self.roster, self.left_to))
 
 
-decode = msgspec.msgpack.Decoder(ProfileState).decode
-encode = msgspec.msgpack.Encoder().encode
+def unpacked(profile_id: str, blob: bytes, layouts: Layouts) -> LiveProfile:
+    """What `LiveProfile.packed` made, of this or an earlier version of the platform.
+
+    Args:
+        profile_id: its id.
+        blob: the state.
+        layouts: read its nodes' rows.
+
+    Raises:
+        LayoutError: nobody knows the layout of its nodes' rows.
+    """
+    if older_state.format_of(blob) < FORMAT:
+        return _of_older(profile_id, blob, layouts.present)
+    state = _decode(blob)
+    live = LiveProfile(profile_id, state.tenant)
+    live.numbers = rows.unpacked(state.numbers)
+    for part in state.parts:
+        row = layouts.read(part.numbers, state.layout)
+        live.nodes[part.node] = Part(part.seq, part.epoch, row, part.others, has_unknown=UNKNOWN in row[len(BASE) :])
+    live.verdict, live.published_tags, live.roster, live.left_to = state.verdict, state.published_tags, state.roster, state.left_to
+    return live
+
+
+def _of_older(profile_id: str, blob: bytes, layout: Layout) -> LiveProfile:
+    old = older_state.profile(blob)
+    live = LiveProfile(profile_id, old.tenant)
+    own = (old.version, old.clock, old.timer, old.publish_by, old.flip_at, old.roster_epoch, old.incarnation, old.hold)
+    live.numbers = array("q", own)
+    for node, part in old.nodes.items():
+        row, others = layout.row(), dict[str, Value]()
+        for name, value in part.values.items():
+            if name == "channels":
+                assert isinstance(value, dict)
+                for channel in CHANNEL_NAMES:
+                    row[layout.places[f"channel:{channel}"]] = value.get(channel, 0)
+            elif name in layout.places:
+                row[layout.places[name]] = value if isinstance(value, int) else UNKNOWN
+            else:
+                others[name] = value
+        live.nodes[node] = Part(part.seq, part.epoch, row, others or None)
+    live.verdict, live.published_tags, live.roster, live.left_to = old.verdict, old.published_tags, old.roster, old.left_to
+    return live
+
+
+NONE: Final[dict[str, Value]] = {}
+NOTHING: Final[dict[str, None]] = {}
+"""Of profiles that have no such values, no changes; never changed."""
+_decode = msgspec.msgpack.Decoder(_State).decode
+_encode = msgspec.msgpack.Encoder().encode

@@ -7,14 +7,18 @@ in docs/features.md ("Windows").
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
+from pipelines import rows
+from pipelines.rows import Row
+
 # Removing an entry (a cancelled order) must not uncover thinned ones, hence a margin over the promised number of exact entries.
-_MARGIN: Final = 16
-_THIN_EVERY: Final = 32
+MARGIN: Final = 16
+THIN_EVERY: Final = 32
+_TWO, _THREE = b"\x02", b"\x03"
 NEVER: Final = 1 << 62
 
 
@@ -26,41 +30,60 @@ class Window(msgspec.Struct, frozen=True):
     hop: int
 
 
-Packed = tuple[bytes, bytes, bytes]
-
-
 class Series:
-    """Checkpoints of one series. Index 0 is a sentinel that stands for everything older than all windows.
+    """Checkpoints of one series. The first one is a sentinel that stands for everything older than all windows.
 
-    Arrays of 64-bit integers: packed and unpacked by a copy of memory, and a quarter of the size of lists of ints.
+    All lie in one row of 64-bit integers: first all entry times (ms, ascending), then the running count up to and including each entry,
+    then the running amount in minor units, which a series that only counts does not have.
 
     Attributes:
-        times: entry times in ms, ascending.
-        counts: running count up to and including each entry.
-        amounts: running amount in minor units; empty in a series that only counts.
+        due: the earliest moment at which a value of it may change by time alone, ms.
+        timer: the moment by which that has to be acted upon (at once for values that rules read, else within the refresh time).
     """
 
-    __slots__ = ("amounts", "counts", "times")
+    __slots__ = ("_columns", "_row", "due", "timer")
 
-    def __init__(self, times: Iterable[int], counts: Iterable[int], amounts: Iterable[int]) -> None:
-        self.times, self.counts, self.amounts = array("q", times), array("q", counts), array("q", amounts)
+    def __init__(self, row: Row, columns: int) -> None:
+        self._row, self._columns = row, columns
+        self.due = self.timer = NEVER
 
     @classmethod
     def empty(cls, *, counting: bool = False) -> "Series":
         """A series without entries; one that only counts keeps no amounts."""
-        return cls([0], [0], [] if counting else [0])
+        columns = 2 if counting else 3
+        return cls(array("q", (0,) * columns), columns)
 
     @classmethod
-    def unpacked(cls, packed: Packed) -> "Series":
+    def unpacked(cls, packed: bytes) -> "Series":
         """What `packed` made."""
-        series = cls((), (), ())
-        for column, data in zip((series.times, series.counts, series.amounts), packed, strict=True):
-            column.frombytes(data)
-        return series
+        return cls(rows.unpacked(packed[1:]), packed[0])
 
-    def packed(self) -> Packed:
-        """Times, counts and amounts as 8 bytes each, in the machine's order (all that we run on are little-endian)."""
-        return self.times.tobytes(), self.counts.tobytes(), self.amounts.tobytes()
+    @classmethod
+    def of_columns(cls, *columns: bytes) -> "Series":
+        """From times, counts and, unless it only counts, amounts, packed each."""
+        return cls(rows.unpacked(b"".join(columns)), 3 if columns[-1] else 2)
+
+    def packed(self) -> bytes:
+        """The number of columns in a byte, and the row."""
+        return (_TWO if self._columns == 2 else _THREE) + self._row.tobytes()
+
+    def __len__(self) -> int:
+        return len(self._row) // self._columns
+
+    @property
+    def times(self) -> Row:
+        """A copy of the entry times; of the sentinel 0."""
+        return self._row[: len(self)]
+
+    @property
+    def counts(self) -> Row:
+        """A copy of the running counts."""
+        size = len(self)
+        return self._row[size : 2 * size]
+
+    @property
+    def _amounts(self) -> Row:
+        return self._row[2 * len(self) :]
 
     def add(self, time: int, count: int, amount: int) -> bool:
         """Add to the entry at a time, making it if need be; an entry whose count returns to 0 is removed.
@@ -73,16 +96,18 @@ class Series:
         Returns:
             Whether there was room: sums have 64 bits. If not, nothing is changed.
         """
-        times, counts, amounts = self.times, self.counts, self.amounts
-        if time > times[-1]:
-            if amounts:
+        row = self._row
+        size = len(row) // self._columns
+        if time > row[size - 1]:
+            if self._columns == 3:
                 try:
-                    amounts.append(amounts[-1] + amount)
+                    row.append(row[-1] + amount)
                 except OverflowError:
                     return False
-            times.append(time)
-            counts.append(counts[-1] + count)
+            row.insert(2 * size, row[2 * size - 1] + count)
+            row.insert(size, time)
             return True
+        times, counts, amounts = self.times, self.counts, self._amounts
         index = bisect_left(times, time)  # 0: older than everything remembered, so that only the total shows it
         is_new = index > 0 and times[index] != time
         before = amounts[index - 1 : index] if is_new else amounts[:0]
@@ -98,11 +123,13 @@ class Series:
             amounts[index:] = later
         if index > 0 and counts[index] == counts[index - 1]:
             del times[index], counts[index], amounts[index : index + 1]
+        self._row = times + counts + amounts
         return True
 
     def total(self) -> tuple[int, int]:
         """Lifetime count and amount."""
-        return self.counts[-1], self.amounts[-1] if self.amounts else 0
+        row = self._row
+        return row[2 * (len(row) // self._columns) - 1], row[-1] if self._columns == 3 else 0
 
     def look(self, now: int, window: Window, exact: int, phase: int) -> tuple[int, int, int]:
         """What is inside a window, and until when.
@@ -116,11 +143,13 @@ class Series:
         Returns:
             Count, amount, and the earliest moment after `now` at which they may fall by time alone (`NEVER` when the window is empty).
         """
-        first, due = inside(self.times, now, window, exact, phase)
+        row, columns = self._row, self._columns
+        size = len(row) // columns
+        first, due = inside(row, size, now, window, exact, phase)
         if due == NEVER:
             return 0, 0, NEVER
-        counts, amounts = self.counts, self.amounts
-        return counts[-1] - counts[first - 1], amounts[-1] - amounts[first - 1] if amounts else 0, due
+        count = row[2 * size - 1] - row[size + first - 1]
+        return count, row[-1] - row[2 * size + first - 1] if columns == 3 else 0, due
 
     def thin(self, now: int, windows: list[Window], exact: int, phase: int) -> None:
         """Drop checkpoints that no window can ask for any more.
@@ -131,34 +160,39 @@ class Series:
             exact: see `look`.
             phase: see `look`.
         """
-        places, keep_from = kept(self.times, now, windows, exact, phase)
-        if not keep_from:
+        if len(self._row) < self._columns * (exact + MARGIN + THIN_EVERY):
             return
-        times, counts, amounts = self.times, self.counts, self.amounts
-        self.times = array("q", [times[i] for i in places]) + times[keep_from:]
-        self.counts = array("q", [counts[i] for i in places]) + counts[keep_from:]
-        self.amounts = array("q", [amounts[i] for i in places]) + amounts[keep_from:] if amounts else amounts
+        size = len(self)
+        places, keep_from = kept(self.times, now, windows, exact, phase)
+        if keep_from:
+            row, thinned = self._row, array("q")
+            for begin in range(0, len(row), size):
+                thinned.extend([row[begin + place] for place in places])
+                thinned += row[begin + keep_from : begin + size]
+            self._row = thinned
 
 
-def inside(times: Sequence[int], now: int, window: Window, exact: int, phase: int) -> tuple[int, int]:
+def inside(times: Sequence[int], size: int, now: int, window: Window, exact: int, phase: int) -> tuple[int, int]:
     """The first entry inside a window, and the moment after `now` at which one may leave it; `NEVER` when the window is empty.
 
     Args:
         times: of entries in ms, ascending; the first stands for everything older than all windows.
+        size: how many of them; what stands behind them is not looked at.
         now: clock in ms.
         window: which.
         exact: number of entries from which the older end moves to a tile boundary.
         phase: the node's tile phase in ms.
     """
-    size, length = len(times), window.length
+    length = window.length
     tail = now - length
-    if times[-1] <= tail or size == 1:
+    if size == 1 or times[size - 1] <= tail:
         return size, NEVER
-    first = bisect_right(times, tail) or 1  # the sentinel is never inside
+    # The sentinel is never inside.
+    first = 1 if times[1] > tail else bisect_right(times, tail, 1, size)
     if size - first < exact:
         return first, times[first] + length
     hop = window.hop
-    first = bisect_right(times, (tail - phase) // hop * hop + phase) or 1
+    first = bisect_right(times, (tail - phase) // hop * hop + phase, 0, size) or 1
     tile_end = -((phase - times[first]) // hop) * hop + phase
     return first, min(times[size - exact], tile_end) + length
 
@@ -176,8 +210,8 @@ def kept(times: Sequence[int], now: int, windows: list[Window], exact: int, phas
     Returns:
         Places of those that stay, ascending, and the place from which all stay; 0 when there are too few to be worth it.
     """
-    keep_from = len(times) - exact - _MARGIN
-    if keep_from < _THIN_EVERY:
+    keep_from = len(times) - exact - MARGIN
+    if keep_from < THIN_EVERY:
         return [], 0
     places: list[int] = []
     level = 0

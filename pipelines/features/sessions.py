@@ -1,52 +1,54 @@
-"""Sessions: event times of one node split wherever the gap exceeds half an hour, whatever order the events come in."""
+"""Sessions: event times of one node split wherever the gap exceeds half an hour, whatever order the events come in.
 
+Kept as one row of whole numbers: how many sessions are settled, then the first event times (ms) of the spans that a waiting event may still
+touch, ascending, then their last ones.
+"""
+
+from array import array
 from bisect import bisect_left
+from typing import Final
 
-import msgspec
+from pipelines.rows import Row
 
-_COMPACT_ABOVE = 16
+_COMPACT_ABOVE: Final = 16
 
 
-class Sessions(msgspec.Struct, array_like=True):
-    """Spans that a waiting event may still touch, and the number of those it cannot.
+def begun() -> Row:
+    """No session yet."""
+    return array("q", (0,))
 
-    Attributes:
-        closed: sessions that are settled.
-        starts, ends: first and last event time (ms) of the open spans, ascending.
+
+def count(sessions: Row) -> int:
+    """Number of sessions."""
+    return sessions[0] + len(sessions) // 2
+
+
+def add(sessions: Row, time: int, gap: int, settled_before: int) -> None:
+    """Take an event into account.
+
+    Args:
+        sessions: of the node; changed.
+        time: event time, ms.
+        gap: longest pause within a session, ms.
+        settled_before: no event older than this can come any more; spans that ended earlier are settled.
     """
-
-    closed: int = 0
-    starts: list[int] = []
-    ends: list[int] = []
-
-    def count(self) -> int:
-        """Number of sessions."""
-        return self.closed + len(self.starts)
-
-    def add(self, time: int, gap: int, settled_before: int) -> None:
-        """Take an event into account.
-
-        Args:
-            time: event time, ms.
-            gap: longest pause within a session, ms.
-            settled_before: no event older than this can come any more; spans that ended earlier are settled.
-        """
-        starts, ends = self.starts, self.ends
-        if starts and ends[-1] <= time <= ends[-1] + gap:
-            ends[-1] = time
-            return
-        index = bisect_left(ends, time - gap)  # first span that reaches into [time - gap, ...
-        if index == len(starts) or starts[index] > time + gap:
-            starts.insert(index, time)
-            ends.insert(index, time)
-        else:
-            starts[index] = min(starts[index], time)
-            ends[index] = max(ends[index], time)
-            if index + 1 < len(starts) and starts[index + 1] - ends[index] <= gap:
-                ends[index] = ends.pop(index + 1)
-                starts.pop(index + 1)
-        if len(starts) > _COMPACT_ABOVE:
-            settled = bisect_left(ends, settled_before - gap)
-            settled = min(settled, len(starts) - 1)
-            self.closed += settled
-            del starts[:settled], ends[:settled]
+    if len(sessions) > 1 and sessions[-1] <= time <= sessions[-1] + gap:
+        sessions[-1] = time
+        return
+    spans = len(sessions) // 2
+    starts, ends = sessions[1 : spans + 1], sessions[spans + 1 :]
+    index = bisect_left(ends, time - gap)  # first span that reaches into [time - gap, ...
+    if index == spans or starts[index] > time + gap:
+        starts.insert(index, time)
+        ends.insert(index, time)
+    else:
+        starts[index] = min(starts[index], time)
+        ends[index] = max(ends[index], time)
+        if index + 1 < spans and starts[index + 1] - ends[index] <= gap:
+            ends[index] = ends.pop(index + 1)
+            starts.pop(index + 1)
+    if len(starts) > _COMPACT_ABOVE:
+        settled = min(bisect_left(ends, settled_before - gap), len(starts) - 1)
+        sessions[0] += settled
+        del starts[:settled], ends[:settled]
+    sessions[1:] = starts + ends

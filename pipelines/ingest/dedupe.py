@@ -76,7 +76,10 @@ def tell_again(store: Records, key: str, content: int) -> bool:
 
 
 class Seen(msgspec.Struct, array_like=True):
-    """Ids a node has seen, as persisted.
+    """The ids of one node, as they are persisted.
+
+    The packed chunks are searched as they are: an index would be quicker by a microsecond and take ten times their memory, which the
+    caches would rather spend on more nodes.
 
     Attributes:
         chunks: packed chunks of `(id hash, fingerprint)`, oldest first.
@@ -88,41 +91,25 @@ class Seen(msgspec.Struct, array_like=True):
         next_batch: number of the next one.
     """
 
-    chunks: list[bytes] = []
-    days: list[int] = []
+    chunks: tuple[bytes, ...] = ()
+    days: tuple[int, ...] = ()
     open: bytes = b""
     day: int = 0
-    batches: list[tuple[int, int]] = []
+    batches: tuple[tuple[int, int], ...] = ()
     first_batch: int = 0
     next_batch: int = 0
 
-
-class Ids:
-    """The ids of one node.
-
-    The packed chunks are searched as they are: an index would be quicker by a microsecond and take ten times their memory, which the
-    caches would rather spend on more nodes.
-
-    Args:
-        seen: kept up to date.
-    """
-
-    __slots__ = ("_seen",)
-
-    def __init__(self, seen: Seen) -> None:
-        self._seen = seen
-
     def find(self, id_hash: int, store: IdStore) -> int | None:
         """Fingerprint remembered for an id, or None when it is new."""
-        seen, wanted = self._seen, _HASH.pack(id_hash)
-        for chunk in (seen.open, *seen.chunks):
+        wanted = _HASH.pack(id_hash)
+        for chunk in (self.open, *self.chunks):
             at = chunk.find(wanted)
             while at >= 0:
                 if at % _PACKED.size == 0:
                     found: int = _PACKED.unpack_from(chunk, at)[1]
                     return found
                 at = chunk.find(wanted, at + 1)
-        return store.get(id_hash) if seen.batches else None
+        return store.get(id_hash) if self.batches else None
 
     def remember(self, id_hash: int, fingerprint: int, log_time: int, needed_from: int, store: IdStore) -> None:
         """Remember a new id and forget those that are too old.
@@ -134,40 +121,37 @@ class Ids:
             needed_from: no record that is still to come has to be told from one with a log time before this, ms.
             store: where ids go when they are many.
         """
-        seen = self._seen
-        seen.open += _PACKED.pack(id_hash, fingerprint)
-        seen.day = max(seen.day, log_time // DAY_MS)
-        if len(seen.open) < _PACKED.size * CHUNK:
+        self.open += _PACKED.pack(id_hash, fingerprint)
+        self.day = max(self.day, log_time // DAY_MS)
+        if len(self.open) < _PACKED.size * CHUNK:
             return
-        seen.chunks.append(seen.open)
-        seen.days.append(seen.day)
-        seen.open = b""
+        self.chunks += (self.open,)
+        self.days += (self.day,)
+        self.open = b""
         self._forget(needed_from // DAY_MS, store)
-        if len(seen.chunks) > CHUNKS_INLINE:
+        if len(self.chunks) > CHUNKS_INLINE:
             self._spill(store)
 
     def _forget(self, oldest: int, store: IdStore) -> None:
         """Drop what lies wholly before the day `oldest`; of a busy node's past a few batches at a time, more than come in."""
-        seen = self._seen
         for _ in range(BATCHES_FORGOTTEN):
-            if not seen.batches or seen.batches[0][0] >= oldest:
+            if not self.batches or self.batches[0][0] >= oldest:
                 break
-            store.drop_batch(seen.first_batch)
-            seen.first_batch += 1
-            if seen.first_batch == seen.batches[0][1]:
-                del seen.batches[0]
-        while seen.days and seen.days[0] < oldest:
-            del seen.days[0], seen.chunks[0]
+            store.drop_batch(self.first_batch)
+            self.first_batch += 1
+            if self.first_batch == self.batches[0][1]:
+                self.batches = self.batches[1:]
+        while self.days and self.days[0] < oldest:
+            self.days, self.chunks = self.days[1:], self.chunks[1:]
 
     def _spill(self, store: IdStore) -> None:
-        seen = self._seen
-        moved = list(_PACKED.iter_unpack(seen.chunks.pop(0)))
+        moved = list(_PACKED.iter_unpack(self.chunks[0]))
+        day, self.days, self.chunks = self.days[0], self.days[1:], self.chunks[1:]
         for known, body in moved:
             store.put(known, body)
-        store.put_batch(seen.next_batch, [known for known, _ in moved])
-        seen.next_batch += 1
-        day = seen.days.pop(0)
-        if seen.batches and seen.batches[-1][0] >= day:
-            seen.batches[-1] = (seen.batches[-1][0], seen.next_batch)
+        store.put_batch(self.next_batch, [known for known, _ in moved])
+        self.next_batch += 1
+        if self.batches and self.batches[-1][0] >= day:
+            self.batches = (*self.batches[:-1], (self.batches[-1][0], self.next_batch))
         else:
-            seen.batches.append((day, seen.next_batch))
+            self.batches += ((day, self.next_batch),)

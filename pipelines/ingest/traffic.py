@@ -6,6 +6,7 @@ accidental one: what a rule catches depends on the order of arrival, and so do f
 """
 
 import zlib
+from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
@@ -13,23 +14,28 @@ import msgspec
 
 from config.loader import ConfigError
 from config.traffic import TrafficRule
+from pipelines.rows import Row
 from schemas.contracts import Contract
 
 STRETCHES_KEPT: Final = 3
 TARGETS_KEPT: Final = 4
 _canonical = msgspec.json.Encoder(order="sorted").encode
+_ACTS: Final = 2 * TARGETS_KEPT
+_STRETCHES: Final = 2 * STRETCHES_KEPT
 
 
-class Recent(msgspec.Struct, array_like=True):
-    """What a node remembers of its traffic.
+def nothing() -> Row:
+    """What a node remembers before its first event.
 
-    Attributes:
-        acts: event time of the newest act that no rule caught, by target, oldest first; at most `TARGETS_KEPT`.
-        stretches: rule -> number of a stretch -> events in it; the newest `STRETCHES_KEPT` stretches.
+    Target and event time (ms) of the newest acts that no rule caught, oldest first, in `TARGETS_KEPT` pairs (target 0: none); then, for
+    each rule that has counted something, its number and `STRETCHES_KEPT` pairs: a stretch (-1: none) and the events in it.
     """
+    return array("q", bytes(8 * _ACTS))
 
-    acts: dict[int, int] = {}
-    stretches: dict[str, dict[int, int]] = {}
+
+def rule_number(name: str) -> int:
+    """What `Recent` calls a rule."""
+    return zlib.crc32(name.encode())
 
 
 class Targets:
@@ -71,15 +77,15 @@ class Traffic:
 
     def __init__(self, rules: Iterable[TrafficRule]) -> None:
         self._repeats: dict[str, TrafficRule] = {}
-        self._bursts: dict[str, list[TrafficRule]] = {}
+        self._bursts: dict[str, list[tuple[TrafficRule, int]]] = {}
         for rule in rules:
             for word in (*rule.events, *rule.types):
                 if rule.same:
                     self._repeats.setdefault(word, rule)
                 else:
-                    self._bursts.setdefault(word, []).append(rule)
+                    self._bursts.setdefault(word, []).append((rule, rule_number(rule.name)))
 
-    def caught_by(self, recent: Recent, name: str, target: int, at: int) -> TrafficRule | None:
+    def caught_by(self, recent: Row, name: str, target: int, at: int) -> TrafficRule | None:
         """Judge an event and remember it.
 
         Args:
@@ -92,30 +98,40 @@ class Traffic:
             The first rule that catches it, None when none does.
         """
         repeat = self._repeats.get(name) if target else None
+        place = _ACTS - 2
         if repeat is not None:
-            last = recent.acts.get(target)
-            if last is not None and abs(at - last) < repeat.within_ms:
+            while place >= 0 and recent[place] != target:
+                place -= 2
+            if place >= 0 and abs(at - recent[place + 1]) < repeat.within_ms:
                 return repeat
-        for rule in self._bursts.get(name, ()):
-            if _count(recent.stretches.setdefault(rule.name, {}), at // (rule.within_s * 1000)) > rule.more_than:
+        for rule, number in self._bursts.get(name, ()):
+            if _count(recent, number, at // (rule.within_s * 1000)) > rule.more_than:
                 return rule
         if repeat is not None:
-            recent.acts.pop(target, None)
-            recent.acts[target] = at
-            if len(recent.acts) > TARGETS_KEPT:
-                del recent.acts[next(iter(recent.acts))]
+            gone = max(place, 0)  # its own place, else that of the oldest
+            recent[gone : _ACTS - 2] = recent[gone + 2 : _ACTS]
+            recent[_ACTS - 2], recent[_ACTS - 1] = target, at
         return None
 
 
-def _count(stretches: dict[int, int], stretch: int) -> int:
+def _count(recent: Row, rule: int, stretch: int) -> int:
     """Events in a stretch with this one; 0 for one that is too old to be remembered."""
-    if stretch not in stretches and len(stretches) == STRETCHES_KEPT:
-        oldest = min(stretches)
-        if stretch < oldest:
-            return 0
-        del stretches[oldest]
-    found = stretches[stretch] = stretches.get(stretch, 0) + 1
-    return found
+    begin = _ACTS
+    while begin < len(recent) and recent[begin] != rule:
+        begin += 1 + _STRETCHES
+    if begin == len(recent):
+        recent.extend((rule, *(-1, 0) * STRETCHES_KEPT))
+    oldest = begin + 1
+    for place in range(begin + 1, begin + 1 + _STRETCHES, 2):
+        if recent[place] == stretch:
+            recent[place + 1] += 1
+            return recent[place + 1]
+        if recent[place] < recent[oldest]:
+            oldest = place
+    if stretch < recent[oldest]:
+        return 0
+    recent[oldest], recent[oldest + 1] = stretch, 1
+    return 1
 
 
 def mistakes(rule: TrafficRule, contracts: Mapping[str, Contract]) -> Iterator[str]:

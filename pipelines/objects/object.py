@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from pipelines.identity.nodes import split
-from pipelines.ingest.dedupe import BY_BUSINESS_KEY, BY_MESSAGE_ID, Conflict, Duplicate, Ids, IdStore, tell_again
+from pipelines.ingest.dedupe import BY_BUSINESS_KEY, BY_MESSAGE_ID, Conflict, Duplicate, IdStore, tell_again
 from pipelines.ingest.hashing import hash64
 from pipelines.objects.object_state import FORMAT, Claim, Documents, ObjectState, Records
 from pipelines.wire import CancelFacts, Event, Fact, Facts, Give, Membership, OrderFacts, RefundFacts, Telling
@@ -61,13 +61,13 @@ class ObjectLogic:
             watermark: nothing with an older log time can come any more, ms.
             stores: of this object.
         """
-        ids, id_hash = Ids(state.seen), hash64(f"{event.node}\0{event.message_id}".encode())
-        known = ids.find(id_hash, stores.ids)
+        id_hash = hash64(f"{event.node}\0{event.message_id}".encode())
+        known = state.seen.find(id_hash, stores.ids)
         if known is not None:
             return BY_MESSAGE_ID if known == event.fingerprint else Conflict()
         if event.business_key and tell_again(stores.records, f"{event.node}|{event.business_key}", event.business_content):
             return BY_BUSINESS_KEY
-        ids.remember(id_hash, event.fingerprint, event.log_time, watermark - self._dedupe_ms, stores.ids)
+        state.seen.remember(id_hash, event.fingerprint, event.log_time, watermark - self._dedupe_ms, stores.ids)
         if event.late:
             return Taken([], changed=False)
         if event.group:

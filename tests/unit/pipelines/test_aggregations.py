@@ -5,6 +5,7 @@ import json
 import math
 import random
 import re
+from array import array
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from definitions.rules import of_features
 from pipelines.aggregations import registry
 from pipelines.aggregations.contract import MICRO, NO_VALUE, Aggregation
 from pipelines.features.plan import published_fields
+from pipelines.features.series import Series as Entries
 from pipelines.history.views import profile_columns
 from pipelines.identity.nodes import profile_of
 from pipelines.wire import Alias, Roster
@@ -217,7 +219,8 @@ def test_a_sum_that_leaves_64_bits_makes_no_entry_and_is_flagged() -> None:
     series = [name for name in core._node_logic._plan.asks if name.startswith("asked#")]
     feed(core, [(event("1", "u", BASE, product_id="p", price=1), BASE)], BASE + 1)
     live = core._live_nodes["demo|user_id|u"]
-    live.series[series[0]].amounts[-1] = (1 << 63) - 1
+    numbers = ([0, BASE], [0, 1], [0, (1 << 63) - 1])
+    live.series[series[0]] = Entries.of_columns(*(array("q", column).tobytes() for column in numbers))
     core.record(event("2", "u", BASE + 2, product_id="p", price=2), "cdp.raw.clickstream", 0, 9, BASE + 2)
     assert "limit:amounts" in core.applied[-1].flags
     assert fields(core, "demo|user_id|u")["asked_count_lifetime"] == 1

@@ -39,7 +39,7 @@ def test_a_node_and_a_profile_take_the_words_of_the_resolver() -> None:
     node.open(Engine(NODE))
     (leave, join) = list(node.process_element(encode(Alias(NODE, "demo", "p", 1)), Engine(NODE)))
     assert (leave._values[0], join._values[0]) == (profile_of(NODE), "p")
-    profile = operators.ProfileFunction(loader.definitions(), loader.platform(), 1)
+    profile = operators.ProfileFunction(loader.definitions(), loader.platform(), 1, {})
     engine = Engine("p")
     profile.open(engine)
     assert list(profile.process_element(join._values[1], engine)) == [], "the roster is not there yet"
@@ -50,7 +50,7 @@ def test_a_node_and_a_profile_take_the_words_of_the_resolver() -> None:
 def test_the_profile_rejects_malformed_pokes_and_definitions_and_takes_the_next() -> None:
     profile_id = profile_of(NODE)
     engine = Engine(profile_id)
-    profile = operators.ProfileFunction(loader.definitions(), loader.platform(), 1)
+    profile = operators.ProfileFunction(loader.definitions(), loader.platform(), 1, {})
     profile.open(engine)
     for value in BAD:
         (told,) = rejections(list(profile.process_element(framed(control.POKES, value), engine)))
@@ -64,7 +64,7 @@ def test_the_profile_rejects_malformed_pokes_and_definitions_and_takes_the_next(
     good = json.dumps({"tenant": "demo", "kind": "cut_points", "version": 99, "body": cuts}).encode()
     assert list(profile.process_broadcast_element(Row("demo/cut_points", framed(control.DEFINITIONS, good)), engine)) == []
     assert engine.broadcast.mapping == {"demo/cut_points": good.decode()}
-    update = Update(profile_id, NODE, "demo", 1, 1_700_000_000_000, "m", 1_700_000_000_000, {"first_seen_at": 1, "last_seen_at": 1})
+    update = Update(profile_id, NODE, "demo", 1, 1_700_000_000_000, "m", 1_700_000_000_000, [0, 1, 1, 1])  # first and last seen
     encode = operators.msgspec.msgpack.encode
     (change,) = list(profile.process_element(encode(Join(update, 0)), engine))
     assert json.loads(clean.decode(change._values[1])["features"])["rfm_version"] == 99
@@ -78,9 +78,9 @@ def test_a_word_about_another_tenants_profile_is_rejected() -> None:
         loader.platform(), tenants=loader.platform().tenants | {"other": loader.platform().tenants["demo"]}
     )
     engine = Engine("p1")
-    profile = operators.ProfileFunction(loader.definitions(), platform, 1)
+    profile = operators.ProfileFunction(loader.definitions(), platform, 1, {})
     profile.open(engine)
-    update = Update("p1", NODE, "demo", 1, 1_700_000_000_000, "m", 1_700_000_000_000, {"first_seen_at": 1, "last_seen_at": 1})
+    update = Update("p1", NODE, "demo", 1, 1_700_000_000_000, "m", 1_700_000_000_000, [0, 1, 1, 1])  # first and last seen
     list(profile.process_element(operators.msgspec.msgpack.encode(Join(update, 0)), engine))
     poke = json.dumps({"tenant": "other", "profile_id": "p1", "reason": "why"}).encode()
     (told,) = rejections(list(profile.process_element(framed(control.POKES, poke), engine)))

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.features.sessions import Sessions
+from pipelines.features import sessions
 
 GAP, LATE = 30, 1000
 
@@ -16,9 +16,9 @@ def test_count_equals_splitting_the_sorted_times(times: list[int], dice) -> None
     ordered = sorted(times)
     expected = 1 + sum(b - a > GAP for a, b in pairwise(ordered))
     arrival = sorted(times, key=lambda time: time + dice.randint(0, LATE - 1))
-    sessions, clock = Sessions(), 0
+    kept, clock = sessions.begun(), 0
     for time in arrival:
         # Whoever comes after this event is at most LATE older than the newest seen so far.
-        sessions.add(time, GAP, clock - LATE)
+        sessions.add(kept, time, GAP, clock - LATE)
         clock = max(clock, time)
-    assert sessions.count() == expected
+    assert sessions.count(kept) == expected

@@ -38,7 +38,7 @@ def test_a_person_of_many_full_identifiers_is_published_in_one_record() -> None:
     assert max(len(change.record["features"].encode()) for change in core.changes) < BROKER_BYTES / 4
     flagged = [event for event in core.applied if "limit:traits" in event.flags]
     assert flagged
-    assert all(len(update.state.traits) <= MAX_PACKED for update in core._live_nodes.values())
+    assert all(len(update.traits) <= MAX_PACKED for update in core._live_nodes.values())
 
 
 def test_names_of_which_nothing_is_said_take_nobodys_place() -> None:
