@@ -230,7 +230,7 @@ class Update(msgspec.Struct, array_like=True, tag_field="_", tag="u"):
         now: the node's clock (ms).
         message_id: event that caused it; empty when time did.
         changed_at: clock at which the oldest unpublished change took place (`now` for events).
-        numbers: of the parts that may have changed (all of them on a join): place in the layout of numbers, value, place, value and so on.
+        places, numbers: of the parts that may have changed (all of them on a join): places in the layout of numbers, and a number for each.
         others: the same for values that are no numbers, by name.
         is_asked: the node was asked to tell everything because definitions have changed.
         hold: the profile shall be silent until the watermark reaches this, ms: an object changes hands. 0: need not.
@@ -243,6 +243,7 @@ class Update(msgspec.Struct, array_like=True, tag_field="_", tag="u"):
     now: int
     message_id: str
     changed_at: int
+    places: list[int]
     numbers: list[int]
     others: dict[str, "Value"] = {}
     is_asked: bool = False

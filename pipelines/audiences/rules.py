@@ -2,13 +2,13 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
 
 from config.definitions import CutPoints, Definitions
-from pipelines.audiences.symbols import SCORES, profile_symbols
+from pipelines.audiences.symbols import SCORES, SEGMENT, profile_symbols
 from pipelines.rules.clock import has_computable_turn
 from pipelines.rules.errors import RuleError
 from pipelines.rules.rule import Comparison, Rule
@@ -17,6 +17,7 @@ from pipelines.rules.symbols import NOW
 DAY_MS: Final = 86_400_000
 # Fields that move with the clock itself. All are linear in it.
 CLOCK_FIELDS: Final = frozenset({"recency_days", "current_interval_days", "recency_ratio"})
+_REMEMBERED: Final = 4096
 _MOVING: Final = CLOCK_FIELDS | {NOW}
 _CLOCK_BASES: Final = frozenset({"last_order_at", "mean_interpurchase_days"})
 
@@ -80,6 +81,23 @@ def check_movement(rule: Rule, where: str) -> None:
             raise RuleError(where, f"{why}; {remedy}")
 
 
+class Effect(msgspec.Struct, frozen=True):
+    """What a change of some fields can change.
+
+    Attributes:
+        concerns: a verdict.
+        moves_flip: the next turn by time.
+        scores: the scores; likewise `segment`.
+        tags: name and rule of each, in the order of the file; None: the change does not touch it.
+    """
+
+    concerns: bool
+    moves_flip: bool
+    scores: bool
+    segment: bool
+    tags: list[tuple[str, Rule | None]]
+
+
 class RuleBook:
     """The compiled rules of one set of definitions.
 
@@ -115,6 +133,7 @@ class RuleBook:
             self.reads |= _CLOCK_BASES
         self._timed = [comparison for rule in rules for comparison in rule.comparisons if comparison.names & _MOVING]
         # What the next flip by time depends on: where the clock fields start from, and whatever they are compared with.
+        self._effects: dict[frozenset[str], Effect] = {}
         self._flip_reads = _CLOCK_BASES.union(*(comparison.names for comparison in self._timed)) - _MOVING
 
     @property
@@ -130,16 +149,26 @@ class RuleBook:
         """The rule of a segment."""
         return dict(self._segments).get(name)
 
-    def concerns(self, changed: Mapping[str, Any]) -> bool:
-        """Whether a change of these fields can change a verdict."""
-        return not self.reads.isdisjoint(changed)
-
-    def moves_flip(self, changed: Mapping[str, Any]) -> bool:
-        """Whether a change of these fields can move the next flip by time."""
-        return not self._flip_reads.isdisjoint(changed)
+    def effect(self, changed: Iterable[str]) -> Effect:
+        """What a change of these fields can change."""
+        names = frozenset(changed)
+        found = self._effects.get(names)
+        if found is None:
+            moved = names if _CLOCK_BASES.isdisjoint(names) else names | CLOCK_FIELDS
+            found = Effect(
+                concerns=not self.reads.isdisjoint(names),
+                moves_flip=not self._flip_reads.isdisjoint(names),
+                scores=not self._score_reads.isdisjoint(names),
+                segment=not self._segment_reads.isdisjoint(moved),
+                tags=[(name, rule if not rule.names.isdisjoint(moved) else None) for name, rule in self._tags],
+            )
+            if len(self._effects) >= _REMEMBERED:
+                self._effects.clear()
+            self._effects[names] = found
+        return found
 
     def judge(
-        self, fields: dict[str, Any], cuts: CutPoints, now: int, old: Verdict | None = None, changed: Mapping[str, Any] | None = None
+        self, fields: dict[str, Any], cuts: CutPoints, now: int, old: Verdict | None = None, changed: Iterable[str] | None = None
     ) -> Verdict:
         """Scores, segment and tags for a profile's fields.
 
@@ -148,25 +177,33 @@ class RuleBook:
             cuts: cut points in force.
             now: the moment for which the fields are true, ms.
             old: an earlier verdict by the same cut points; only what `changed` touches is looked at again.
-            changed: fields that have changed since; ignored without `old`.
+            changed: names of fields that have changed since; ignored without `old`.
+
+        Returns:
+            The verdict; `old` itself where it is the same.
         """
         if old is None or changed is None:
             scores = self._scores(fields, cuts)
             fields["r_score"], fields["f_score"], fields["m_score"] = scores
             fields["rfm_segment"] = segment = self._segment(fields, now)
             return Verdict(scores, segment, [name for name, rule in self._tags if rule.holds(fields, now)], cuts.version, self.version)
-        moved = set(changed) if _CLOCK_BASES.isdisjoint(changed) else {*changed, *CLOCK_FIELDS}
-        scores, segment = old.scores, old.segment
-        if not self._score_reads.isdisjoint(changed):
+        effect = self.effect(changed)
+        scores, segment, held = old.scores, old.segment, old.tags
+        if effect.scores:
             scores = self._scores(fields, cuts)
-            fields["r_score"], fields["f_score"], fields["m_score"] = scores
-            moved.update(name for name, before, now in zip(SCORES, old.scores, scores, strict=True) if before != now)
-        if not self._segment_reads.isdisjoint(moved):
-            fields["rfm_segment"] = segment = self._segment(fields, now)
+            if scores != old.scores:
+                fields["r_score"], fields["f_score"], fields["m_score"] = scores
+                moved = (name for name, before, now in zip(SCORES, old.scores, scores, strict=True) if before != now)
+                changed = {*changed, *moved}
+                effect = self.effect(changed)
+        if effect.segment:
+            segment = self._segment(fields, now)
             if segment != old.segment:
-                moved.add("rfm_segment")
-        held = old.tags
-        tags = [name for name, rule in self._tags if (name in held if rule.names.isdisjoint(moved) else rule.holds(fields, now))]
+                fields["rfm_segment"] = segment
+                effect = self.effect({*changed, SEGMENT})
+        tags = [name for name, rule in effect.tags if (name in held if rule is None else rule.holds(fields, now))]
+        if tags == held and segment == old.segment and scores == old.scores and old.rules == self.version and old.version == cuts.version:
+            return old
         return Verdict(scores, segment, tags, cuts.version, self.version)
 
     def _segment(self, view: Mapping[str, Any], now: int) -> str:
@@ -192,19 +229,20 @@ class RuleBook:
             if last is None and NOW not in comparison.names:
                 continue
 
-            def at(moment: int) -> dict[str, Any]:
-                return {**fields, **clock_fields(last, mean, moment)}
-
-            candidates.append(_turn(comparison, at, now))
+            candidates.append(_turn(comparison, {name: fields.get(name) for name in comparison.names}, last, mean, now))
         return min((moment for moment in candidates if moment is not None), default=None)
 
 
-def _turn(comparison: Comparison, at: Callable[[int], dict[str, Any]], now: int) -> int | None:
+def _turn(comparison: Comparison, fields: Mapping[str, Any], last: int | None, mean: float | None, now: int) -> int | None:
     """The first moment after `now` at which a comparison turns by time alone: where its two sides, which move evenly, cross.
 
     Moving evenly they cross once at most, so it turns before a far moment if it is another one then. Where, their difference tells to some
     milliseconds, unless it is lost in the rounding of large numbers: then it is looked for by halves.
     """
+
+    def at(moment: int) -> dict[str, Any]:
+        return {**fields, **clock_fields(last, mean, moment)}
+
     far, present = now + 100 * 366 * DAY_MS, at(now)
     truth = comparison.holds(present, now)
     if comparison.holds(at(far), far) == truth:

@@ -14,8 +14,8 @@ from pipelines.features import sessions
 from pipelines.features.combine import all_groups
 from pipelines.features.layout import CHANNEL_PLACES, FIRST_SEEN, LAST_SEEN, LATE, MEMBERS, UNKNOWN
 from pipelines.features.ledger import LIMIT, Ledger, Store, Summary
-from pipelines.features.node_state import CLOCK, EPOCH, HOLD, OWN, PLAN, SEQ, TIMER, LiveNode, unpacked
-from pipelines.features.node_values import NodeValues, Said, cells_key
+from pipelines.features.node_state import CLOCK, EPOCH, HOLD, OWN, PLAN, SEQ, TIMER, LiveNode, Said, unpacked
+from pipelines.features.node_values import NodeValues, cells_key
 from pipelines.features.plan import Plan
 from pipelines.features.series import NEVER
 from pipelines.identity.link_log import ALIAS, SEEN, Rule
@@ -95,7 +95,7 @@ class NodeLogic:
         live = unpacked(key, blob, phase)
         self._forget_what_nobody_asks(live)
         # What was sent is what the state said at its clock: no need to persist it.
-        self._values.bring_up(live, live.numbers[CLOCK], live.series, Said([], {}))
+        self._values.bring_up(live, live.numbers[CLOCK], live.series, Said())
         return live
 
     def _forget_what_nobody_asks(self, live: LiveNode) -> None:
@@ -131,9 +131,9 @@ class NodeLogic:
             numbers[CLOCK] = event.log_time
         numbers[SEQ] += 1
         touched: list[str] = []
-        said = Said([], {})
+        said = Said()
         if event.late:
-            live.tell(LATE, numbers[OWN + LATE] + 1, said.numbers)
+            live.tell(LATE, numbers[OWN + LATE] + 1, said)
         elif not self._caught(live, event):
             touched = self._count(live, event, watermark, stores, said)
         self._values.bring_up(live, numbers[CLOCK], touched, said)
@@ -149,7 +149,7 @@ class NodeLogic:
             watermark: nothing with an older log time can come any more, ms.
             store: of this node's members.
         """
-        said = Said([], {})
+        said = Said()
         live.group = split(live.key)[1]
         live.numbers[CLOCK] = max(live.numbers[CLOCK], call.told.position[0])
         live.numbers[SEQ] += 1
@@ -157,7 +157,7 @@ class NodeLogic:
         member = f"m:{call.member}"
         if store.get(member) is None:
             store.put(member, b"")
-            live.tell(MEMBERS, live.numbers[OWN + MEMBERS] + 1, said.numbers)
+            live.tell(MEMBERS, live.numbers[OWN + MEMBERS] + 1, said)
         self._tell(live, call.words, call.origin, call.told)
         self._values.bring_up(live, live.numbers[CLOCK], (), said)
         return self._update(live, self._all_if_new(live, said), call.message_id, watermark)
@@ -178,9 +178,9 @@ class NodeLogic:
     def _see(live: LiveNode, time: int, said: Said) -> None:
         first, last = live.numbers[OWN + FIRST_SEEN], live.numbers[OWN + LAST_SEEN]
         if time < first or first == UNKNOWN:
-            live.tell(FIRST_SEEN, time, said.numbers)
+            live.tell(FIRST_SEEN, time, said)
         if time > last:  # than nothing is every time greater
-            live.tell(LAST_SEEN, time, said.numbers)
+            live.tell(LAST_SEEN, time, said)
 
     def fact(self, live: LiveNode, fact: Fact, watermark: int, store: Store) -> Update:
         """Count what an object of this node has been told by others.
@@ -207,7 +207,7 @@ class NodeLogic:
         touched = _MONEY if changed else ()
         for name in touched:
             live.series[name].thin(numbers[CLOCK], plan.windows, plan.exact_entries, live.phase)
-        said = Said([], {})
+        said = Said()
         self._values.bring_up(live, numbers[CLOCK], touched, said)
         return self._update(live, self._all_if_new(live, said), word.message_id, watermark)
 
@@ -216,7 +216,7 @@ class NodeLogic:
         numbers = live.numbers
         hold, clock = numbers[HOLD], numbers[CLOCK]
         return Update(
-            *(live.profile_id, live.key, live.tenant, numbers[SEQ], clock, message_id, clock, said.numbers, said.others),
+            *(live.profile_id, live.key, live.tenant, numbers[SEQ], clock, message_id, clock, said.places, said.numbers, said.others),
             hold=hold if hold > watermark else 0,
         )
 
@@ -239,13 +239,13 @@ class NodeLogic:
         if numbers[TIMER] <= now:
             numbers[TIMER] = 0
         numbers[CLOCK] = max(numbers[CLOCK], now)
-        said = Said([], {})
+        said = Said()
         since = self._values.refresh(live, numbers[CLOCK], (), said)
         said = self._all_if_new(live, said)
         if not said:
             return None
         clock = numbers[CLOCK]
-        return Update(live.profile_id, live.key, live.tenant, numbers[SEQ], clock, "", since, said.numbers, said.others)
+        return Update(live.profile_id, live.key, live.tenant, numbers[SEQ], clock, "", since, said.places, said.numbers, said.others)
 
     def alias(self, live: LiveNode, alias: Alias, now: int) -> tuple[Leave | None, Join] | None:
         """Move to another profile when the resolver says so.
@@ -274,7 +274,9 @@ class NodeLogic:
         clock = numbers[CLOCK] = max(numbers[CLOCK], now)
         numbers[PLAN] = self._plan.version
         said = self._values.all(live, clock, is_anew=True)
-        return Update(live.profile_id, live.key, live.tenant, numbers[SEQ], clock, "", clock, said.numbers, said.others, is_asked=True)
+        return Update(
+            live.profile_id, live.key, live.tenant, numbers[SEQ], clock, "", clock, said.places, said.numbers, said.others, is_asked=True
+        )
 
     def _all_if_new(self, live: LiveNode, said: Said) -> Said:
         """What to tell: all values when the node last spoke by another plan, which had others, else those that changed."""
@@ -323,7 +325,7 @@ class NodeLogic:
                 )
         sessions.add(live.sessions, time, plan.session_gap_ms, watermark - self._lateness_ms)
         channel = CHANNEL_PLACES[event.channel]
-        live.tell(channel, live.numbers[OWN + channel] + 1, said.numbers)
+        live.tell(channel, live.numbers[OWN + channel] + 1, said)
         self._see(live, time, said)
         if event.words and not event.group and not self._tell(live, event.words, event.origin, event.told):
             event.flags = [*dict.fromkeys([*event.flags, TRAITS_FLAG])]

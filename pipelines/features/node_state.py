@@ -58,6 +58,20 @@ class _Head(msgspec.Struct, array_like=True):
     cells: dict[str, bytes]
 
 
+class Said:
+    """What a node has to tell: places in the layout with a number for each, and values that are no numbers by name."""
+
+    __slots__ = ("numbers", "others", "places")
+
+    def __init__(self) -> None:
+        self.places: list[int] = []
+        self.numbers: list[int] = []
+        self.others: dict[str, Value] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self.places or self.others)
+
+
 class LiveNode:
     """A node.
 
@@ -130,19 +144,20 @@ class LiveNode:
             found = self.cells[key] = Cells()
         return found
 
-    def tell(self, place: int, value: int | None, numbers: list[int]) -> None:
+    def tell(self, place: int, value: int | None, said: Said) -> None:
         """Note one of the platform's own values (None: there is none), and what to tell the profile if it is another one than before."""
         known = UNKNOWN if value is None else value
         if self.numbers[OWN + place] != known:
             self.numbers[OWN + place] = known
-            numbers += (place, known)
+            said.places.append(place)
+            said.numbers.append(known)
 
-    def tell_other(self, name: str, value: Value, others: dict[str, Value]) -> None:
+    def tell_other(self, name: str, value: Value, said: Said) -> None:
         """The same for a value that is no number."""
         if self.told is None:
             self.told = {}
         if self.told.get(name, _UNTOLD) != value:
-            self.told[name] = others[name] = value
+            self.told[name] = said.others[name] = value
 
     def packed(self) -> bytes:
         """The state's bytes."""

@@ -19,73 +19,68 @@ from pipelines.features.layout import (
     layout_of,
 )
 from pipelines.features.ledger import Summary
-from pipelines.features.node_state import OWN, LiveNode
-from pipelines.features.plan import Ask, Plan
-from pipelines.features.series import NEVER, Series, Window
-from pipelines.wire import Value
+from pipelines.features.node_state import OWN, LiveNode, Said
+from pipelines.features.plan import NUMBERS, Ask, Plan
+from pipelines.features.series import NEVER, Series, Windows
 
 _COUNT: Final = ALL["count"].of_totals
-_AMOUNT: Final = ALL["amount"].of_totals
 _NO_SUMMARY: Final = Summary()
-_UNTOLD: Final = layout_of(()).start
+_START: Final = layout_of(()).start
 
 
-class Said(msgspec.Struct):
-    """What a node has to tell.
+class _Made(msgspec.Struct, frozen=True):
+    """A value that is no plain number.
 
     Attributes:
-        numbers: place in the layout, value, place, value and so on.
-        others: values that are no numbers, by name.
+        name: what it is called.
+        at: of which of the asked windows; of the lifetime for as many as there are.
+        of_totals: how it is made of count and amount; None: of cells.
+        cells: key of the cells.
+        aggregation: which.
     """
 
-    numbers: list[int] = []
-    others: dict[str, Value] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self.numbers or self.others)
+    name: str
+    at: int
+    of_totals: Callable[[int, int], Any] | None
+    cells: str
+    aggregation: Aggregation
 
 
 class _Asked(msgspec.Struct, frozen=True):
-    """The values asked of one window of a series, and whether a rule reads one of them.
+    """All that is asked of a series.
 
     Attributes:
-        window: which; None: the lifetime.
-        exact: whether a rule reads one of the values.
-        count: place of the number of entries, -1 when it is not asked for; likewise `amount`.
-        totals: values that are made of both: name and how.
-        cells: values that are made of cells: name, key of the cells, aggregation.
+        windows: shortest first.
+        exact: of each window, whether a rule reads a value of it.
+        counts: places of the numbers of entries, in the order of `count_of`.
+        count_of: of which window each is; of the lifetime for as many windows as there are.
+        amounts, amount_of: likewise.
+        made: values that are no plain numbers.
     """
 
-    window: Window | None
-    exact: bool
-    count: int
-    amount: int
-    totals: list[tuple[str, Callable[[int, int], Any]]]
-    cells: list[tuple[str, str, Aggregation]]
+    windows: Windows
+    exact: list[bool]
+    counts: list[int]
+    count_of: list[int]
+    amounts: list[int]
+    amount_of: list[int]
+    made: list[_Made]
 
 
-def _by_window(asks: list[Ask], plan: Plan) -> list[_Asked]:
-    grouped: dict[Window | None, list[Ask]] = {}
+def _asked(asks: list[Ask], plan: Plan) -> _Asked:
+    windows = sorted({ask.window for ask in asks if ask.window is not None}, key=lambda window: window.length)
+    exact = [any(ask.window == window and ask.name in plan.exact for ask in asks) for window in windows]
+    found = _Asked(Windows(windows, exact, plan.exact_entries, plan.refresh_ms), exact, [], [], [], [], [])
     for ask in asks:
-        grouped.setdefault(ask.window, []).append(ask)
-    return [_asked(window, group, plan) for window, group in grouped.items()]
-
-
-def _asked(window: Window | None, group: list[Ask], plan: Plan) -> _Asked:
-    count = amount = -1
-    totals: list[tuple[str, Callable[[int, int], Any]]] = []
-    cells: list[tuple[str, str, Aggregation]] = []
-    for ask in group:
+        at = len(windows) if ask.window is None else windows.index(ask.window)
         aggregation = ALL[ask.measure]
-        if aggregation.of_totals is None:
-            cells.append((ask.name, cells_key(ask.series, ask.measure), aggregation))
-        elif aggregation.of_totals is _COUNT:
-            count = plan.layout.places[ask.name]
-        elif aggregation.of_totals is _AMOUNT:
-            amount = plan.layout.places[ask.name]
+        if aggregation.of_totals is not None and ask.measure in NUMBERS:
+            places, of = (found.counts, found.count_of) if aggregation.of_totals is _COUNT else (found.amounts, found.amount_of)
+            places.append(plan.layout.places[ask.name])
+            of.append(at)
         else:
-            totals.append((ask.name, aggregation.of_totals))
-    return _Asked(window, any(ask.name in plan.exact for ask in group), count, amount, totals, cells)
+            found.made.append(_Made(ask.name, at, aggregation.of_totals, cells_key(ask.series, ask.measure), aggregation))
+    return found
 
 
 def cells_key(series: str, measure: str) -> str:
@@ -102,11 +97,8 @@ class NodeValues:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._asked = {name: _by_window(asks, plan) for name, asks in plan.asks.items()}
-        self._nothing = {
-            name: [number for ask in asks if ask.name in plan.layout.places for number in (plan.layout.places[ask.name], 0)]
-            for name, asks in plan.asks.items()
-        }
+        self._asked = {name: _asked(asks, plan) for name, asks in plan.asks.items()}
+        self._numbers = {name: [*asked.counts, *asked.amounts] for name, asked in self._asked.items()}
 
     def all(self, live: LiveNode, now: int, *, is_anew: bool = False) -> Said:
         """Everything at `now`, ms.
@@ -116,36 +108,39 @@ class NodeValues:
             now: clock, ms.
             is_anew: definitions have changed: of series without entries, too, it is said that there are none.
         """
-        said = Said([], {})
+        said = Said()
         self.bring_up(live, now, live.series, said)
-        nothing = [pair for name, pairs in self._nothing.items() if name not in live.series for pair in pairs] if is_anew else []
-        said.numbers = [*nothing, *_told(live), *said.numbers]
+        _tell_anew(live, said)
+        if is_anew:
+            nothing = [place for name, places in self._numbers.items() if name not in live.series for place in places]
+            said.places += nothing
+            said.numbers += [0] * len(nothing)
         said.others = dict(live.told or {})
         return said
 
     def bring_up(self, live: LiveNode, now: int, touched: Collection[str], said: Said) -> None:
         """Bring all values up to `now` after an event; what may differ from what was told goes to `said`."""
         if live.group:
-            live.tell_other("kind", live.group, said.others)
-            live.tell_other("traits", live.traits, said.others)
+            live.tell_other("kind", live.group, said)
+            live.tell_other("traits", live.traits, said)
             return
         self.refresh(live, now, touched, said)
-        live.tell(SESSIONS, sessions.count(live.sessions), said.numbers)
+        live.tell(SESSIONS, sessions.count(live.sessions), said)
         if "orders" in touched:
             self._of_ledger(live, live.summary or _NO_SUMMARY, said)
         if live.traits:
-            live.tell_other("traits", live.traits, said.others)
+            live.tell_other("traits", live.traits, said)
         if live.groups:
-            live.tell_other("groups", list(live.groups), said.others)
+            live.tell_other("groups", list(live.groups), said)
 
     @staticmethod
     def _of_ledger(live: LiveNode, summary: Summary, said: Said) -> None:
-        live.tell(FIRST_ORDER, summary.first, said.numbers)
-        live.tell(LAST_ORDER, summary.last, said.numbers)
-        live.tell(UNMATCHED, summary.unmatched, said.numbers)
-        live.tell(OVER_REFUNDS, summary.over_refunds, said.numbers)
-        live.tell(CHARGE_BACKS, summary.charge_backs, said.numbers)
-        live.tell_other("top_products", dict(summary.top), said.others)
+        live.tell(FIRST_ORDER, summary.first, said)
+        live.tell(LAST_ORDER, summary.last, said)
+        live.tell(UNMATCHED, summary.unmatched, said)
+        live.tell(OVER_REFUNDS, summary.over_refunds, said)
+        live.tell(CHARGE_BACKS, summary.charge_backs, said)
+        live.tell_other("top_products", dict(summary.top), said)
 
     def refresh(self, live: LiveNode, now: int, touched: Collection[str], said: Said) -> int:
         """Recompute the series that were touched or have something to expire.
@@ -159,51 +154,45 @@ class NodeValues:
                 since = min(since, series.due)
             elif name not in touched:
                 continue
-            self._of_series(live, series, self._asked.get(name, ()), now, said)
+            asked = self._asked.get(name)
+            if asked is not None:
+                self._of_series(live, series, asked, now, said)
         return since
 
-    def _of_series(self, live: LiveNode, series: Series, asked: Collection[_Asked], now: int, said: Said) -> None:
-        exact, phase, refresh, numbers = self._plan.exact_entries, live.phase, self._plan.refresh_ms, said.numbers
-        next_due = next_timer = NEVER
-        for one in asked:
-            window = one.window
-            if window is None:
-                (count, amount), change = series.total(), NEVER
-            else:
-                count, amount, change = series.look(now, window, exact, phase)
-            if one.count >= 0:
-                numbers += (one.count, count)
-            if one.amount >= 0:
-                numbers += (one.amount, amount)
-            for value, of_totals in one.totals:
-                live.tell_other(value, of_totals(count, amount), said.others)
-            for value, key, aggregation in one.cells:
-                change = min(change, self._of_cells(live, value, key, aggregation, window, now, said))
-            if change < next_due:
-                next_due = change
-            if not one.exact:
-                change += refresh
-            if change < next_timer:
-                next_timer = change
-        series.due, series.timer = next_due, next_timer
+    def _of_series(self, live: LiveNode, series: Series, asked: _Asked, now: int, said: Said) -> None:
+        counts, amounts, due, timer = series.look_all(now, asked.windows, live.phase)
+        if asked.counts:
+            said.places += asked.counts
+            said.numbers += map(counts.__getitem__, asked.count_of)
+        if asked.amounts:
+            said.places += asked.amounts
+            said.numbers += map(amounts.__getitem__, asked.amount_of)
+        for made in asked.made:
+            if made.of_totals is not None:
+                live.tell_other(made.name, made.of_totals(counts[made.at], amounts[made.at]), said)
+                continue
+            change = self._of_cells(live, made, asked.windows, now, said)
+            due = min(due, change)
+            is_exact = made.at < len(asked.exact) and asked.exact[made.at]
+            timer = min(timer, change if is_exact else change + self._plan.refresh_ms)
+        series.due, series.timer = due, timer
 
-    def _of_cells(self, live: LiveNode, value: str, key: str, aggregation: Aggregation, window: Window | None, now: int, said: Said) -> int:
+    def _of_cells(self, live: LiveNode, made: _Made, windows: Windows, now: int, said: Said) -> int:
         """Tell a value that is made of cells; returns the moment at which it may change by time alone."""
-        cells = None if live.cells is None else live.cells.get(key)
+        cells, combine = None if live.cells is None else live.cells.get(made.cells), made.aggregation.combine
         found, due = None, NEVER
-        if cells is not None and window is None:
-            found = cells.total(aggregation.combine)
-        elif cells is not None and window is not None:
-            found, due = cells.look(now, window, self._plan.exact_entries, live.phase, aggregation.combine)
-        live.tell_other(value, found, said.others)
+        if cells is not None and made.at == len(windows.all):
+            found = cells.total(combine)
+        elif cells is not None:
+            found, due = cells.look(now, windows.all[made.at], self._plan.exact_entries, live.phase, combine)
+        live.tell_other(made.name, found, said)
         return due
 
 
-def _told(live: LiveNode) -> list[int]:
-    """The platform's own values as they were told, without those that nothing has been said of."""
-    numbers: list[int] = []
+def _tell_anew(live: LiveNode, said: Said) -> None:
+    """The platform's own values, without those that there never was anything of."""
     for place in range(len(BASE)):
         value = live.numbers[OWN + place]
-        if value != _UNTOLD[place]:
-            numbers += (place, value)
-    return numbers
+        if value != _START[place]:
+            said.places.append(place)
+            said.numbers.append(value)

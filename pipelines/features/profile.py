@@ -148,11 +148,11 @@ class ProfileLogic:
         names: Sequence[str] = ()
         if part is None:
             part = live.nodes[update.node] = Part(update.seq, epoch or 0, self._layout.row(), None)
-            part.take(update.numbers, update.others)
+            part.take(update)
             live.values, live.published = None, False
         else:
             part.seq = update.seq
-            places, names = part.take(update.numbers, update.others)
+            places, names = part.take(update)
             if epoch is not None:
                 part.epoch = epoch
                 live.published = False
@@ -317,8 +317,7 @@ class ProfileLogic:
         claims: Any = live.others.get("traits")
         before, live.golden = live.golden, golden(unpack(claims), live.tenant, self._traits) if claims else EMPTY
         if before is not None and before is not live.golden:
-            live.note([name for name in before.fields if name.startswith(FIELD) and name not in live.golden.fields])
-            live.note(live.golden.fields)
+            live.note({name: None for name in before.fields if name.startswith(FIELD)} | live.golden.fields)
 
     def _shared(self, verdict: Verdict) -> tuple[Verdict, dict[str, Any]]:
         """A verdict as all profiles share it, and the fields that say it."""
@@ -343,17 +342,17 @@ class ProfileLogic:
         again = is_new or old is None or old.version != cuts.version or old.rules != rules.version or 0 < numbers[FLIP_AT] <= now
         if old is not None:
             fields.update(self._shared(old)[1])
-            if not again and not rules.concerns(stirred):
+            if not again and not rules.effect(stirred).concerns:
                 return
         found = rules.judge(fields, cuts, now) if again else rules.judge(fields, cuts, now, old, stirred)
-        new, shown = self._shared(found)
-        if again or rules.moves_flip(stirred):
+        is_other = found != old
+        if again or rules.effect(stirred).moves_flip:
             numbers[FLIP_AT] = rules.next_flip(fields, cuts, now) or 0
-        if again or new != old:
+        if again or is_other:
+            live.verdict, shown = self._shared(found)
             fields.update(shown)
             live.note(shown)
-        live.verdict = new
-        if new != old:  # another verdict, or the same by other rules: whoever asked for it waits to see that
+        if is_other:  # another verdict, or the same by other rules: whoever asked for it waits to see that
             numbers[PUBLISH_BY] = now
 
     def _judge_group(self, live: LiveProfile, fields: dict[str, Any]) -> None:

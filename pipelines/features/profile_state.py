@@ -1,7 +1,7 @@
 """The state of a profile: rows of numbers, one of its own and one a node, and what is no number."""
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -12,7 +12,7 @@ from pipelines.features import older_state
 from pipelines.features.layout import BASE, CHANNEL_NAMES, UNKNOWN, Layout, Layouts
 from pipelines.rows import Row
 from pipelines.traits.golden import Golden
-from pipelines.wire import Value
+from pipelines.wire import Update, Value
 
 FORMAT: Final = 2
 VERSION, CLOCK, TIMER, PUBLISH_BY, FLIP_AT, ROSTER_EPOCH, INCARNATION, HOLD = range(8)
@@ -39,11 +39,11 @@ class Part:
     def __init__(self, seq: int, epoch: int, numbers: Row, others: dict[str, Value] | None, *, has_unknown: bool = False) -> None:
         self.seq, self.epoch, self.numbers, self.others, self.has_unknown = seq, epoch, numbers, others, has_unknown
 
-    def take(self, numbers: Sequence[int], others: dict[str, Value]) -> tuple[list[int], list[str]]:
-        """Take what the node tells (`wire.Update`); returns the places and the names of what has changed."""
-        row, pairs = self.numbers, iter(numbers)
+    def take(self, update: Update) -> tuple[list[int], list[str]]:
+        """Take what the node tells; returns the places and the names of what has changed."""
+        row, others = self.numbers, update.others
         places = []
-        for place, value in zip(pairs, pairs, strict=True):
+        for place, value in zip(update.places, update.numbers, strict=True):
             if row[place] != value:
                 row[place] = value
                 places.append(place)
@@ -95,7 +95,7 @@ class LiveProfile:
         others: the same for values that are no numbers.
         has_unknown: whether some of them have not been counted.
         golden: the traits that are chosen; None until they are.
-        changed: names of fields that differ from what is published.
+        changed: by name, fields that differ from what is published; shared, so never changed itself.
         published: whether this writer has published the profile whole, so that changed fields suffice.
     """
 
@@ -128,7 +128,7 @@ class LiveProfile:
         self.others: dict[str, Value] = NONE
         self.has_unknown = False
         self.golden: Golden | None = None
-        self.changed: dict[str, None] = NOTHING
+        self.changed: Mapping[str, Any] = NOTHING
         self.published = False
 
     @property
@@ -136,12 +136,9 @@ class LiveProfile:
         """Whether there is anything to keep."""
         return bool(self.nodes or self.numbers[VERSION] or self.roster is not None or self.left_to)
 
-    def note(self, names: Sequence[str] | dict[str, Any]) -> None:
-        """These fields differ from what is published."""
-        if self.changed is NOTHING:
-            self.changed = dict.fromkeys(names)
-        else:
-            self.changed.update(dict.fromkeys(names))
+    def note(self, names: Mapping[str, Any]) -> None:
+        """Fields of these names differ from what is published."""
+        self.changed = {**self.changed, **names} if self.changed else names
 
     def packed(self, layout: Layout) -> bytes:
         """The state's bytes.
@@ -199,7 +196,7 @@ def _of_older(profile_id: str, blob: bytes, layout: Layout) -> LiveProfile:
 
 
 NONE: Final[dict[str, Value]] = {}
-NOTHING: Final[dict[str, None]] = {}
+NOTHING: Final[Mapping[str, Any]] = {}
 """Of profiles that have no such values, no changes; never changed."""
 _decode = msgspec.msgpack.Decoder(_State).decode
 _encode = msgspec.msgpack.Encoder().encode

@@ -30,6 +30,31 @@ class Window(msgspec.Struct, frozen=True):
     hop: int
 
 
+class Windows:
+    """The windows that are asked of a series.
+
+    Args:
+        all_: shortest first.
+        exact: of each, whether a rule reads a value of it: then it is followed to the millisecond.
+        exact_entries: number of entries from which the older end of a window moves to a tile boundary.
+        refresh_ms: how long others may wait.
+
+    Attributes:
+        lengths: of the windows, ms.
+        patience: how long a change of each may wait, ms.
+        soonest: if all from one on hold everything: how long after the oldest entry's time the first of their changes has to be acted upon.
+    """
+
+    __slots__ = ("all", "exact_entries", "lengths", "patience", "soonest")
+
+    def __init__(self, all_: list[Window], exact: list[bool], exact_entries: int, refresh_ms: int) -> None:
+        self.all, self.exact_entries = all_, exact_entries
+        self.lengths = [window.length for window in all_]
+        self.patience = [0 if one else refresh_ms for one in exact]
+        latest = [length + patience for length, patience in zip(self.lengths, self.patience, strict=True)]
+        self.soonest = [min(latest[place:]) for place in range(len(latest))]
+
+
 class Series:
     """Checkpoints of one series. The first one is a sentinel that stands for everything older than all windows.
 
@@ -150,6 +175,42 @@ class Series:
             return 0, 0, NEVER
         count = row[2 * size - 1] - row[size + first - 1]
         return count, row[-1] - row[2 * size + first - 1] if columns == 3 else 0, due
+
+    def look_all(self, now: int, windows: "Windows", phase: int) -> tuple[list[int], list[int], int, int]:
+        """The same for several windows, of which most are empty or hold everything: then their lengths alone tell what is in them.
+
+        Args:
+            now: as in `look`.
+            windows: which.
+            phase: as in `look`.
+
+        Returns:
+            Counts and amounts by window, behind the windows those of the lifetime; the earliest moment at which one of them may change by
+            time alone, and the one by which that has to be acted upon.
+        """
+        row, has_amounts, lengths = self._row, self._columns == 3, windows.lengths
+        size, number = len(row) // self._columns, len(lengths)
+        count, amount = row[2 * size - 1], row[-1] if has_amounts else 0
+        if size == 1:
+            return [0] * number + [count], [0] * number + [amount], NEVER, NEVER
+        empty = bisect_right(lengths, now - row[size - 1])
+        # A row with as many entries as are exact may have to begin at a tile; and then no length says so.
+        full = bisect_right(lengths, now - row[1]) if size <= windows.exact_entries else number
+        counts, amounts = [0] * empty, [0] * empty
+        due = timer = NEVER
+        for place in range(empty, full):
+            found, money, change = self.look(now, windows.all[place], windows.exact_entries, phase)
+            counts.append(found)
+            amounts.append(money)
+            due = min(due, change)
+            timer = min(timer, change + windows.patience[place])
+        if full < number:
+            counts += [count - row[size]] * (number - full)
+            amounts += [amount - row[2 * size] if has_amounts else 0] * (number - full)
+            due, timer = min(due, row[1] + lengths[full]), min(timer, row[1] + windows.soonest[full])
+        counts.append(count)
+        amounts.append(amount)
+        return counts, amounts, due, timer
 
     def thin(self, now: int, windows: list[Window], exact: int, phase: int) -> None:
         """Drop checkpoints that no window can ask for any more.

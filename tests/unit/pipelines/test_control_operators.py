@@ -64,7 +64,7 @@ def test_the_profile_rejects_malformed_pokes_and_definitions_and_takes_the_next(
     good = json.dumps({"tenant": "demo", "kind": "cut_points", "version": 99, "body": cuts}).encode()
     assert list(profile.process_broadcast_element(Row("demo/cut_points", framed(control.DEFINITIONS, good)), engine)) == []
     assert engine.broadcast.mapping == {"demo/cut_points": good.decode()}
-    update = Update(profile_id, NODE, "demo", 1, 1_700_000_000_000, "m", 1_700_000_000_000, [0, 1, 1, 1])  # first and last seen
+    update = Update(profile_id, NODE, "demo", 1, 1_700_000_000_000, "m", 1_700_000_000_000, [0, 1], [1, 1])  # first and last seen
     encode = operators.msgspec.msgpack.encode
     (change,) = list(profile.process_element(encode(Join(update, 0)), engine))
     assert json.loads(clean.decode(change._values[1])["features"])["rfm_version"] == 99
@@ -80,7 +80,7 @@ def test_a_word_about_another_tenants_profile_is_rejected() -> None:
     engine = Engine("p1")
     profile = operators.ProfileFunction(loader.definitions(), platform, 1, {})
     profile.open(engine)
-    update = Update("p1", NODE, "demo", 1, 1_700_000_000_000, "m", 1_700_000_000_000, [0, 1, 1, 1])  # first and last seen
+    update = Update("p1", NODE, "demo", 1, 1_700_000_000_000, "m", 1_700_000_000_000, [0, 1], [1, 1])  # first and last seen
     list(profile.process_element(operators.msgspec.msgpack.encode(Join(update, 0)), engine))
     poke = json.dumps({"tenant": "other", "profile_id": "p1", "reason": "why"}).encode()
     (told,) = rejections(list(profile.process_element(framed(control.POKES, poke), engine)))

@@ -17,6 +17,7 @@ OURS = {
     "importers/cdc/progress.py": "what the bridge has noted",
     "importers/files/progress.py": "what an import has noted",
     "importers/unmapped.py": "records that a bridge or the collector has written",
+    "pipelines/features/layout.py": "the file of layouts that `cdp up` has written",
     "pipelines/quality/alert_store.py": "alerts that the job `quality` has stored",
     "pipelines/traits/claims.py": "claims that a node has packed",
     "pipelines/traits/golden.py": "canonical texts that `decode` has written",
