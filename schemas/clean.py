@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, get_args
 import fastavro
 import msgspec
 
-from schemas import flat_avro, registry
+from schemas import registry
 
 Subject = Literal["event", "duplicate", "rejected", "link", "identity_update", "object", "profile_change"]
 SUBJECTS: Final[tuple[Subject, ...]] = get_args(Subject)
@@ -115,27 +115,10 @@ def encode(subject: Subject, record: dict[str, Any]) -> bytes:
         ValueError: a field is missing or of the wrong type.
         registry.RegistryError: see `prefix`.
     """
-    ids = registry.current()
-    write = _writer(ids, subject)
-    if write is not None:
-        try:
-            return write(record)
-        except (KeyError, TypeError, AttributeError, ValueError, OverflowError):
-            pass  # fastavro knows defaults, and says what is wrong
     buffer = io.BytesIO()
-    buffer.write(_prefix(ids, subject))
+    buffer.write(prefix(subject))
     fastavro.schemaless_writer(buffer, _without_logical_types(newest(subject)), record)
     return buffer.getvalue()
-
-
-@cache
-def _writer(ids: registry.Registry, subject: Subject) -> flat_avro.Write | None:
-    return flat_avro.writer(_without_logical_types(newest(subject)), _prefix(ids, subject))
-
-
-@cache
-def _reader(written: Format) -> flat_avro.Read | None:
-    return flat_avro.reader(_without_logical_types(written))
 
 
 def format_of(message: bytes) -> Format:
@@ -176,14 +159,6 @@ def decode(message: bytes) -> dict[str, Any]:
     """
     written = format_of(message)
     wanted = newest(written.subject)
-    read = _reader(written) if written is wanted else None
-    if read is not None:
-        try:
-            found = read(message, PREFIX_BYTES)
-        except (IndexError, UnicodeDecodeError):
-            found = None  # fastavro says what is wrong
-        if found is not None:
-            return found
     reader = None if written is wanted else _without_logical_types(wanted)
     record = fastavro.schemaless_reader(io.BytesIO(message[PREFIX_BYTES:]), _without_logical_types(written), reader)
     assert isinstance(record, dict)

@@ -89,6 +89,7 @@ class Effect(msgspec.Struct, frozen=True):
         moves_flip: the next turn by time.
         scores: the scores; likewise `segment`.
         tags: name and rule of each, in the order of the file; None: the change does not touch it.
+        reads: names of the fields that have to be known to judge it; None: all that rules read.
     """
 
     concerns: bool
@@ -96,6 +97,7 @@ class Effect(msgspec.Struct, frozen=True):
     scores: bool
     segment: bool
     tags: list[tuple[str, Rule | None]]
+    reads: frozenset[str] | None
 
 
 class RuleBook:
@@ -155,12 +157,13 @@ class RuleBook:
         found = self._effects.get(names)
         if found is None:
             moved = names if _CLOCK_BASES.isdisjoint(names) else names | CLOCK_FIELDS
+            tags = [(name, rule if not rule.names.isdisjoint(moved) else None) for name, rule in self._tags]
+            moves_flip = not self._flip_reads.isdisjoint(names)
+            scores, segment = not self._score_reads.isdisjoint(names), not self._segment_reads.isdisjoint(moved)
+            # Other scores or another segment touch other rules, and a turn by time may be any rule's.
+            reads = frozenset[str]().union(*(rule.names for _, rule in tags if rule is not None))
             found = Effect(
-                concerns=not self.reads.isdisjoint(names),
-                moves_flip=not self._flip_reads.isdisjoint(names),
-                scores=not self._score_reads.isdisjoint(names),
-                segment=not self._segment_reads.isdisjoint(moved),
-                tags=[(name, rule if not rule.names.isdisjoint(moved) else None) for name, rule in self._tags],
+                not self.reads.isdisjoint(names), moves_flip, scores, segment, tags, None if scores or segment or moves_flip else reads
             )
             if len(self._effects) >= _REMEMBERED:
                 self._effects.clear()

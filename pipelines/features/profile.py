@@ -7,9 +7,10 @@ import msgspec
 import orjson
 
 from config.definitions import CutPoints, Definitions
-from pipelines.audiences.rules import RuleBook, Verdict, clock_fields
+from pipelines.audiences.rules import RuleBook, Verdict
 from pipelines.features import plan
-from pipelines.features.combine import Fields, combined, combined_other, of_group
+from pipelines.features.combine import combined, combined_other
+from pipelines.features.fields import NO_CLOCK, Fields, of_group, piece
 from pipelines.features.layout import LAST_ORDER, UNKNOWN, Layouts
 from pipelines.features.profile_state import (
     CLOCK,
@@ -34,7 +35,6 @@ from profile_store.patch import Patch, from_record
 ATTEMPTS: Final = 1_000_000
 _VERDICTS: Final = 4096
 """So many different verdicts are kept once; thousands of profiles share one."""
-_NO_LAST_ORDER: Final = clock_fields(None, None, 0)
 
 
 def incarnation(run: int, attempt: int) -> int:
@@ -48,6 +48,14 @@ def incarnation(run: int, attempt: int) -> int:
         attempt: of the engine within it, from 0.
     """
     return run * ATTEMPTS + attempt
+
+
+class _Shared(msgspec.Struct, frozen=True):
+    """A verdict, the fields that say it, and these as a piece of JSON."""
+
+    verdict: Verdict
+    shown: dict[str, Any]
+    written: str
 
 
 class Change(msgspec.Struct):
@@ -86,14 +94,14 @@ class ProfileLogic:
         published = plan.published_fields(definitions.features)
         self._layout = plan.layout(definitions.features)
         self._layouts = Layouts(self._layout, layouts or {})
-        self._fields = {tenant: Fields(published, self._layout, units) for tenant, units in scale.items()}
+        self._fields = {tenant: Fields(published, self._layout, units, rules.reads) for tenant, units in scale.items()}
         self._rules = rules
         self._traits = definitions.traits
         self._initial_cuts = definitions.rfm.initial
         self._cuts: dict[str, CutPoints] = {}
         self._incarnation = incarnation
         self._refresh_ms = definitions.features.refresh_s * 1000
-        self._verdicts: dict[tuple[object, ...], tuple[Verdict, dict[str, Any]]] = {}
+        self._verdicts: dict[tuple[object, ...], _Shared] = {}
 
     def set_cut_points(self, tenant: str, cuts: CutPoints) -> bool:
         """Use other cut points from now on; an older version is ignored.
@@ -116,7 +124,7 @@ class ProfileLogic:
             return LiveProfile(profile_id, tenant)
         live = unpacked(profile_id, blob, self._layouts)
         if live.verdict is not None:
-            live.verdict, _ = self._shared(live.verdict)
+            live.verdict = self._shared(live.verdict).verdict
             if live.published_tags == live.verdict.tags:
                 live.published_tags = live.verdict.tags
         numbers = live.numbers
@@ -158,14 +166,14 @@ class ProfileLogic:
                 live.published = False
         numbers[CLOCK], numbers[HOLD] = max(numbers[CLOCK], update.now), max(numbers[HOLD], update.hold)
         is_news = places or names or live.values is None
-        fields = self._recompute(live, places, names)
+        self._recompute(live, places, names)
         if update.message_id:
-            return self._publish(live, fields, "event", update.message_id)
-        if live.changed if update.is_asked else is_news:
+            return self._publish(live, "event", update.message_id)
+        if (live.changed or not live.published) if update.is_asked else is_news:
             due = update.changed_at + self._refresh_ms
             numbers[PUBLISH_BY] = min(numbers[PUBLISH_BY] or due, due)
         cause = "identity" if epoch is not None else "definitions" if update.is_asked else "time"
-        return self._publish_if_due(live, fields, cause, force=epoch is not None)
+        return self._publish_if_due(live, cause, force=epoch is not None)
 
     def join(self, live: LiveProfile, join: Join) -> Change | None:
         """A node comes in."""
@@ -185,7 +193,8 @@ class ProfileLogic:
         live.values, live.published = None, False
         if not live.nodes:
             return self._forward(live, leave.to_profile)
-        return self._publish_if_due(live, self._recompute(live), "identity", force=True)
+        self._recompute(live)
+        return self._publish_if_due(live, "identity", force=True)
 
     def roster(self, live: LiveProfile, roster: Roster, now: int) -> Change | None:
         """The resolver says which nodes make up the profile, at watermark `now` (ms)."""
@@ -196,7 +205,8 @@ class ProfileLogic:
         numbers[CLOCK] = max(numbers[CLOCK], now)
         if not live.nodes:
             return self._forward_unseen(live)
-        return self._publish_if_due(live, self._recompute(live), "identity", force=True)
+        self._recompute(live)
+        return self._publish_if_due(live, "identity", force=True)
 
     def poke(self, live: LiveProfile, now: int) -> Change | None:
         """Look again because a definition changed. Who comes to be judged by other rules or cut points says so, though no verdict turns."""
@@ -216,7 +226,8 @@ class ProfileLogic:
         if not live.nodes:
             return None
         live.numbers[CLOCK] = max(live.numbers[CLOCK], now)
-        return self._publish_if_due(live, self._recompute(live), cause)
+        self._recompute(live)
+        return self._publish_if_due(live, cause)
 
     @staticmethod
     def next_timer(live: LiveProfile) -> int | None:
@@ -231,8 +242,8 @@ class ProfileLogic:
         numbers[TIMER] = due
         return due
 
-    def _recompute(self, live: LiveProfile, places: Sequence[int] = (), names: Sequence[str] = ()) -> dict[str, Any] | None:
-        """Bring fields and verdict up to the clock after some node values changed, unless that would be half of a merge.
+    def _recompute(self, live: LiveProfile, places: Sequence[int] = (), names: Sequence[str] = ()) -> None:
+        """Bring values and verdict up to the clock after some node values changed, unless that would be half of a merge.
 
         Nobody is told of halves, and to compute each of them would cost the square of the nodes that move: whoever completes the merge
         computes once.
@@ -241,14 +252,11 @@ class ProfileLogic:
             live: the profile.
             places: of numbers that changed.
             names: of other values that changed.
-
-        Returns:
-            All fields; None for half of a merge.
         """
         if not _is_whole(live):
             live.values, live.published, live.numbers[FLIP_AT] = None, False, 0
             live.changed = NOTHING
-            return None
+            return
         is_new = live.values is None
         if is_new:
             self._combine(live)
@@ -256,31 +264,30 @@ class ProfileLogic:
             self._combine_again(live, places, names)
         elif names:
             self._take_others(live)
-        if "traits" in names:
+        if "traits" in names and not is_new:
             self._choose_traits(live)
         assert live.values is not None
-        assert live.golden is not None
-        now = live.numbers[CLOCK]
         if _is_group(live):
-            fields = of_group(live.values, live.others) | live.golden.fields
-            self._judge_group(live, fields)
-            live.note(fields)
-            return fields
-        compute = self._fields[live.tenant]
-        fields = compute.all(live.values, live.others, has_unknown=live.has_unknown)
-        fields.update(live.golden.fields)
-        last = live.values[LAST_ORDER]
-        clock = _NO_LAST_ORDER if last == UNKNOWN else clock_fields(last, fields["mean_interpurchase_days"], now)
-        fields.update(clock)
-        stirred = fields if is_new else compute.touched(places, names)
-        if is_new:
-            live.note(fields)
-        elif stirred:
+            self._judge_group(live)
+            return
+        stirred = self._fields[live.tenant].touched(places, names)
+        if stirred:
             live.note(stirred)
-        if last != UNKNOWN or "last_order_at" in stirred:
-            live.note(clock)
-        self._judge(live, fields, stirred, is_new=is_new)
-        return fields
+        if live.values[LAST_ORDER] != UNKNOWN or "last_order_at" in stirred:
+            live.note(NO_CLOCK)
+        self._judge(live, stirred, is_new=is_new)
+
+    def _written(self, live: LiveProfile) -> str:
+        """All fields as JSON."""
+        assert live.values is not None
+        assert live.golden is not None
+        assert live.verdict is not None
+        if _is_group(live):
+            shown = piece({**of_group(live.values, live.others), "rules_version": live.verdict.rules})
+            return f"{{{shown},{live.golden.written}}}"
+        pieces = self._fields[live.tenant].write(live.values, live.numbers[CLOCK])
+        pieces += (*live.shown_others, live.golden.written, self._shared(live.verdict).written)
+        return "{" + ",".join(pieces) + "}"
 
     def _combine(self, live: LiveProfile) -> None:
         """Bring together what all nodes have told."""
@@ -290,7 +297,6 @@ class ProfileLogic:
         else:
             rows = [part.numbers for part in parts]
             live.values = [combined(place, rows) for place in range(len(self._layout.names))]
-        live.has_unknown = any(part.has_unknown for part in parts)
         self._take_others(live)
         self._choose_traits(live)
 
@@ -303,14 +309,15 @@ class ProfileLogic:
         if names:
             others = [part.others or NONE for part in parts]
             live.others = live.others | {name: combined_other(name, others) for name in names}
+            live.shown_others = self._fields[live.tenant].write_others(live.others)
 
-    @staticmethod
-    def _take_others(live: LiveProfile) -> None:
+    def _take_others(self, live: LiveProfile) -> None:
         others = [part.others for part in live.nodes.values() if part.others]
         if len(others) < 2:
             live.others = others[0] if others else NONE
         else:
             live.others = {name: combined_other(name, others) for name in {name for one in others for name in one}}
+        live.shown_others = self._fields[live.tenant].write_others(live.others)
 
     def _choose_traits(self, live: LiveProfile) -> None:
         """Choose the golden record, and note what the profile no longer has."""
@@ -319,8 +326,8 @@ class ProfileLogic:
         if before is not None and before is not live.golden:
             live.note({name: None for name in before.fields if name.startswith(FIELD)} | live.golden.fields)
 
-    def _shared(self, verdict: Verdict) -> tuple[Verdict, dict[str, Any]]:
-        """A verdict as all profiles share it, and the fields that say it."""
+    def _shared(self, verdict: Verdict) -> _Shared:
+        """A verdict as all profiles share it, with the fields that say it."""
         key = (*verdict.scores, verdict.segment, *verdict.tags, verdict.version, verdict.rules)
         known = self._verdicts.get(key)
         if known is None:
@@ -329,54 +336,56 @@ class ProfileLogic:
             shown["rfm_segment"], shown["rfm_version"], shown["rules_version"] = verdict.segment, verdict.version, verdict.rules
             if len(self._verdicts) >= _VERDICTS:
                 self._verdicts.clear()
-            known = self._verdicts[key] = verdict, shown
+            known = self._verdicts[key] = _Shared(verdict, shown, piece(shown))
         return known
 
-    def _judge(self, live: LiveProfile, fields: dict[str, Any], stirred: Mapping[str, Any], *, is_new: bool) -> None:
-        """Let the rules look again if they can come to another verdict, and add to the fields what they say.
-
-        A turned rule is to be published at once.
-        """
+    def _judge(self, live: LiveProfile, stirred: Mapping[str, Any], *, is_new: bool) -> None:
+        """Let the rules look again if they can come to another verdict; a turned rule is to be published at once."""
         numbers, rules = live.numbers, self._rules
         now, cuts, old = numbers[CLOCK], self.cut_points(live.tenant), live.verdict
         again = is_new or old is None or old.version != cuts.version or old.rules != rules.version or 0 < numbers[FLIP_AT] <= now
+        effect = rules.effect(stirred)
+        if not again and not effect.concerns:
+            return
+        assert live.values is not None
+        fields = self._fields[live.tenant].read(live.values, live.others, now, None if again else effect.reads)
         if old is not None:
-            fields.update(self._shared(old)[1])
-            if not again and not rules.effect(stirred).concerns:
-                return
+            fields.update(self._shared(old).shown)
         found = rules.judge(fields, cuts, now) if again else rules.judge(fields, cuts, now, old, stirred)
-        is_other = found != old
-        if again or rules.effect(stirred).moves_flip:
+        if again or effect.moves_flip:
             numbers[FLIP_AT] = rules.next_flip(fields, cuts, now) or 0
-        if again or is_other:
-            live.verdict, shown = self._shared(found)
-            fields.update(shown)
-            live.note(shown)
-        if is_other:  # another verdict, or the same by other rules: whoever asked for it waits to see that
-            numbers[PUBLISH_BY] = now
+        if again or found is not old:
+            is_other = found != old
+            shared = self._shared(found)
+            live.verdict = shared.verdict
+            live.note(shared.shown)
+            if is_other:  # another verdict, or the same by other rules: whoever asked for it waits to see that
+                numbers[PUBLISH_BY] = now
 
-    def _judge_group(self, live: LiveProfile, fields: dict[str, Any]) -> None:
+    def _judge_group(self, live: LiveProfile) -> None:
         """Nothing is judged of a group; it says by which rules it was looked at, so that whoever asked for that sees it."""
+        assert live.values is not None
+        assert live.golden is not None
         new = Verdict((0, 0, 0), "", [], 0, self._rules.version)
         if live.verdict != new:
             live.verdict, live.numbers[PUBLISH_BY] = new, live.numbers[CLOCK]
-        fields["rules_version"] = new.rules
+        live.note({**of_group(live.values, live.others), **live.golden.fields, "rules_version": new.rules})
 
-    def _publish_if_due(self, live: LiveProfile, fields: dict[str, Any] | None, cause: str, *, force: bool = False) -> Change | None:
+    def _publish_if_due(self, live: LiveProfile, cause: str, *, force: bool = False) -> Change | None:
         if force or 0 < live.numbers[PUBLISH_BY] <= live.numbers[CLOCK]:
-            return self._publish(live, fields, cause, "")
+            return self._publish(live, cause, "")
         return None
 
-    def _publish(self, live: LiveProfile, fields: dict[str, Any] | None, cause: str, message_id: str) -> Change | None:
+    def _publish(self, live: LiveProfile, cause: str, message_id: str) -> Change | None:
         if live.numbers[HOLD]:
             return None  # an object changes hands: whoever lets time pass publishes
         live.numbers[PUBLISH_BY] = 0
-        if fields is None:
+        if live.values is None:
             return None  # half of a merge: whoever completes it publishes
         tags, before = live.verdict.tags if live.verdict else (), live.published_tags
         change = self._change(
             live,
-            orjson.dumps(fields),
+            self._written(live),
             {
                 "cause": cause,
                 "message_id": message_id,
@@ -403,12 +412,12 @@ class ProfileLogic:
         for place in (FLIP_AT, PUBLISH_BY, HOLD):
             live.numbers[place] = 0
         live.golden = EMPTY
-        features = orjson.dumps({"_merged_into": to_profile})
+        features = orjson.dumps({"_merged_into": to_profile}).decode()
         change = self._change(live, features, {"cause": "identity", "message_id": "", "tags_entered": [], "tags_exited": exited})
         live.published = False
         return change
 
-    def _change(self, live: LiveProfile, features: bytes, why: dict[str, Any]) -> Change:
+    def _change(self, live: LiveProfile, features: str, why: dict[str, Any]) -> Change:
         numbers = live.numbers
         partial = live.published and numbers[INCARNATION] == self._incarnation
         base = numbers[VERSION]
@@ -420,7 +429,7 @@ class ProfileLogic:
             "version": base + 1,
             "at": numbers[CLOCK],
             "nodes": {node: part.seq for node, part in live.nodes.items()},
-            "features": features.decode(),
+            "features": features,
             "pii": (live.golden or EMPTY).personal,
             "base_version": base if partial else 0,
             "changed": list(live.changed) if partial else [],

@@ -9,7 +9,7 @@ import msgspec
 from pipelines import rows
 from pipelines.audiences.rules import Verdict
 from pipelines.features import older_state
-from pipelines.features.layout import BASE, CHANNEL_NAMES, UNKNOWN, Layout, Layouts
+from pipelines.features.layout import CHANNEL_NAMES, UNKNOWN, Layout, Layouts
 from pipelines.rows import Row
 from pipelines.traits.golden import Golden
 from pipelines.wire import Update, Value
@@ -31,13 +31,12 @@ class Part:
         epoch: of its membership.
         numbers: its row, by the present layout.
         others: values that are no numbers; None while there are none.
-        has_unknown: whether something in the row has not been counted.
     """
 
-    __slots__ = ("epoch", "has_unknown", "numbers", "others", "seq")
+    __slots__ = ("epoch", "numbers", "others", "seq")
 
-    def __init__(self, seq: int, epoch: int, numbers: Row, others: dict[str, Value] | None, *, has_unknown: bool = False) -> None:
-        self.seq, self.epoch, self.numbers, self.others, self.has_unknown = seq, epoch, numbers, others, has_unknown
+    def __init__(self, seq: int, epoch: int, numbers: Row, others: dict[str, Value] | None) -> None:
+        self.seq, self.epoch, self.numbers, self.others = seq, epoch, numbers, others
 
     def take(self, update: Update) -> tuple[list[int], list[str]]:
         """Take what the node tells; returns the places and the names of what has changed."""
@@ -93,7 +92,7 @@ class LiveProfile:
         left_to: profile to which a node went that this one never held; empty when there was none.
         values: the nodes' numbers, combined, by place; of a single node that node's own row. None until they are (first touch).
         others: the same for values that are no numbers.
-        has_unknown: whether some of them have not been counted.
+        shown_others: fields that are made of them, as pieces of JSON.
         golden: the traits that are chosen; None until they are.
         changed: by name, fields that differ from what is published; shared, so never changed itself.
         published: whether this writer has published the profile whole, so that changed fields suffice.
@@ -102,7 +101,6 @@ class LiveProfile:
     __slots__ = (
         "changed",
         "golden",
-        "has_unknown",
         "left_to",
         "nodes",
         "numbers",
@@ -111,6 +109,7 @@ class LiveProfile:
         "published",
         "published_tags",
         "roster",
+        "shown_others",
         "tenant",
         "values",
         "verdict",
@@ -126,7 +125,7 @@ class LiveProfile:
         self.left_to = ""
         self.values: Sequence[int] | None = None
         self.others: dict[str, Value] = NONE
-        self.has_unknown = False
+        self.shown_others: Sequence[str] = ()
         self.golden: Golden | None = None
         self.changed: Mapping[str, Any] = NOTHING
         self.published = False
@@ -168,8 +167,7 @@ def unpacked(profile_id: str, blob: bytes, layouts: Layouts) -> LiveProfile:
     live = LiveProfile(profile_id, state.tenant)
     live.numbers = rows.unpacked(state.numbers)
     for part in state.parts:
-        row = layouts.read(part.numbers, state.layout)
-        live.nodes[part.node] = Part(part.seq, part.epoch, row, part.others, has_unknown=UNKNOWN in row[len(BASE) :])
+        live.nodes[part.node] = Part(part.seq, part.epoch, layouts.read(part.numbers, state.layout), part.others)
     live.verdict, live.published_tags, live.roster, live.left_to = state.verdict, state.published_tags, state.roster, state.left_to
     return live
 

@@ -19,15 +19,17 @@ class Golden(NamedTuple):
     Attributes:
         fields: `trait:<name>` of each trait that is not personal, and `traits`.
         personal: JSON object: name of a personal trait -> its sealed value and conflicts.
+        written: the fields as JSON, without its braces.
     """
 
     fields: dict[str, Any]
     personal: str
+    written: str
 
 
 MAX_SHOWN: Final = 131_072
 """Characters of values that a profile shows: of a person of many identifiers the first traits by name, with their conflicts."""
-EMPTY: Final = Golden({"traits": {}}, "{}")
+EMPTY: Final = Golden({"traits": {}}, "{}", '"traits":{}')
 
 
 def golden(claims: Claims, tenant: str, rules: Traits) -> Golden:
@@ -58,7 +60,7 @@ def golden(claims: Claims, tenant: str, rules: Traits) -> Golden:
             shown["value"] = orjson.loads(claim.value)
         fields[FIELD + name] = orjson.loads(best.value)
     fields["traits"] = said
-    return Golden(fields, orjson.dumps(personal).decode())
+    return Golden(fields, orjson.dumps(personal).decode(), orjson.dumps(fields)[1:-1].decode())
 
 
 def standing(claims: Sequence[Claim], *, keeps_verified: bool) -> list[Claim]:

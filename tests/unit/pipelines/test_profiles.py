@@ -191,7 +191,7 @@ def test_a_merge_of_many_nodes_is_computed_once_and_not_once_for_each(monkeypatc
     judge, judged = RuleBook.judge, []
 
     def counting(book: RuleBook, fields: dict[str, Any], *rest: Any) -> Any:
-        judged.append(fields["views_lifetime"])
+        judged.append(fields["interactions_30d"])
         return judge(book, fields, *rest)
 
     monkeypatch.setattr(RuleBook, "judge", counting)
