@@ -85,7 +85,7 @@ bench-pair: setup ## compare with another version: make bench-pair REF=<commit> 
 	@[ -n "$(REF)" ] || { echo "say which version to compare with: make bench-pair REF=<commit>" >&2; exit 2; }
 	@$(PY) -m bench.pair $(REF) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(QUICK),--quick)
 
-bench-core-pair: setup ## compare the pure core alone, in instructions and bytes: make bench-core-pair REF=<commit>
+bench-core-pair: setup ## compare the pure core alone, in instructions, bytes and memory: make bench-core-pair REF=<commit>
 	@[ -n "$(REF)" ] || { echo "say which version to compare with: make bench-core-pair REF=<commit>" >&2; exit 2; }
 	@$(PY) -m bench.core_pair $(REF)
 

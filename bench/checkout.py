@@ -60,14 +60,15 @@ def this() -> Version:
 
 
 def other_core(reference: str) -> Version:
-    """A commit whose pure core can be measured: by this version's benchmark, else by its own with this version's counter.
+    """A commit whose pure core can be measured: by this version's benchmark, else by its own with this version's counters.
 
     Raises:
         CheckoutError: as `other`, or neither way works.
     """
     version = other(reference, CORE_CHECK)
     if version.instrument == "its own":
-        shutil.copy(PROJECT / "bench" / "core_count.py", version.folder / "bench")
+        for counter in ("core_count.py", "core_memory.py"):
+            shutil.copy(PROJECT / "bench" / counter, version.folder / "bench")
         if why := _failure(version, CORE_CHECK):
             raise CheckoutError(f"{version.name}: its core cannot be measured ({why})")
     return version

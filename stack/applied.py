@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from config import loader
+from config.definitions import Features
 from pipelines.features import layout, plan
 from schemas import contracts
 
@@ -46,7 +47,7 @@ def apply(run: Path) -> Path:
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     (root / name).touch()  # the order in which copies are forgotten
-    layout.add_to_file(root / _LAYOUTS, plan.layout(loader.definitions(root / name / CONFIG).features))
+    layout.add_to_file(root / _LAYOUTS, plan.layout(loader.read("features.yaml", Features, root / name / CONFIG)))
     _point_at(root, name)
     _forget(root, name)
     return root / name

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.features import layout
 from schemas import contracts
 from stack import applied, settings, source
 from tests.stacks import config_copy
@@ -73,3 +74,16 @@ def test_the_supervisor_is_not_replaced_because_the_same_files_lie_elsewhere(
     copy = applied.apply(made.run)
     monkeypatch.setenv("CDP_CONFIG_DIR", str(copy / "config"))  # as the supervisor itself sees it
     assert source.supervisor_fingerprint(made) == before
+
+
+def test_the_layouts_of_all_that_was_ever_in_force_are_kept(tmp_path: Path, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = stack(tmp_path)
+    applied.apply(made.run)
+    before = (config / "features.yaml").read_text()
+    (config / "features.yaml").write_text(before.replace("windows: [1h, 1d,", "windows: [1d,"))
+    for _ in range(2):
+        applied.apply(made.run)
+    monkeypatch.setenv(layout.VARIABLE, applied.environment(made.run)[layout.VARIABLE])
+    first, second = layout.known().values()
+    assert "views.count.1h" in first
+    assert set(second) == {name for name in first if not name.endswith(".1h")}

@@ -90,8 +90,8 @@ def test_instructions_are_read_from_valgrinds_words() -> None:
     assert core_pair.counted("==7== \n==7== I   refs:      123,456,789\n") == 123456789
     with pytest.raises(CheckoutError, match="counted nothing"):
         core_pair.counted("valgrind: not today")
-    ours, theirs = core_pair.Cost(90.0, {"node": 50, "profile": 52}), core_pair.Cost(100.0, {"node": 100})
-    assert core_pair.ratio_line(ours, theirs) == "ratio: instructions_per_event 0.9 bytes 1.02"
+    ours, theirs = core_pair.Cost(90.0, {"node": 50, "profile": 52}, 300), core_pair.Cost(100.0, {"node": 100}, 1000)
+    assert core_pair.ratio_line(ours, theirs) == "ratio: instructions_per_event 0.9 bytes 1.02 cached 0.3"
 
 
 def test_the_pure_core_can_be_counted() -> None:
