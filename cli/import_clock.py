@@ -9,10 +9,7 @@ from rich.progress import Progress as Bar
 from cli.import_job import ImportRefusedError, bars, identity, judge, progress_folder
 from cli.import_run import account
 from cli.terminal import plain_console
-from demo import replay
-from demo.messages import iso
-from demo.records import APPLIED, Record, with_ticks
-from demo.replayer import Progress as Written
+from config import loader
 from importers.files.failures import Failures
 from importers.files.opening import open_rows
 from importers.files.progress import Progress, State
@@ -20,6 +17,11 @@ from importers.files.run import Import, event_name, made, moment, prepare
 from importers.files.time_order import TimeOrder
 from importers.mapping import Failed, Skipped
 from importers.mapping.outcome import MISSING
+from operations import timed_writer
+from operations.timed_stream import APPLIED, Record, Tally, with_ticks
+from operations.timed_writer import Progress as Written
+from pipelines.rejected.record import iso
+from stack.topics import set_clock
 
 TICK_EVERY_MS: Final = 3_600_000
 SETTLE_MS: Final = 3_700_000
@@ -33,7 +35,7 @@ def load(job: Import, *, again: bool, force: bool, then_live: bool) -> int:
 
     Raises:
         ImportRefusedError: Kafka is not there.
-        demo.replayer.ReplayError: the topics hold newer records, or Kafka refuses one.
+        operations.timed_writer.ReplayError: the topics hold newer records, or Kafka refuses one.
         importers.files.rows.FileError: the file cannot be imported.
     """
     console = plain_console()
@@ -101,5 +103,14 @@ def _write(job: Import, order: TimeOrder, bar: Bar, *, force: bool, then_live: b
     def report(now: Written) -> None:
         bar.update(task, completed=now.events, note=f"{now.events:,} events, log time {iso(now.log_ms)[:10]}")
 
-    plan = replay.Plan(with_ticks(records(), TICK_EVERY_MS, SETTLE_MS), order.count, job.path.name)
-    replay.run(replay.Options(force=force, then_live=then_live), plan, report)
+    bootstrap = loader.platform().kafka.bootstrap
+    timed_writer.run(
+        with_ticks(records(), TICK_EVERY_MS, SETTLE_MS),
+        bootstrap,
+        loader.topics().raw(),
+        Tally(),
+        lambda clock: set_clock(clock, bootstrap),
+        force=force,
+        then_live=then_live,
+        report=report,
+    )

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from demo.replay import Options, Plan
-    from demo.replayer import Progress
+    from operations.timed_writer import Progress
 
 AMOUNT = "a count, or a fraction of the events when below 1"
 

@@ -8,7 +8,8 @@ from typing import Any, Final, NamedTuple
 from demo.dataset import DAY_MS
 from demo.malformed import KINDS, Kind
 from demo.messages import Message, dice, iso, render
-from demo.records import APPLIED, DUPLICATE, LATE, REJECTED, Record, of
+from demo.records import of
+from operations.timed_stream import APPLIED, DUPLICATE, LATE, REJECTED, Record
 
 LONGEST_DELAY_MS: Final = 6 * DAY_MS + DAY_MS // 2  # within the 7 days of deduplication and lateness, with room to spare
 REORDER_MS: Final = 6 * DAY_MS

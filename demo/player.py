@@ -2,8 +2,9 @@
 
 import threading
 
-from demo import replay, replayer
-from demo.records import Tally
+from demo import replay
+from operations import timed_writer
+from operations.timed_stream import Tally
 
 
 class Player:
@@ -22,7 +23,7 @@ class Player:
     """
 
     def __init__(self, options: replay.Options, prepared: replay.Plan) -> None:
-        self.progress = replayer.Progress(0, 0)
+        self.progress = timed_writer.Progress(0, 0)
         self.events = prepared.events
         self.tally: Tally | None = None
         self.written = 0
@@ -37,7 +38,7 @@ class Player:
 
     def __exit__(self, *error: object) -> None:
         self._halt.set()
-        self._thread.join(replayer.FLUSH_S)
+        self._thread.join(timed_writer.FLUSH_S)
 
     def is_over(self) -> bool:
         """Whether it has ended; raises what it ended with."""
@@ -51,12 +52,12 @@ class Player:
         try:
             self.tally = replay.run(options, prepared, self._report)
             self.written = sum(counts.total() for counts in self.tally.counts.values())
-        except replay.NewerRecordsError as error:
+        except timed_writer.NewerRecordsError as error:
             self.refusal = str(error)
         except BaseException as error:  # handed to the thread that waits
             self._error = error
 
-    def _report(self, progress: replayer.Progress) -> None:
+    def _report(self, progress: timed_writer.Progress) -> None:
         self.progress = progress
         if self._halt.is_set():
-            raise replayer.ReplayError("interrupted")
+            raise timed_writer.ReplayError("interrupted")

@@ -6,19 +6,15 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from config import loader
-from demo import dataset, replayer, stream
+from demo import dataset, stream
 from demo.faults import Faults, inject
-from demo.messages import iso
-from demo.records import Record, Tally, Tick, of, with_ticks
-from demo.replayer import Progress, ReplayError
-from operations import raw_topics
+from demo.records import of
+from operations import timed_writer
+from operations.timed_stream import Record, Tally, Tick, with_ticks
+from operations.timed_writer import Progress
 from stack.topics import set_clock
 
 NO_FAULTS: Final = Faults()
-
-
-class NewerRecordsError(ReplayError):
-    """The raw topics already hold records that are newer than the replay's first."""
 
 
 class Options(NamedTuple):
@@ -77,35 +73,21 @@ def run(options: Options, prepared: Plan, report: Callable[[Progress], None] | N
         What was written, and what must become of it.
 
     Raises:
-        NewerRecordsError: see there.
-        ReplayError: Kafka is not there, or refused a record.
+        NewerRecordsError, ReplayError: see `timed_writer.run`.
     """
-    bootstrap, topics = loader.platform().kafka.bootstrap, loader.topics().raw()
-    partitions = raw_topics.partitions_of(bootstrap, topics)
-    first = next(prepared.items)
-    _guard(first.log_ms, raw_topics.newest_ms(bootstrap, partitions), force=options.force)
-    tally = Tally(with_script=options.script)
-    set_clock("replay", bootstrap)
-    try:
-        replayer.write(_again(first, prepared.items), bootstrap, partitions, tally, speed=options.speed, report=report)
-    finally:
-        if options.then_live:
-            set_clock("live", bootstrap)
+    bootstrap, tally = loader.platform().kafka.bootstrap, Tally(with_script=options.script)
+    timed_writer.run(
+        prepared.items,
+        bootstrap,
+        loader.topics().raw(),
+        tally,
+        lambda clock: set_clock(clock, bootstrap),
+        force=options.force,
+        then_live=options.then_live,
+        speed=options.speed,
+        report=report,
+    )
     if options.expect is not None:
         told = tally.to_json(slice=prepared.story, seed=options.seed, asked=options.faults._asdict())
         options.expect.write_text(json.dumps(told, indent=None if options.script else 1) + "\n")
     return tally
-
-
-def _again(first: Record | Tick, rest: Iterable[Record | Tick]) -> Iterator[Record | Tick]:
-    yield first
-    yield from rest
-
-
-def _guard(first_ms: int, newest_ms: int, *, force: bool) -> None:
-    if force or newest_ms <= first_ms:
-        return
-    raise NewerRecordsError(
-        f"the raw topics hold records up to {iso(newest_ms)}, the replay begins at {iso(first_ms)}: the log's clock cannot go back. "
-        "Use another, empty stack (`CDP_HOME=/some/folder CDP_RAW_CLOCK=replay cdp up`), or --force if that is what you want"
-    )

@@ -18,9 +18,9 @@ from demo.messages import TENANT, iso
 from demo.one_person import Walk
 from demo.pipeline_watch import PipelineWatch
 from demo.player import Player
-from demo.records import Tally
 from operations import raw_topics
 from operations.progress import Progress as Lines
+from operations.timed_stream import Tally
 from pipelines.identity.nodes import Nodes
 from profile_store.client import Client
 from profile_store.connection import address

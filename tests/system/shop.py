@@ -7,11 +7,13 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
-from demo import browsing, dataset, replayer, stream
+from demo import browsing, dataset, stream
 from demo.dataset import DAY_MS
 from demo.messages import TENANT, Message
 from demo.pipeline_watch import Ends
-from demo.records import APPLIED, DUPLICATE, LATE, TICK_BYTES, Record, Tally, Tick, of, with_ticks
+from demo.records import of
+from operations import timed_writer
+from operations.timed_stream import APPLIED, DUPLICATE, LATE, TICK_BYTES, Record, Tally, Tick, with_ticks
 from tests.oracle.kafka_log import read_raw
 from tests.system.running import Running, say
 
@@ -71,7 +73,7 @@ def write(platform: Running, records: Sequence[Record | Message], tick_every_ms:
 def write_exactly(platform: Running, items: Sequence[Record | Tick]) -> Tally:
     """Write records and ticks just as they are given."""
     tally = Tally()
-    replayer.write(items, platform.bootstrap, platform.partitions, tally)
+    timed_writer.write(items, platform.bootstrap, platform.partitions, tally)
     return tally
 
 
@@ -128,7 +130,7 @@ class Player:
         records: by log time.
         portions: in how many.
         rate: records and ticks a second while portions are asked for one by one; 0 for as fast as Kafka takes them.
-        tick_every_ms: see `demo.records.with_ticks`.
+        tick_every_ms: see `operations.timed_stream.with_ticks`.
         settle_ms: see there.
     """
 
@@ -184,7 +186,7 @@ class Player:
 
     def _play(self) -> None:
         try:
-            replayer.write(self._paced(), self._bootstrap, self._partitions, self._tally)
+            timed_writer.write(self._paced(), self._bootstrap, self._partitions, self._tally)
         except BaseException as error:  # handed to the thread that waits
             self._error = error
 

@@ -10,8 +10,9 @@ import pytest
 
 from demo.dataset import DAY_MS
 from demo.messages import ORDERS, Message, message
-from demo.records import Record, Tick, of
+from demo.records import of
 from operations.raw_topics import partition_of
+from operations.timed_stream import Record, Tick
 from tests.system import shop
 from tests.system.outcome import Change, changes, check_profiles
 from tests.system.running import JOB, Running, say

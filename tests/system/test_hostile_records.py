@@ -10,7 +10,7 @@ from confluent_kafka import Message, Producer
 
 from demo.malformed import KINDS
 from demo.messages import iso
-from demo.records import Record
+from operations.timed_stream import Record
 from pipelines import control
 from tests.oracle.kafka_log import read_raw
 from tests.stacks import eventually

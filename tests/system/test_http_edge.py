@@ -15,7 +15,7 @@ from config import loader
 from demo import dataset, stream
 from demo.faults import Faults, inject
 from demo.messages import Message, dice, iso
-from demo.records import APPLIED, DUPLICATE, REJECTED, Record
+from operations.timed_stream import APPLIED, DUPLICATE, REJECTED, Record
 from sinks.clickhouse import ClickHouse
 from tests.stacks import eventually
 from tests.system import shop

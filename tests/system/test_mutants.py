@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from demo.messages import iso
-from demo.records import Record
+from operations.timed_stream import Record
 from pipelines import control
 from schemas import codes
 from tests.mutants import STAMP, mutants

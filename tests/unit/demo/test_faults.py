@@ -11,9 +11,10 @@ from demo.dataset import DAY_MS
 from demo.faults import Faults, TooManyFaultsError, inject
 from demo.malformed import KINDS
 from demo.messages import Message
-from demo.records import Record, Tally, Tick, of, with_ticks
+from demo.records import of
 from demo.stream import Slice
 from operations.raw_topics import partition_of
+from operations.timed_stream import Record, Tally, Tick, with_ticks
 from tests.oracle import Log, RawRecord, Rulebook
 
 CONFIG = Path(__file__).parents[3] / "config"

@@ -12,10 +12,10 @@ import pytest
 from config import loader
 from demo.dataset import DAY_MS
 from demo.faults import Faults
-from demo.records import Record
 from demo.replay import Options, plan
 from demo.stream import Slice
 from operations.raw_topics import partition_of
+from operations.timed_stream import Record
 from pipelines.ingest import dedupe
 from tests.in_process import KEY, InProcess
 from tests.oracle import Log, Profiles, RawRecord, Rulebook

@@ -1,13 +1,15 @@
 """Write a prepared stream to the raw topics as if its time were passing now."""
 
 import time
-from collections.abc import Callable, Iterable
-from typing import Final, NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+from typing import Final, Literal, NamedTuple
 
 from confluent_kafka import KafkaError, Producer
 
-from demo.records import TICK_BYTES, Record, Tally, Tick
-from operations.raw_topics import RawTopicsError, partition_of
+from operations.raw_topics import RawTopicsError, newest_ms, partition_of, partitions_of
+from operations.timed_stream import TICK_BYTES, Record, Tally, Tick
+from pipelines.rejected.record import iso
 
 PRODUCER: Final[dict[str, str | int | bool]] = {
     "acks": "all",
@@ -28,11 +30,60 @@ class ReplayError(RawTopicsError):
     """The replay cannot start or cannot go on; the message says what to do."""
 
 
+class NewerRecordsError(ReplayError):
+    """The raw topics already hold records that are newer than the stream's first."""
+
+
 class Progress(NamedTuple):
     """Where a replay is: events written (ticks not counted) and the log time reached."""
 
     events: int
     log_ms: int
+
+
+def run(
+    items: Iterator[Record | Tick],
+    bootstrap: str,
+    topics: list[str],
+    tally: Tally,
+    set_clock: Callable[[Literal["live", "replay"]], None],
+    *,
+    force: bool = False,
+    then_live: bool = False,
+    speed: float = 0,
+    report: Callable[[Progress], None] | None = None,
+) -> None:
+    """Write a stream to the raw topics, which keep its time meanwhile.
+
+    Args:
+        items: by log time; at least one.
+        bootstrap: Kafka.
+        topics: the raw ones; a tick goes to every partition of each.
+        tally: counts what is written.
+        set_clock: makes the topics keep the producer's clock (`replay`) or the broker's (`live`).
+        force: also behind newer records.
+        then_live: hand the clock over to the broker at the end.
+        speed: see `write`.
+        report: see `write`.
+
+    Raises:
+        NewerRecordsError: there are newer records, and not `force`.
+        ReplayError: Kafka is not there, or refused a record.
+    """
+    partitions = partitions_of(bootstrap, topics)
+    first = next(items)
+    newest = newest_ms(bootstrap, partitions)
+    if newest > first.log_ms and not force:
+        raise NewerRecordsError(
+            f"the raw topics hold records up to {iso(newest)}, the replay begins at {iso(first.log_ms)}: the log's clock cannot go back. "
+            "Use another, empty stack (`CDP_HOME=/some/folder CDP_RAW_CLOCK=replay cdp up`), or --force if that is what you want"
+        )
+    set_clock("replay")
+    try:
+        write(chain([first], items), bootstrap, partitions, tally, speed=speed, report=report)
+    finally:
+        if then_live:
+            set_clock("live")
 
 
 class _Deliveries:
