@@ -40,7 +40,7 @@ def build(parallelism: int) -> StreamExecutionEnvironment:
     Args:
         parallelism: of every operator; the cluster needs three slots for each unit.
     """
-    platform, definitions = loader.platform(), loader.definitions()
+    platform, definitions, layouts = loader.platform(), loader.definitions(), layout.known()
     bootstrap = platform.kafka.bootstrap
     env, tables = topology.environment(parallelism)
     group = f"cdp-{JOB}"
@@ -63,13 +63,13 @@ def build(parallelism: int) -> StreamExecutionEnvironment:
     objects.uid(OBJECT).name(OBJECT).slot_sharing_group(DECODE)
 
     nodes = topology.key_in_jvm(decoded.union(objects, aliases, pokes)).process(
-        NodeFunction(definitions, platform, loader.traffic()), KEYED
+        NodeFunction(definitions, platform, loader.traffic(), layouts), KEYED
     )
     nodes.uid(NODE).name(NODE).slot_sharing_group(NODE)
 
     keyed = topology.key_in_jvm(nodes.union(rosters, pokes))
     profiles = keyed.connect(published.broadcast(definitions_descriptor())).process(
-        ProfileFunction(definitions, platform, topology.run_number(), layout.known()), RECORD
+        ProfileFunction(definitions, platform, topology.run_number(), layouts), RECORD
     )
     profiles.uid(PROFILE).name(PROFILE).slot_sharing_group(PROFILE)
 

@@ -13,10 +13,11 @@ from config import loader
 from config.definitions import Definitions
 from config.platform import Platform
 from pipelines.audiences.rules import RuleBook
+from pipelines.features.layout import History
 from pipelines.features.ledger import Store
 from pipelines.features.node import Applied, NodeLogic, Stores
 from pipelines.features.node_state import LiveNode
-from pipelines.features.plan import compile_plan
+from pipelines.features.plan import compile_plan, layout
 from pipelines.features.profile import Change, ProfileLogic
 from pipelines.features.profile_state import LiveProfile
 from pipelines.identity.link_log import Rule
@@ -46,7 +47,7 @@ class InProcess:
         platform: tenants and limits; by default those of `config/`.
         decoder: reads raw records; by default made as the job makes it.
         ledger_store: makes a node's ledger; by default a dict.
-        layouts: that state may have been written by.
+        layouts: that have been in force before.
 
     Attributes:
         applied: every event that took effect, as its node leaves it.
@@ -61,7 +62,7 @@ class InProcess:
         platform: Platform | None = None,
         decoder: Decoder | None = None,
         ledger_store: Callable[[], Store] | None = None,
-        layouts: dict[int, tuple[str, ...]] | None = None,
+        layouts: History | None = None,
     ) -> None:
         self.definitions = definitions or loader.definitions()
         platform, identity = platform or loader.platform(), loader.identity()
@@ -75,14 +76,14 @@ class InProcess:
         )
         self._ledger_store = ledger_store or MapStore
         rules = RuleBook(self.definitions)
-        plan = compile_plan(self.definitions, set(rules.reads))
+        self.layouts = (layouts or History()).with_(layout(self.definitions.features))
+        plan = compile_plan(self.definitions, set(rules.reads), len(self.layouts.applied) - 1)
         limits = platform.limits
         units = {name: 10**tenant.minor_units for name, tenant in platform.tenants.items()}
         self._node_logic = NodeLogic(
             plan, limits.dedupe_s * 1000, limits.lateness_s * 1000, Traffic(loader.traffic()), units, self.definitions.traits
         )
-        self.layouts = {**(layouts or {}), plan.layout.id: plan.layout.names}
-        self.profile_logic = ProfileLogic(self.definitions, rules, units, 1, self.layouts)
+        self.profile_logic = ProfileLogic(self.definitions, rules, units, 1, self.layouts.by_id())
         self.object_logic = ObjectLogic([namespace.name for namespace in identity.namespaces], limits.dedupe_s * 1000)
         self._object_blobs: dict[str, bytes] = {}
         self._object_stores: dict[str, ObjectStores] = {}

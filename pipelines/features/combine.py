@@ -41,6 +41,8 @@ _COMBINE: Final[dict[str, Callable[[Iterable[Any]], Any]]] = {
     "kind": _least,
     "groups": all_groups,
 }
+COMBINED: Final = frozenset(_COMBINE)
+"""Values that are no numbers and no definition asks for."""
 
 
 def combined_other(name: str, parts: Sequence[Mapping[str, Value]]) -> Value:

@@ -36,8 +36,8 @@ from pipelines.identity.nodes import split
 from pipelines.wire import Value
 
 TOP_SHOWN: Final = 5
-REMEMBERED: Final = 16_384
-"""Pieces of text that are kept, a few MB."""
+REMEMBERED: Final = 4096
+"""Pieces of text of each kind that are kept: with a dozen kinds some 15 MB."""
 _CHANNELS_END: Final = CHANNEL + len(CHANNEL_NAMES)
 _ORDER_COUNT, _ORDER_AMOUNT = "orders.count.lifetime", "orders.amount.lifetime"
 Numbers = Sequence[int]
@@ -76,6 +76,7 @@ class _Group:
 
     def __init__(self, fields: list[_Field], ranges: list[tuple[int, int]], other: str) -> None:
         self.fields, self.other = fields, other
+        assert len(ranges) <= 2, fields
         first, *more = [slice(8 * begin, 8 * end) for begin, end in ranges or [(0, 0)]]
         self.bytes, self.and_bytes, self.is_apart = first, more[0] if more else slice(0, 0), bool(more)
         self.written: dict[bytes, str] = {}
@@ -216,15 +217,15 @@ def _of_platform(layout: Layout, scale: int) -> list[_Field]:
     orders, gross = layout.places.get(_ORDER_COUNT, -1), layout.places.get(_ORDER_AMOUNT, -1)
 
     def average_basket(numbers: Numbers, _others: Others) -> float | None:
-        number = numbers[orders] if min(orders, gross) >= 0 else 0
-        return numbers[gross] / scale / number if number > 0 else None
+        number, amount = (numbers[orders], numbers[gross]) if min(orders, gross) >= 0 else (0, 0)
+        return amount / scale / number if number > 0 and amount != UNKNOWN else None
 
     def mean_interval(numbers: Numbers, _others: Others) -> float | None:
         number = numbers[orders] if orders >= 0 else 0
         return (numbers[LAST_ORDER] - numbers[FIRST_ORDER]) / DAY_MS / (number - 1) if number > 1 else None
 
     def channels(numbers: Numbers, _others: Others) -> dict[str, int]:
-        return {name: number for name, number in zip(CHANNEL_NAMES, numbers[CHANNEL:_CHANNELS_END], strict=True) if number}
+        return {name: number for name, number in zip(CHANNEL_NAMES, numbers[CHANNEL:_CHANNELS_END], strict=True) if number > 0}
 
     of_orders = tuple(place for place in (orders, gross) if place >= 0)
     return [

@@ -15,14 +15,14 @@ from typing import Final
 import msgspec
 
 from pipelines import rows
-from pipelines.ingest.envelope import CHANNELS
 from pipelines.rows import Row
 
 UNKNOWN: Final = -(1 << 63)
 """Stands for a time that is not there, and for what has not been counted."""
 FIRST_SEEN, LAST_SEEN, SESSIONS, LATE, FIRST_ORDER, LAST_ORDER, UNMATCHED, OVER_REFUNDS, CHARGE_BACKS, MEMBERS, CHANNEL = range(11)
 """Places of what the platform itself counts; from `CHANNEL` on one place a channel, in the order of `CHANNEL_NAMES`."""
-CHANNEL_NAMES: Final = (*sorted(CHANNELS), "other")
+CHANNEL_NAMES: Final = ("call_centre", "community", "email", "mini_program", "mobile_app", "store", "web", "other")
+"""Those of `pipelines.ingest.envelope`. A new one goes to the end, like all that the platform counts: nodes' own rows have no names."""
 CHANNEL_PLACES: Final = {name: CHANNEL + place for place, name in enumerate(CHANNEL_NAMES)}
 LEAST: Final = frozenset({FIRST_SEEN, FIRST_ORDER})
 """Of several nodes the smallest one counts; of `GREATEST` the greatest; all others are added up."""
@@ -112,40 +112,62 @@ class Layouts:
         return array("q", [UNKNOWN if place < 0 else row[place] for place in moves])
 
 
-def read_file(path: Path) -> dict[int, tuple[str, ...]]:
-    """Names by layout id as `add_to_file` has written them; none where there is no file.
+class History(msgspec.Struct, frozen=True):
+    """The layouts that there have been.
+
+    Attributes:
+        layouts: names of each.
+        applied: their ids in the order in which they were put in force; one that came back stands there again.
+    """
+
+    layouts: list[tuple[str, ...]] = []
+    applied: list[int] = []
+
+    def by_id(self) -> dict[int, tuple[str, ...]]:
+        """Names by id."""
+        return {identity(names): names for names in self.layouts}
+
+    def with_(self, layout: Layout) -> "History":
+        """The same after this one has been put in force."""
+        if self.applied[-1:] == [layout.id]:
+            return self
+        layouts = self.layouts if layout.id in self.by_id() else [*self.layouts, layout.names]
+        return History(layouts, [*self.applied, layout.id])
+
+
+def read_file(path: Path) -> History:
+    """What `add_to_file` has written; nothing where there is no file.
 
     Raises:
         LayoutError: the file is damaged.
     """
     if not path.exists():
-        return {}
+        return History()
     try:
-        written = msgspec.json.decode(path.read_bytes(), type=list[tuple[str, ...]])
+        return msgspec.json.decode(path.read_bytes(), type=History)
     except msgspec.DecodeError as error:
         raise LayoutError(f"{path}: cannot be read ({error}); put back a copy of it: state of earlier layouts needs it") from error
-    return {identity(names): names for names in written}
 
 
 def add_to_file(path: Path, layout: Layout) -> None:
-    """Remember a layout for ever; nothing changes where it is known.
+    """Note that a layout is put in force; nothing changes where it is.
 
     Raises:
         LayoutError: see `read_file`.
     """
-    known = read_file(path)
-    if layout.id in known:
-        return
-    draft = path.with_suffix(".draft")
-    draft.write_bytes(msgspec.json.format(msgspec.json.encode([*known.values(), layout.names])))
-    draft.replace(path)
+    before = read_file(path)
+    after = before.with_(layout)
+    if after is not before:
+        draft = path.with_suffix(".draft")
+        draft.write_bytes(msgspec.json.format(msgspec.json.encode(after)))
+        draft.replace(path)
 
 
-def known() -> dict[int, tuple[str, ...]]:
-    """All layouts that there have been, by id, as the file says that `CDP_LAYOUTS_FILE` names.
+def known() -> History:
+    """All layouts that there have been, as the file says that `CDP_LAYOUTS_FILE` names.
 
     Raises:
         LayoutError: see `read_file`.
     """
     named = os.environ.get(VARIABLE)
-    return read_file(Path(named)) if named else {}
+    return read_file(Path(named)) if named else History()

@@ -273,7 +273,7 @@ class NodeLogic:
         numbers = live.numbers
         clock = numbers[CLOCK] = max(numbers[CLOCK], now)
         numbers[PLAN] = self._plan.version
-        said = self._values.all(live, clock, is_anew=True)
+        said = self._values.all(live, clock)
         return Update(
             live.profile_id, live.key, live.tenant, numbers[SEQ], clock, "", clock, said.places, said.numbers, said.others, is_asked=True
         )
@@ -283,7 +283,7 @@ class NodeLogic:
         if live.numbers[PLAN] == self._plan.version:
             return said
         live.numbers[PLAN] = self._plan.version
-        return self._values.all(live, live.numbers[CLOCK], is_anew=True)
+        return self._values.all(live, live.numbers[CLOCK])
 
     @staticmethod
     def next_timer(live: LiveNode) -> int | None:

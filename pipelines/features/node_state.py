@@ -1,5 +1,6 @@
 """The state of a node: a few rows of numbers, and what is no number."""
 
+import sys
 from array import array
 from collections.abc import Sequence
 from typing import Any, Final
@@ -109,7 +110,7 @@ class LiveNode:
     )
 
     def __init__(self, key: str, tenant: str, profile_id: str, phase: int) -> None:
-        self.key, self.tenant, self.profile_id, self.phase = key, tenant, profile_id, phase
+        self.key, self.tenant, self.profile_id, self.phase = key, sys.intern(tenant), profile_id, phase
         self.numbers = _START[:]
         self.sessions = sessions.begun()
         self.recent = traffic.nothing()

@@ -16,7 +16,6 @@ from pipelines.features.layout import (
     OVER_REFUNDS,
     SESSIONS,
     UNMATCHED,
-    layout_of,
 )
 from pipelines.features.ledger import Summary
 from pipelines.features.node_state import OWN, LiveNode, Said
@@ -25,7 +24,6 @@ from pipelines.features.series import NEVER, Series, Windows
 
 _COUNT: Final = ALL["count"].of_totals
 _NO_SUMMARY: Final = Summary()
-_START: Final = layout_of(()).start
 
 
 class _Made(msgspec.Struct, frozen=True):
@@ -100,21 +98,13 @@ class NodeValues:
         self._asked = {name: _asked(asks, plan) for name, asks in plan.asks.items()}
         self._numbers = {name: [*asked.counts, *asked.amounts] for name, asked in self._asked.items()}
 
-    def all(self, live: LiveNode, now: int, *, is_anew: bool = False) -> Said:
-        """Everything at `now`, ms.
-
-        Args:
-            live: the node.
-            now: clock, ms.
-            is_anew: definitions have changed: of series without entries, too, it is said that there are none.
-        """
+    def all(self, live: LiveNode, now: int) -> Said:
+        """Everything at `now`, ms: also that there is nothing, for the profile may know of something."""
         said = Said()
         self.bring_up(live, now, live.series, said)
-        _tell_anew(live, said)
-        if is_anew:
-            nothing = [place for name, places in self._numbers.items() if name not in live.series for place in places]
-            said.places += nothing
-            said.numbers += [0] * len(nothing)
+        nothing = [place for name, places in self._numbers.items() if name not in live.series for place in places]
+        said.places = [*range(len(BASE)), *nothing, *said.places]
+        said.numbers = [*live.numbers[OWN : OWN + len(BASE)], *[0] * len(nothing), *said.numbers]
         said.others = dict(live.told or {})
         return said
 
@@ -187,12 +177,3 @@ class NodeValues:
             found, due = cells.look(now, windows.all[made.at], self._plan.exact_entries, live.phase, combine)
         live.tell_other(made.name, found, said)
         return due
-
-
-def _tell_anew(live: LiveNode, said: Said) -> None:
-    """The platform's own values, without those that there never was anything of."""
-    for place in range(len(BASE)):
-        value = live.numbers[OWN + place]
-        if value != _START[place]:
-            said.places.append(place)
-            said.numbers.append(value)

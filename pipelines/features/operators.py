@@ -3,7 +3,7 @@
 Both keep decoded objects in a bounded cache in front of the keyed state and write through on each change, so a restart loses nothing.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
@@ -18,6 +18,7 @@ from pipelines import control
 from pipelines.audiences.rules import RuleBook
 from pipelines.features import node, profile
 from pipelines.features.cache import Cache, collect_seldom
+from pipelines.features.layout import History
 from pipelines.features.ledger import LIMIT
 from pipelines.features.node_state import LiveNode
 from pipelines.features.plan import compile_plan
@@ -53,10 +54,11 @@ class NodeFunction(KeyedProcessFunction):
         definitions: features and rules as of submission.
         platform: tenants and limits.
         traffic: rules that tell what nobody meant.
+        layouts: those that have been in force, the present one last.
     """
 
-    def __init__(self, definitions: Definitions, platform: Platform, traffic: list[TrafficRule]) -> None:
-        self._definitions = definitions
+    def __init__(self, definitions: Definitions, platform: Platform, traffic: list[TrafficRule], layouts: History) -> None:
+        self._definitions, self._layouts = definitions, layouts
         self._limits, self._tenants = platform.limits, platform.tenants
         self._traffic = traffic
 
@@ -64,7 +66,7 @@ class NodeFunction(KeyedProcessFunction):
         """Bind state and compile the plan."""
         require_thread_mode()
         collect_seldom()
-        plan = compile_plan(self._definitions, set(RuleBook(self._definitions).reads))
+        plan = compile_plan(self._definitions, set(RuleBook(self._definitions).reads), max(0, len(self._layouts.applied) - 1))
         limits, units = self._limits, {name: 10**tenant.minor_units for name, tenant in self._tenants.items()}
         self._logic = node.NodeLogic(
             plan, limits.dedupe_s * 1000, limits.lateness_s * 1000, Traffic(self._traffic), units, self._definitions.traits
@@ -195,10 +197,10 @@ class ProfileFunction(KeyedBroadcastProcessFunction):
         definitions: features and rules as of submission.
         platform: tenants.
         run: number of this submission of the job, greater than that of every earlier one (`jobs.topology.run_number`).
-        layouts: names of the numbers of layouts that the state may have been written by, by id.
+        layouts: those that the state may have been written by.
     """
 
-    def __init__(self, definitions: Definitions, platform: Platform, run: int, layouts: Mapping[int, tuple[str, ...]]) -> None:
+    def __init__(self, definitions: Definitions, platform: Platform, run: int, layouts: History) -> None:
         self._definitions = definitions
         self._layouts = layouts
         self._platform = platform
@@ -210,7 +212,7 @@ class ProfileFunction(KeyedBroadcastProcessFunction):
         collect_seldom()
         scale = {name: 10**tenant.minor_units for name, tenant in self._platform.tenants.items()}
         incarnation = profile.incarnation(self._run, attempt_number(runtime_context))
-        self._logic = profile.ProfileLogic(self._definitions, RuleBook(self._definitions), scale, incarnation, self._layouts)
+        self._logic = profile.ProfileLogic(self._definitions, RuleBook(self._definitions), scale, incarnation, self._layouts.by_id())
         self._state = runtime_context.get_state(ValueStateDescriptor("profile", Types.PICKLED_BYTE_ARRAY()))
         self._cache: Cache[LiveProfile] = Cache(PROFILES_CACHED)
         self._decode = msgspec.msgpack.Decoder(ProfileInput).decode

@@ -178,12 +178,14 @@ def _read(features: Features, feature: Feature, by_name: dict[str, Feature], win
     return (value(feature, window), None) if longer is None else (value(feature, longer), value(feature, window))
 
 
-def compile_plan(definitions: Definitions, read_by_rules: set[str]) -> Plan:
+def compile_plan(definitions: Definitions, read_by_rules: set[str], changes: int = 0) -> Plan:
     """Compile the definitions for nodes.
 
     Args:
         definitions: the configuration.
         read_by_rules: published fields that tags, segments or scores read.
+        changes: how many layouts have been put in force before this one: what profiles forgot under another one is told again, though this
+            one had been there already.
 
     Raises:
         ConfigError: see `published_fields`; or hops that do not nest.
@@ -224,7 +226,7 @@ def compile_plan(definitions: Definitions, read_by_rules: set[str]) -> Plan:
         refresh_ms=features.refresh_s * 1000,
         longest_hop_ms=max(window.hop for window in windows),
         layout=layout(features),
-        version=1 + zlib.crc32(msgspec.json.encode([sorted(asks.values(), key=_by_name), features.exact_entries, _fed(features)])),
+        version=1 + zlib.crc32(msgspec.json.encode([sorted(asks.values(), key=_by_name), features.exact_entries, _fed(features)]), changes),
     )
 
 

@@ -9,7 +9,7 @@ import orjson
 from config.definitions import CutPoints, Definitions
 from pipelines.audiences.rules import RuleBook, Verdict
 from pipelines.features import plan
-from pipelines.features.combine import combined, combined_other
+from pipelines.features.combine import COMBINED, combined, combined_other
 from pipelines.features.fields import NO_CLOCK, Fields, of_group, piece
 from pipelines.features.layout import LAST_ORDER, UNKNOWN, Layouts
 from pipelines.features.profile_state import (
@@ -94,7 +94,9 @@ class ProfileLogic:
         published = plan.published_fields(definitions.features)
         self._layout = plan.layout(definitions.features)
         self._layouts = Layouts(self._layout, layouts or {})
-        self._fields = {tenant: Fields(published, self._layout, units, rules.reads) for tenant, units in scale.items()}
+        by_units = {units: Fields(published, self._layout, units, rules.reads) for units in set(scale.values())}
+        self._fields = {tenant: by_units[units] for tenant, units in scale.items()}
+        self._others = {*COMBINED, *(field.plus for field in published if field.measure not in plan.NUMBERS)}
         self._rules = rules
         self._traits = definitions.traits
         self._initial_cuts = definitions.rfm.initial
@@ -123,6 +125,9 @@ class ProfileLogic:
         if blob is None:
             return LiveProfile(profile_id, tenant)
         live = unpacked(profile_id, blob, self._layouts)
+        for part in live.nodes.values():
+            if part.others and not part.others.keys() <= self._others:  # of definitions that are gone
+                part.others = {name: value for name, value in part.others.items() if name in self._others} or None
         if live.verdict is not None:
             live.verdict = self._shared(live.verdict).verdict
             if live.published_tags == live.verdict.tags:

@@ -1,5 +1,6 @@
 """The state of a profile: rows of numbers, one of its own and one a node, and what is no number."""
 
+import sys
 from array import array
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -116,7 +117,7 @@ class LiveProfile:
     )
 
     def __init__(self, profile_id: str, tenant: str) -> None:
-        self.profile_id, self.tenant = profile_id, tenant
+        self.profile_id, self.tenant = profile_id, sys.intern(tenant)
         self.numbers = _START[:]
         self.nodes: dict[str, Part] = {}
         self.verdict: Verdict | None = None

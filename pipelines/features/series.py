@@ -20,6 +20,8 @@ MARGIN: Final = 16
 THIN_EVERY: Final = 32
 _TWO, _THREE = b"\x02", b"\x03"
 NEVER: Final = 1 << 62
+MOST: Final = 1 << 62
+"""A running amount stays within this, so that the difference of two, which a window is, has 64 bits."""
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -119,16 +121,16 @@ class Series:
             amount: added to the entry's amount, minor units.
 
         Returns:
-            Whether there was room: sums have 64 bits. If not, nothing is changed.
+            Whether there was room (`MOST`). If not, nothing is changed.
         """
         row = self._row
         size = len(row) // self._columns
         if time > row[size - 1]:
             if self._columns == 3:
-                try:
-                    row.append(row[-1] + amount)
-                except OverflowError:
+                running = row[-1] + amount
+                if not -MOST <= running <= MOST:
                     return False
+                row.append(running)
             row.insert(2 * size, row[2 * size - 1] + count)
             row.insert(size, time)
             return True
@@ -136,10 +138,10 @@ class Series:
         index = bisect_left(times, time)  # 0: older than everything remembered, so that only the total shows it
         is_new = index > 0 and times[index] != time
         before = amounts[index - 1 : index] if is_new else amounts[:0]
-        try:  # the new entry's first, if it is one
-            later = array("q", [running + amount for running in (*before, *amounts[index:])])
-        except OverflowError:
+        running_amounts = [running + amount for running in (*before, *amounts[index:])]  # the new entry's first, if it is one
+        if running_amounts and not (min(running_amounts) >= -MOST and max(running_amounts) <= MOST):
             return False
+        later = array("q", running_amounts)
         if is_new:
             times.insert(index, time)
             counts.insert(index, counts[index - 1])

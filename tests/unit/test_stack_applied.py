@@ -84,6 +84,11 @@ def test_the_layouts_of_all_that_was_ever_in_force_are_kept(tmp_path: Path, conf
     for _ in range(2):
         applied.apply(made.run)
     monkeypatch.setenv(layout.VARIABLE, applied.environment(made.run)[layout.VARIABLE])
-    first, second = layout.known().values()
+    found = layout.known()
+    first, second = found.layouts
+    assert found.applied == [layout.identity(first), layout.identity(second)]
     assert "views.count.1h" in first
     assert set(second) == {name for name in first if not name.endswith(".1h")}
+    (config / "features.yaml").write_text(before)
+    applied.apply(made.run)
+    assert layout.known() == layout.History([first, second], [*found.applied, layout.identity(first)])

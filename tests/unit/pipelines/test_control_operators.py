@@ -9,6 +9,7 @@ from pyflink.common import Row
 from config import loader
 from pipelines import control
 from pipelines.features import operators
+from pipelines.features.layout import History
 from pipelines.identity.nodes import profile_of
 from pipelines.wire import Alias, Join, Roster, Update
 from schemas import clean
@@ -35,11 +36,11 @@ def framed(topic: str, value: bytes) -> bytes:
 
 def test_a_node_and_a_profile_take_the_words_of_the_resolver() -> None:
     encode = operators.msgspec.msgpack.encode
-    node = operators.NodeFunction(loader.definitions(), loader.platform(), loader.traffic())
+    node = operators.NodeFunction(loader.definitions(), loader.platform(), loader.traffic(), History())
     node.open(Engine(NODE))
     (leave, join) = list(node.process_element(encode(Alias(NODE, "demo", "p", 1)), Engine(NODE)))
     assert (leave._values[0], join._values[0]) == (profile_of(NODE), "p")
-    profile = operators.ProfileFunction(loader.definitions(), loader.platform(), 1, {})
+    profile = operators.ProfileFunction(loader.definitions(), loader.platform(), 1, History())
     engine = Engine("p")
     profile.open(engine)
     assert list(profile.process_element(join._values[1], engine)) == [], "the roster is not there yet"
@@ -50,7 +51,7 @@ def test_a_node_and_a_profile_take_the_words_of_the_resolver() -> None:
 def test_the_profile_rejects_malformed_pokes_and_definitions_and_takes_the_next() -> None:
     profile_id = profile_of(NODE)
     engine = Engine(profile_id)
-    profile = operators.ProfileFunction(loader.definitions(), loader.platform(), 1, {})
+    profile = operators.ProfileFunction(loader.definitions(), loader.platform(), 1, History())
     profile.open(engine)
     for value in BAD:
         (told,) = rejections(list(profile.process_element(framed(control.POKES, value), engine)))
@@ -78,7 +79,7 @@ def test_a_word_about_another_tenants_profile_is_rejected() -> None:
         loader.platform(), tenants=loader.platform().tenants | {"other": loader.platform().tenants["demo"]}
     )
     engine = Engine("p1")
-    profile = operators.ProfileFunction(loader.definitions(), platform, 1, {})
+    profile = operators.ProfileFunction(loader.definitions(), platform, 1, History())
     profile.open(engine)
     update = Update("p1", NODE, "demo", 1, 1_700_000_000_000, "m", 1_700_000_000_000, [0, 1], [1, 1])  # first and last seen
     list(profile.process_element(operators.msgspec.msgpack.encode(Join(update, 0)), engine))
