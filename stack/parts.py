@@ -3,6 +3,7 @@
 A part is complete when its marker file is there and names the version of `config/stack.yaml`; then nothing is run at all.
 """
 
+import fcntl
 import os
 import re
 import shutil
@@ -143,14 +144,19 @@ def _install(settings: Settings, part: Part, progress: Progress) -> None:
     progress(part.name, "fetching", 0.0)
     target = settings.parts / part.name
     draft = settings.parts / f".{part.name}.{os.getpid()}"
-    draft.mkdir(parents=True)
-    try:
-        part.fetch(draft)
-        (draft / ".complete").write_text(part.version)
-        shutil.rmtree(target, ignore_errors=True)
-        draft.rename(target)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+    settings.parts.mkdir(parents=True, exist_ok=True)
+    with (settings.parts / f".{part.name}.lock").open("w") as lock:
+        # Whoever waited for another process to fetch the same must not replace what somebody may be running by now.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not _is_complete(settings, part):
+            draft.mkdir()
+            try:
+                part.fetch(draft)
+                (draft / ".complete").write_text(part.version)
+                shutil.rmtree(target, ignore_errors=True)
+                draft.rename(target)
+            finally:
+                shutil.rmtree(draft, ignore_errors=True)
     progress(part.name, "ready", time.monotonic() - began)
 
 
