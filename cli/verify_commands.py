@@ -122,7 +122,7 @@ def _run(report: "Report", deadline: float, tell: Callable[[str], None]) -> None
         tell("replaying the link log")
         report.add(identity(server, clean, loader.identity(), tenants, platform.kafka.bootstrap, cleaned.read_on))
         tell("comparing orders and money")
-        report.add(money(server, clean, orders, platform.tenants, cleaned.read_on))
+        report.add(money(server, clean, orders, platform.tenants, cleaned.read_on, loaded))
         report.checks.append(event_rows(server, contracts.load()))
     finally:
         cleaned.close()

@@ -86,6 +86,7 @@ class CleanEvidence:
         changes: `(tenant, profile number, incarnation, version)` of every change, and where it lies.
         newest: the newest change of each profile, as its message.
         counted: topic -> number of its records, for those that are only counted.
+        ends: topic and partition -> offset behind its last record.
         on_change: called with each change.
         on_event: called with name and message of each event.
     """
@@ -97,6 +98,7 @@ class CleanEvidence:
         self.changes = Columns(6)
         self.newest: dict[Owner, tuple[Rank, bytes]] = {}
         self.counted = dict.fromkeys(COUNTED, 0)
+        self.ends: dict[tuple[str, int], int] = {}
         self.on_change: Callable[[Owner, Rank, bytes], None] = lambda *_: None
         self.on_event: Callable[[str, bytes], None] = lambda *_: None
 
@@ -110,6 +112,7 @@ class CleanEvidence:
         assert value is not None
         assert partition is not None
         assert offset is not None
+        self.ends[topic, partition] = offset + 1
         if topic in self.counted:
             self.counted[topic] += 1
             return

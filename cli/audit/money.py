@@ -4,8 +4,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from cli.audit.evidence import CleanEvidence
+from cli.audit.evidence import CHANGES, EVENTS, CleanEvidence
 from cli.audit.fold import Document, Fold, Money
+from cli.audit.history import Part
 from cli.audit.money_views import Key, amount, documents_in_views, of_profile, owners_in_table, profiles_in_view, reused_ids
 from cli.audit.order_events import OrderEvents
 from cli.audit.report import Check
@@ -17,18 +18,23 @@ from sinks.clickhouse import ClickHouse
 RECHECK_S: Final = 15.0
 LOADER_S: Final = 60.0
 """What the loader gets beyond that while it is behind."""
-OBJECTS: Final = "cdp.objects"
+READ_BY_VIEWS: Final = ("cdp.objects", EVENTS, CHANGES)
 LIVE, PROFILES, ORDERS, OWNERS = "live profiles", "view profiles", "view orders", "objects"
 
 
 def money(
-    server: ClickHouse, clean: CleanEvidence, orders: OrderEvents, tenants: Mapping[str, Tenant], read_on: Callable[[], None]
+    server: ClickHouse,
+    clean: CleanEvidence,
+    orders: OrderEvents,
+    tenants: Mapping[str, Tenant],
+    read_on: Callable[[], None],
+    loaded: Callable[[], Mapping[Part, int]],
 ) -> Iterator[Check]:
     """Per tenant: what live profiles and what the analysts' views say of orders and money, and table `objects` of owners.
 
     All are compared with the clean events, and all move meanwhile: what differs has to differ in every look until the deadline, while its
-    events stand still. The views know of an object by its row: as long as the loader has not inserted what was there at the first look,
-    it is waited for, and what is still missing then is late, not lost.
+    events stand still. The views know what the loader has inserted: as long as that is not all that was there at the first look, of each
+    partition, it is waited for, and what is still missing then is late, not lost.
 
     Args:
         server: ClickHouse.
@@ -36,12 +42,15 @@ def money(
         orders: the events of objects in them; grows likewise.
         tenants: by name.
         read_on: reads the clean topics to their end as it is now.
+        loaded: offset below which the loader says it has loaded a partition.
     """
     deadline = time.monotonic() + RECHECK_S
-    fold, needed = orders.fold, clean.counted.get(OBJECTS, 0)
+    fold, needed = orders.fold, {part: end for part, end in clean.ends.items() if part[0] in READ_BY_VIEWS}
     suspects: dict[str, set[Any]] | None = None
     before = _Events(clean, fold)
     while True:
+        done = loaded()
+        late = sum(max(0, end - done.get(part, 0)) for part, end in needed.items())
         told: dict[str, Mapping[Any, Any]] = {
             ORDERS: documents_in_views(server, fold),
             PROFILES: profiles_in_view(server, fold),
@@ -53,28 +62,23 @@ def money(
         found = {what: _differing(events.say[what], told[what], before.say[what]) for what in events.say}
         before = events
         suspects = {what: keys & suspects[what] for what, keys in found.items()} if suspects is not None else found
-        late = needed - _rows(server) if any(suspects.values()) else 0
         if not any(suspects.values()) or time.monotonic() > deadline + (LOADER_S if late > 0 else 0):
             break
         time.sleep(1.0)
     reused = reused_ids(server)
     for tenant, config in tenants.items():
-        for what in (LIVE, PROFILES):
-            yield _profiles(tenant, config, what, told[what], suspects[what], events)
+        yield _profiles(tenant, config, LIVE, told[LIVE], suspects[LIVE], events)
+        profiles = _profiles(tenant, config, PROFILES, told[PROFILES], suspects[PROFILES], events)
         documents = _documents(tenant, config, told[ORDERS], suspects[ORDERS], orders, events)
         owners = _owners(tenant, told[OWNERS], suspects[OWNERS], events, reused.get(tenant, 0))
-        yield from (_or_late(check, late) for check in (documents, owners))
-
-
-def _rows(server: ClickHouse) -> int:
-    return int(server.rows("SELECT count() AS n FROM objects")[0]["n"])
+        yield from (_or_late(check, late) for check in (profiles, documents, owners))
 
 
 def _or_late(check: Check, late: int) -> Check:
     """The check, or that it cannot be made because the loader is behind."""
     if late <= 0 or not check.differences:
         return check
-    note = f"{late:,} rows of table objects are not loaded yet: is job `history` running?"
+    note = f"{late:,} records of the clean topics are not loaded yet: is job `history` running?"
     return Check(check.name, check.expected, check.found, [], note, known=False)
 
 
