@@ -34,6 +34,7 @@ if TYPE_CHECKING:  # earlier versions, which this file measures too, have them e
     from pipelines.features.profile_state import LiveProfile
 
 KEY: Final = b"0" * 32
+REFRESH_MS: Final = loader.definitions().features.refresh_s * 1000
 
 
 class Clock:
@@ -252,4 +253,5 @@ class Core:
             mine = self._profiles.get(update.profile_id)
             if mine is not None:
                 self._clock.run("refresh: profile update", self._profile.update, mine, update)
-                self._clock.run("refresh: profile tick", self._profile.tick, mine, log_ms)
+                # By then it has to publish what has fallen.
+                self._clock.run("refresh: profile tick", self._profile.tick, mine, log_ms + REFRESH_MS)

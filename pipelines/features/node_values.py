@@ -49,7 +49,6 @@ class _Asked(msgspec.Struct, frozen=True):
 
     Attributes:
         windows: shortest first.
-        exact: of each window, whether a rule reads a value of it.
         counts: places of the numbers of entries, in the order of `count_of`.
         count_of: of which window each is; of the lifetime for as many windows as there are.
         amounts, amount_of: likewise.
@@ -57,7 +56,6 @@ class _Asked(msgspec.Struct, frozen=True):
     """
 
     windows: Windows
-    exact: list[bool]
     counts: list[int]
     count_of: list[int]
     amounts: list[int]
@@ -68,7 +66,7 @@ class _Asked(msgspec.Struct, frozen=True):
 def _asked(asks: list[Ask], plan: Plan) -> _Asked:
     windows = sorted({ask.window for ask in asks if ask.window is not None}, key=lambda window: window.length)
     exact = [any(ask.window == window and ask.name in plan.exact for ask in asks) for window in windows]
-    found = _Asked(Windows(windows, exact, plan.exact_entries, plan.refresh_ms), exact, [], [], [], [], [])
+    found = _Asked(Windows(windows, exact, plan.exact_entries, plan.refresh_ms), [], [], [], [], [])
     for ask in asks:
         at = len(windows) if ask.window is None else windows.index(ask.window)
         aggregation = ALL[ask.measure]
@@ -163,8 +161,8 @@ class NodeValues:
                 continue
             change = self._of_cells(live, made, asked.windows, now, said)
             due = min(due, change)
-            is_exact = made.at < len(asked.exact) and asked.exact[made.at]
-            timer = min(timer, change if is_exact else change + self._plan.refresh_ms)
+            if made.at < len(asked.windows.all):  # a lifetime's never changes by time
+                timer = min(timer, change + asked.windows.patience[made.at])
         series.due, series.timer = due, timer
 
     def _of_cells(self, live: LiveNode, made: _Made, windows: Windows, now: int, said: Said) -> int:

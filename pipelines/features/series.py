@@ -192,7 +192,7 @@ class Series:
         """
         row, has_amounts, lengths = self._row, self._columns == 3, windows.lengths
         size, number = len(row) // self._columns, len(lengths)
-        count, amount = row[2 * size - 1], row[-1] if has_amounts else 0
+        count, amount = self.total()
         if size == 1:
             return [0] * number + [count], [0] * number + [amount], NEVER, NEVER
         empty = bisect_right(lengths, now - row[size - 1])

@@ -34,7 +34,7 @@ def nothing() -> Row:
 
 
 def rule_number(name: str) -> int:
-    """What `Recent` calls a rule."""
+    """What a node's row calls a rule."""
     return zlib.crc32(name.encode())
 
 
